@@ -7,7 +7,8 @@
  * that includes <hiredis.h>; callers see opaque replies. What is written where is schema.h (telemetry) and
  * entities.h (control's own state).
  *
- * URLs: "unix:/path/redis.sock", "redis://[user:password@]host[:port][/db]", "host:port". A connection belongs to one thread.
+ * URLs: "unix:/path/redis.sock", "redis://[user:password@]host[:port][/db]", "host:port". A connection belongs to one
+ * thread.
  */
 
 #include <stdbool.h>
@@ -60,8 +61,9 @@ size_t store_reply_count(const struct store_reply *r);
 const struct store_reply *store_reply_element(const struct store_reply *r, size_t i);
 
 /*
- * A private redis-server on a unix socket in `dir` (0700), with AOF unless `volatile_` is set, for programs without a configured Redis,
- * demos and tests. Starts it (or joins the one that runs there) and waits until it answers; stop ends only what start began.
+ * A private redis-server on a unix socket in `dir` (0700), with AOF unless `volatile_` is set, for programs without a
+ * configured Redis, demos and tests. Starts it (or joins the one that runs there) and waits until it answers; stop ends
+ * only what start began.
  */
 struct store_private;
 int store_private_start(const char *dir, bool volatile_, struct store_private **ret, struct error *e);

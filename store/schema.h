@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_SCHEMA_H
+#define SPANWARD_SCHEMA_H
+
+/*
+ * Telemetry contract v1: what the probe's analytics writes to Redis and what control and the CLI read.
+ *
+ * The API in one look
+ *   who is there    schema_sensor_list, schema_sensor_get (heartbeat, lag, latest window per tier, mirrors)
+ *   objects         schema_object_list: paths, services, hosts, mirrors with the time of their last window
+ *   windows         schema_window_read (one object, one tier, a time range, ascending)
+ *                   schema_window_at (all objects of a scope in the window that starts at a time)
+ *                   schema_window_latest (the same for the newest closed window: what `spanward paths` shows)
+ *   follow          schema_closed_read: markers "this window is complete and all of it is stored", by cursor;
+ *                   schema_event_read by cursor, schema_event_range by time
+ *   flows           schema_top_read: worst finished flows by loss, latency or bytes, as their JSON records
+ *   trust           schema_ledger_get, schema_verdict_get
+ *   write           schema_put_*: append to the connection's pipeline; the caller flushes with
+ *                   schema_flush, which tells refused repeats (harmless) from errors
+ *
+ * Rules. Every key is `sw1:{SENSOR}:KIND:...` and built in keys.c only; the hash tag keeps a sensor in one Cluster
+ * slot. Names are escaped (%XX) in keys and may hold any bytes but NUL. All values are absolute: writing a window twice
+ * changes nothing. Streams have explicit ids taken from time and sequence, so a repeated entry is refused by Redis. All
+ * telemetry expires, counted from its last write (not from data time, so that old captures can be looked at).
+ *
+ * Reading returns arrays that the caller frees with free(), or lists with a free function of their own. An empty
+ * answer is 0 with n = 0. Values of an unknown version, corrupt values and foreign fields are skipped and counted in
+ * struct schema_skipped. Errors: -EIO connection (see store_is_broken), -EPROTO Redis refused (text in e), -ENOENT no
+ * such sensor, -ENOMEM. One `struct store` belongs to one thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/counters.h"
+#include "common/events.h"
+#include "common/log.h"
+#include "common/window.h"
+#include "store/store.h"
+
+#define SCHEMA_VERSION       1
+#define SCHEMA_SENSOR_BYTES  64 /* name with its end; also for mirrors */
+#define SCHEMA_MIRRORS_MAX   16
+#define SCHEMA_ID_BYTES      44 /* stream id "ms-seq" */
+#define SCHEMA_DETAIL_BYTES  1536
+#define SCHEMA_TOP_MAX       128 /* members of a top list */
+#define SCHEMA_BUCKET_FIELDS 120 /* windows per hash, below Redis's default of 128, so that hashes stay listpacks */
+
+/*
+ * Retention tiers: symbol, name, window length in s (0: the sensor's own window length), seconds kept after the last
+ * write, text. Coarser tiers that are not longer than the sensor's window do not exist.
+ */
+#define SCHEMA_TIERS(X)                                                                                                \
+    X(BASE, "base", 0, 2 * 3600, "the sensor's own windows, 10 s by default")                                          \
+    X(1MIN, "1min", 60, 48 * 3600, "one minute")                                                                       \
+    X(15MIN, "15min", 900, 35 * 86400, "a quarter of an hour")                                                         \
+    X(1H, "1h", 3600, 400 * 86400, "one hour")
+
+enum schema_tier {
+#define X(symbol, name, length_s, keep_s, text) SCHEMA_##symbol,
+    SCHEMA_TIERS(X)
+#undef X
+        SCHEMA_TIER_COUNT
+};
+const char *schema_tier_name(enum schema_tier t);
+uint64_t schema_tier_length_ns(enum schema_tier t, uint64_t base_length_ns);
+bool schema_tier_exists(enum schema_tier t, uint64_t base_length_ns);
+
+/* Counted while reading; add up over calls. Any pointer to it may be NULL. */
+struct schema_skipped {
+    uint64_t unknown_version; /* written by another release */
+    uint64_t corrupt;         /* does not decode */
+    uint64_t foreign;         /* fields or members that this contract does not know */
+};
+
+/*
+ * A sensor as it describes itself. Owner: the caller. Written by analytics after each window and at least every
+ * few seconds; wall times are the probe's clock, data times come from packets.
+ * An entry of latest_start_ns is UINT64_MAX while no window of that tier was closed.
+ */
+struct schema_sensor {
+    char name[SCHEMA_SENSOR_BYTES];
+    char version[32];   /* of the program */
+    bool live;          /* false: reading files */
+    bool stopped;       /* ended in good order */
+    uint64_t window_ns; /* length of base windows */
+    uint64_t start_wall_ns, heartbeat_wall_ns;
+    uint64_t data_ns; /* newest data time seen, 0 = none yet */
+    uint64_t lag_ns;  /* live: wall time between the end of a window and its being stored */
+    uint64_t windows_closed, windows_late, flows, events, ring_dropped;
+    uint64_t spool_bytes, spool_dropped, reconnects, store_errors;
+    uint64_t latest_start_ns[SCHEMA_TIER_COUNT];
+    uint32_t n_workers;
+    uint32_t n_mirrors;
+    char mirror[SCHEMA_MIRRORS_MAX][SCHEMA_SENSOR_BYTES];
+};
+
+/* Names with the time when each was last heard of, in no particular order. */
+struct schema_list {
+    struct schema_list_item {
+        char *name;
+        uint64_t last_ns; /* sensors: wall time of the heartbeat; objects: start of the last window (full seconds) */
+    } * item;
+    size_t n;
+};
+void schema_list_free(struct schema_list *l);
+
+int schema_sensor_list(struct store *s, struct schema_list *ret_list, struct error *e);
+/* -ENOENT when there is none; -EPROTO when its data is of another version. */
+int schema_sensor_get(struct store *s, const char *sensor, struct schema_sensor *ret_sensor, struct error *e);
+/* Objects of a scope whose last window (of any tier) started at or after since_ns; 0 = all. */
+int schema_object_list(struct store *s, const char *sensor, enum window_scope scope, uint64_t since_ns,
+                       struct schema_list *ret_list, struct error *e);
+
+/* Windows with since_ns <= start < until_ns, ascending. `sensor` comes from schema_sensor_get (its window_ns counts).
+ */
+int schema_window_read(struct store *s, const struct schema_sensor *sensor, enum window_scope scope, const char *object,
+                       enum schema_tier tier, uint64_t since_ns, uint64_t until_ns, struct window **ret_windows,
+                       size_t *ret_n, struct schema_skipped *skipped, struct error *e);
+/* All objects of a scope in the window that starts at start_ns: one pipeline. */
+int schema_window_at(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
+                     enum schema_tier tier, uint64_t start_ns, struct window **ret_windows, size_t *ret_n,
+                     struct schema_skipped *skipped, struct error *e);
+/* The same for the newest closed window of the tier, whose start is in sensor->latest_start_ns[tier]. */
+int schema_window_latest(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
+                         enum schema_tier tier, struct window **ret_windows, size_t *ret_n,
+                         struct schema_skipped *skipped, struct error *e);
+
+/*
+ * A marker: all objects' windows of (tier, start) are in the store. degraded: the sensor lost messages, evicted flows
+ * or missed workers' parts in it, so no ticket may rest on it. parts < parts_expected: base windows are missing (start,
+ * stop, spool drops): coverage.
+ */
+struct schema_closed {
+    char id[SCHEMA_ID_BYTES]; /* cursor: pass the last one to the next read */
+    enum schema_tier tier;
+    bool degraded;
+    uint32_t parts, parts_expected;
+    uint64_t start_ns, length_ns;
+};
+/*
+ * Markers after `cursor` ("" or "0": from the beginning), oldest first, at most `max`. block_ms > 0 waits that long for
+ * the first (keep it below the command time-out). The caller stores the cursor with what it derived from the markers.
+ */
+int schema_closed_read(struct store *s, const char *sensor, const char *cursor, size_t max, unsigned block_ms,
+                       struct schema_closed **ret_closed, size_t *ret_n, struct schema_skipped *skipped,
+                       struct error *e);
+
+/* An event. kind_name is always set; kind is EVENT_KIND_COUNT for one that this release does not know. Texts are
+ * untrusted. */
+struct schema_event {
+    char id[SCHEMA_ID_BYTES];
+    uint64_t ts_ns;
+    enum event_kind kind;
+    enum event_severity severity;
+    char kind_name[48];
+    char mirror[SCHEMA_SENSOR_BYTES];
+    char subject[128];
+    char detail[SCHEMA_DETAIL_BYTES]; /* a JSON object */
+};
+int schema_event_read(struct store *s, const char *sensor, const char *cursor, size_t max, unsigned block_ms,
+                      struct schema_event **ret_events, size_t *ret_n, struct schema_skipped *skipped, struct error *e);
+/* The newest `max` events with since_ns <= time < until_ns (millisecond resolution), newest first. */
+int schema_event_range(struct store *s, const char *sensor, uint64_t since_ns, uint64_t until_ns, size_t max,
+                       struct schema_event **ret_events, size_t *ret_n, struct schema_skipped *skipped,
+                       struct error *e);
+
+/*
+ * Worst finished flows. Lists are made per minute (32 members, kept 2 h) and per hour (64 members, kept 7 d). The score
+ * is lost packets, the worse side's mean RTT in us, or bytes.
+ */
+#define SCHEMA_TOPS(X) X(LOSS, "loss") X(LATENCY, "latency") X(BYTES, "bytes")
+enum schema_top {
+#define X(symbol, name) SCHEMA_TOP_##symbol,
+    SCHEMA_TOPS(X)
+#undef X
+        SCHEMA_TOP_COUNT
+};
+const char *schema_top_name(enum schema_top t);
+
+struct schema_flow {
+    uint64_t score;
+    char *json; /* the flow's NDJSON record without the line end; untrusted texts in it are JSON-escaped */
+};
+void schema_flows_free(struct schema_flow *flows, size_t n);
+/* The `max` worst flows of the lists that start in [since_ns, until_ns), worst first, each flow once. */
+int schema_top_read(struct store *s, const char *sensor, enum schema_top kind, uint64_t since_ns, uint64_t until_ns,
+                    size_t max, struct schema_flow **ret_flows, size_t *ret_n, struct schema_skipped *skipped,
+                    struct error *e);
+
+/* The account of a mirror since the sensor's start. -ENOENT when there is none. */
+int schema_ledger_get(struct store *s, const char *sensor, const char *mirror, struct ledger *ret_ledger,
+                      struct error *e);
+/* The verdict's JSON record; free it. -ENOENT when there is none yet. */
+int schema_verdict_get(struct store *s, const char *sensor, const char *mirror, char **ret_json, struct error *e);
+
+/*
+ * Writing: each appends one or more commands to the pipeline of s. 0, -EINVAL (empty or oversized name), -ENOMEM.
+ * Nothing is sent before schema_flush.
+ */
+int schema_put_sensor(struct store *s, const struct schema_sensor *sensor);
+/* w->length_ns must be the tier's length; start is rounded down to it. */
+int schema_put_window(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
+                      const struct window *w);
+/* To the registry: object `name` has a window that starts at start_ns. Once per object and window, not per tier. */
+int schema_put_object(struct store *s, const char *sensor, enum window_scope scope, const char *name,
+                      uint64_t start_ns);
+/* c->id: explicit id, greater than the stream's last (schema_stream_last, schema_id_next). */
+int schema_put_closed(struct store *s, const char *sensor, const struct schema_closed *c);
+int schema_put_event(struct store *s, const char *sensor, const struct schema_event *ev);
+/* flows sorted by the caller, worst first, at most SCHEMA_TOP_MAX; tier SCHEMA_1MIN or SCHEMA_1H. */
+int schema_put_top(struct store *s, const char *sensor, enum schema_top kind, enum schema_tier tier, uint64_t start_ns,
+                   const struct schema_flow *flows, size_t n);
+int schema_put_ledger(struct store *s, const char *sensor, const char *mirror, const struct ledger *l);
+int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, const char *json);
+
+/* What became of a pipeline. Repeats are stream entries that were already there. */
+struct schema_outcome {
+    uint64_t applied, repeated, refused;
+    char first_refusal[160]; /* Redis's text, "" when none */
+};
+/* 0, or -EIO when the connection broke: nothing is known then, append and flush all of it again. */
+int schema_flush(struct store *s, struct schema_outcome *ret_outcome);
+
+/* Stream ids. The last id of a stream: {0, 0} when it is empty. */
+struct schema_id {
+    uint64_t ms, seq;
+};
+enum schema_stream { SCHEMA_STREAM_CLOSED, SCHEMA_STREAM_EVENTS };
+int schema_stream_last(struct store *s, const char *sensor, enum schema_stream which, struct schema_id *ret_id,
+                       struct error *e);
+/* An id for time ts_ns that is greater than *last; moves *last. */
+struct schema_id schema_id_next(struct schema_id *last, uint64_t ts_ns);
+void schema_id_format(char ret_text[SCHEMA_ID_BYTES], struct schema_id id);
+
+/* Removes everything of a sensor, in small steps. Returns the number of keys removed in *ret_keys. */
+int schema_sensor_forget(struct store *s, const char *sensor, uint64_t *ret_keys, struct error *e);
+
+#endif
