@@ -44,7 +44,8 @@ static inline uint64_t mix64(uint64_t x)
 
 /*
  * Copies text from a packet so that no terminal, log or markup reader can be misled: control characters
- * (C0, DEL, C1 in UTF-8) and invalid UTF-8 become \xNN; '\\' becomes "\\\\". Always ends the string; returns its length.
+ * (C0, DEL, C1 in UTF-8) and invalid UTF-8 become \xNN; '\\' becomes "\\\\". Always ends the string; returns its
+ * length.
  */
 size_t text_escape(char *ret, size_t size, const void *text, size_t len);
 

@@ -30,7 +30,7 @@ struct config_service {
 };
 struct config_mirror {
     char *name;
-    char *device; /* EAL device string, PCI address or port name */
+    char *device;                 /* EAL device string, PCI address or port name */
     uint64_t capacity_bits_per_s; /* 0 = unknown */
 };
 struct config_circuit {
@@ -57,7 +57,8 @@ struct config {
     struct config_values *values; /* scalars, opaque */
 };
 
-/* path NULL: defaults only. 0, or -errno with one line in e: "spanward.yaml:12: unknown key 'captur' (did you mean 'capture'?)". */
+/* path NULL: defaults only. 0, or -errno with one line in e: "spanward.yaml:12: unknown key 'captur' (did you mean
+ * 'capture'?)". */
 int config_load(const char *path, struct config **ret_config, struct error *e);
 /* The same from memory; `name` is used in messages. */
 int config_parse(const char *text, size_t len, const char *name, struct config **ret_config, struct error *e);
@@ -67,8 +68,16 @@ void config_free(struct config *c);
 uint64_t config_u64(const struct config *c, const char *name);
 double config_double(const struct config *c, const char *name);
 bool config_bool(const struct config *c, const char *name);
-const char *config_string(const struct config *c, const char *name); /* never NULL, may be "" */
+const char *config_string(const struct config *c, const char *name); /* STRING and CHOICE; never NULL, may be "" */
 
+/* True when the file gives the parameter, false when it is at its default. */
+bool config_is_set(const struct config *c, const char *name);
+
+/* For SIGHUP: the name of the first parameter that differs and is not taken over by a reload; NULL when there is none.
+ */
+const char *config_needs_restart(const struct config *running, const struct config *fresh);
+
+/* Look-up tables made from the lists; the caller frees them. NULL with the reason in e. The site table is finished. */
 struct site_table *config_site_table(const struct config *c, struct error *e);
 struct service_table *config_service_table(const struct config *c, struct error *e);
 

@@ -87,7 +87,7 @@ const char *tcp_state_name(enum tcp_state s)
 
 const char *tunnel_type_name(enum tunnel_type t)
 {
-    static const char *const names[TUNNEL_COUNT] = {
-        "none", "vxlan", "vxlan-gpe", "geneve", "gre", "erspan", "gtpu", "ipip", "6in4", "mpls", "pppoe", "l2tp", "tzsp"};
+    static const char *const names[TUNNEL_COUNT] = {"none", "vxlan", "vxlan-gpe", "geneve", "gre",  "erspan", "gtpu",
+                                                    "ipip", "6in4",  "mpls",      "pppoe",  "l2tp", "tzsp"};
     return names[t];
 }

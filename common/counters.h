@@ -11,18 +11,17 @@
 #include <stdint.h>
 
 /* name, description, what to do about it */
-#define LEDGER_DROPS(X)                                                                            \
-    X(nic_missed, "dropped by the NIC because its ring was full",                                  \
-      "more workers or queues; isolate the worker cores")                                          \
-    X(nic_errors, "received with an error (FCS, length)", "check cable, optics and the SPAN session")   \
-    X(no_mbuf, "dropped for want of a packet buffer", "raise capture.mbufs")                       \
-    X(ring_full, "dropped because a ring between workers was full", "more workers")                \
-    X(decode_short, "captured too short for its headers", "raise the snap length of the mirror or capture")  \
-    X(decode_unknown, "a type that no decoder knows", "none: nothing to measure in it")            \
-    X(decode_bad, "a header that contradicts itself", "look at the sender; see events")            \
-    X(too_many_layers, "more nested headers than the limit", "look at the sender: loops look like this")  \
-    X(table_full, "no room in the flow table", "raise capture.flows")                              \
-    X(duplicate, "copies of packets already counted", "mirror one direction or one port only")     \
+#define LEDGER_DROPS(X)                                                                                                \
+    X(nic_missed, "dropped by the NIC because its ring was full", "more workers or queues; isolate the worker cores")  \
+    X(nic_errors, "received with an error (FCS, length)", "check cable, optics and the SPAN session")                  \
+    X(no_mbuf, "dropped for want of a packet buffer", "raise capture.mbufs")                                           \
+    X(ring_full, "dropped because a ring between workers was full", "more workers")                                    \
+    X(decode_short, "captured too short for its headers", "raise the snap length of the mirror or capture")            \
+    X(decode_unknown, "a type that no decoder knows", "none: nothing to measure in it")                                \
+    X(decode_bad, "a header that contradicts itself", "look at the sender; see events")                                \
+    X(too_many_layers, "more nested headers than the limit", "look at the sender: loops look like this")               \
+    X(table_full, "no room in the flow table", "raise capture.flows")                                                  \
+    X(duplicate, "copies of packets already counted", "mirror one direction or one port only")                         \
     X(filtered, "left out by the capture filter", "none: as configured")
 
 enum ledger_drop {

@@ -10,11 +10,11 @@
 #define EVENT_SEVERITIES(X) X(info) X(minor) X(major) X(critical)
 
 /* symbol, JSON name, severity */
-#define EVENT_KINDS(X)                                                                             \
-    X(MIRROR_ONE_WAY, "mirror.one_way", minor)                                                     \
-    X(MIRROR_OVERSUBSCRIBED, "mirror.oversubscribed", minor)                                       \
-    X(MIRROR_SILENT, "mirror.silent", major)                                                       \
-    X(SENSOR_OVERLOAD_BEGIN, "sensor.overload_begin", major)                                       \
+#define EVENT_KINDS(X)                                                                                                 \
+    X(MIRROR_ONE_WAY, "mirror.one_way", minor)                                                                         \
+    X(MIRROR_OVERSUBSCRIBED, "mirror.oversubscribed", minor)                                                           \
+    X(MIRROR_SILENT, "mirror.silent", major)                                                                           \
+    X(SENSOR_OVERLOAD_BEGIN, "sensor.overload_begin", major)                                                           \
     X(SENSOR_OVERLOAD_END, "sensor.overload_end", info)
 
 enum event_severity {

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define HIST_BUCKETS 704u
+#define HIST_BUCKETS  704u
 #define HIST_SUB_BITS 5u
 
 struct hist {

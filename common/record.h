@@ -8,8 +8,8 @@
  * Every message starts with struct rec_hdr and is a multiple of 8 bytes. All fields have fixed widths and the
  * sizes are asserted below; RECORD_VERSION changes with any of them. Messages of one worker arrive in the order in
  * which they were made. At each window's end a worker sends its parts (REC_WINDOW, one per scope object that had
- * traffic) and then REC_WINDOW_END: when all workers have sent that, the window is complete. A worker without traffic still sends
- * REC_WINDOW_END from idle ticks. REC_EOF is a worker's last message.
+ * traffic) and then REC_WINDOW_END: when all workers have sent that, the window is complete. A worker without traffic
+ * still sends REC_WINDOW_END from idle ticks. REC_EOF is a worker's last message.
  *
  * Times are ns since the epoch. A number that cannot be known is flagged, never 0.
  */
@@ -46,11 +46,31 @@ struct rec_rtt {
     uint64_t min_ns, max_ns, sum_ns;
 };
 
-enum flow_end { FLOW_END_FIN, FLOW_END_RST, FLOW_END_IDLE, FLOW_END_ACTIVE, FLOW_END_EVICTED, FLOW_END_EOF, FLOW_END_COUNT };
+enum flow_end {
+    FLOW_END_FIN,
+    FLOW_END_RST,
+    FLOW_END_IDLE,
+    FLOW_END_ACTIVE,
+    FLOW_END_EVICTED,
+    FLOW_END_EOF,
+    FLOW_END_COUNT
+};
 enum tcp_state { TCP_SYN_SENT, TCP_ESTABLISHED, TCP_CLOSING, TCP_CLOSED, TCP_RESET, TCP_STATE_COUNT };
 enum tunnel_type {
-    TUNNEL_NONE, TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, TUNNEL_GENEVE, TUNNEL_GRE, TUNNEL_ERSPAN, TUNNEL_GTPU, TUNNEL_IPIP,
-    TUNNEL_6IN4, TUNNEL_MPLS, TUNNEL_PPPOE, TUNNEL_L2TP, TUNNEL_TZSP, TUNNEL_COUNT
+    TUNNEL_NONE,
+    TUNNEL_VXLAN,
+    TUNNEL_VXLAN_GPE,
+    TUNNEL_GENEVE,
+    TUNNEL_GRE,
+    TUNNEL_ERSPAN,
+    TUNNEL_GTPU,
+    TUNNEL_IPIP,
+    TUNNEL_6IN4,
+    TUNNEL_MPLS,
+    TUNNEL_PPPOE,
+    TUNNEL_L2TP,
+    TUNNEL_TZSP,
+    TUNNEL_COUNT
 };
 
 enum rec_flow_flags {
@@ -61,8 +81,8 @@ enum rec_flow_flags {
     RFLOW_ICMP = 1 << 4,
     RFLOW_QUIC = 1 << 5,
     RFLOW_REFUSED = 1 << 6,
-    RFLOW_UNANSWERED = 1 << 7, /* SYN never answered */
-    RFLOW_SAMPLED = 1 << 8,    /* the mirror samples: no loss at all */
+    RFLOW_UNANSWERED = 1 << 7,  /* SYN never answered */
+    RFLOW_SAMPLED = 1 << 8,     /* the mirror samples: no loss at all */
     RFLOW_LOSS_UNSURE = 1 << 9, /* state for trouble ran out: loss is a lower bound */
     RFLOW_HAS_HANDSHAKE_SERVER = 1 << 10,
     RFLOW_HAS_HANDSHAKE_CLIENT = 1 << 11,
@@ -86,7 +106,7 @@ struct rec_flow {
     struct ip_addr addr[2]; /* [0] client, [1] server */
     uint16_t port[2];       /* host order; ICMP: type and code of the first packet */
     uint8_t proto;
-    uint8_t af; /* 4 or 6 */
+    uint8_t af;        /* 4 or 6 */
     uint8_t end;       /* enum flow_end */
     uint8_t tcp_state; /* enum tcp_state */
     uint32_t flags;    /* enum rec_flow_flags */
@@ -102,8 +122,8 @@ struct rec_flow {
     struct rec_dir dir[2];
     struct rec_tcp_dir tcp[2];
     uint64_t handshake_server_ns, handshake_client_ns; /* valid by flag */
-    struct rec_rtt rtt[2];    /* [0] tap<->client, [1] tap<->server */
-    struct rec_rtt ts_rtt[2]; /* same, from TCP timestamps */
+    struct rec_rtt rtt[2];                             /* [0] tap<->client, [1] tap<->server */
+    struct rec_rtt ts_rtt[2];                          /* same, from TCP timestamps */
     struct rec_rtt response, think, icmp_echo;
     uint32_t syn_retries;
     uint32_t icmp_unanswered;
@@ -154,8 +174,8 @@ struct rec_window {
 struct rec_window_end {
     struct rec_hdr hdr;
     uint64_t start_ns, length_ns;
-    uint64_t clock_ns;    /* the worker's data time when it closed the window */
-    struct ledger ledger; /* since start, this worker's part */
+    uint64_t clock_ns;                                  /* the worker's data time when it closed the window */
+    struct ledger ledger;                               /* since start, this worker's part */
     uint64_t flows_active, flows_evicted, ring_dropped; /* ring_dropped: messages that found the ring full */
     uint64_t pool_in_use, pool_exhausted, clock_backwards;
 };

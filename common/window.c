@@ -5,7 +5,7 @@
 #include "common/window.h"
 
 #define MAX_CAPTURE_LOSS 0.01 /* share of bytes that the mirror may miss before loss is unsure */
-#define MAX_ONE_WAY 0.5       /* share of ended flows with one direction only */
+#define MAX_ONE_WAY      0.5  /* share of ended flows with one direction only */
 
 void window_counters_merge(struct window_counters *into, const struct window_counters *from)
 {

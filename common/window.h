@@ -19,44 +19,44 @@
 #include "common/hist.h"
 
 /* name, unit, description */
-#define WINDOW_DIR_COUNTERS(X)                                                                     \
-    X(pkts, "packets", "packets, copies left out")                                                 \
-    X(bytes, "bytes", "IP total length, copies left out")                                          \
-    X(frame_bytes, "bytes", "bytes on the wire without FCS, copies left out")                      \
-    X(dup_pkts, "packets", "copies that the mirror itself delivered twice")                        \
-    X(second_hop_pkts, "packets", "copies seen again behind another device")                       \
-    X(data_pkts, "packets", "TCP segments with data")                                              \
-    X(judged_pkts, "packets", "TCP data segments of flows seen in both directions")                \
-    X(retrans_pkts, "packets", "segments judged a retransmission, whatever the cause")             \
-    X(lost_upstream_pkts, "packets", "lost between the sender and the tap")                        \
-    X(lost_downstream_pkts, "packets", "lost between the tap and the receiver")                    \
-    X(lost_unknown_pkts, "packets", "lost, side unknown")                                          \
-    X(spurious_pkts, "packets", "sent again although the first copy had arrived")                  \
-    X(reordered_pkts, "packets", "arrived late, not lost")                                         \
-    X(capture_lost_bytes, "bytes", "acknowledged but never shown by the mirror")                   \
-    X(capture_gaps, "gaps", "places where the mirror missed data")                                 \
-    X(dup_acks, "packets", "duplicate acknowledgements sent in this direction")                    \
-    X(zero_windows, "transitions", "times this side closed its receive window")                    \
-    X(zero_window_us, "microseconds", "time this side kept its receive window closed")             \
+#define WINDOW_DIR_COUNTERS(X)                                                                                         \
+    X(pkts, "packets", "packets, copies left out")                                                                     \
+    X(bytes, "bytes", "IP total length, copies left out")                                                              \
+    X(frame_bytes, "bytes", "bytes on the wire without FCS, copies left out")                                          \
+    X(dup_pkts, "packets", "copies that the mirror itself delivered twice")                                            \
+    X(second_hop_pkts, "packets", "copies seen again behind another device")                                           \
+    X(data_pkts, "packets", "TCP segments with data")                                                                  \
+    X(judged_pkts, "packets", "TCP data segments of flows seen in both directions")                                    \
+    X(retrans_pkts, "packets", "segments judged a retransmission, whatever the cause")                                 \
+    X(lost_upstream_pkts, "packets", "lost between the sender and the tap")                                            \
+    X(lost_downstream_pkts, "packets", "lost between the tap and the receiver")                                        \
+    X(lost_unknown_pkts, "packets", "lost, side unknown")                                                              \
+    X(spurious_pkts, "packets", "sent again although the first copy had arrived")                                      \
+    X(reordered_pkts, "packets", "arrived late, not lost")                                                             \
+    X(capture_lost_bytes, "bytes", "acknowledged but never shown by the mirror")                                       \
+    X(capture_gaps, "gaps", "places where the mirror missed data")                                                     \
+    X(dup_acks, "packets", "duplicate acknowledgements sent in this direction")                                        \
+    X(zero_windows, "transitions", "times this side closed its receive window")                                        \
+    X(zero_window_us, "microseconds", "time this side kept its receive window closed")                                 \
     X(rst, "packets", "resets sent in this direction")
 
-#define WINDOW_COUNTERS(X)                                                                         \
-    X(new_flows, "flows", "flows first seen in this window")                                       \
-    X(ended_flows, "flows", "flows that ended in this window")                                     \
-    X(one_way_flows, "flows", "ended flows of which the mirror showed one direction only")         \
-    X(midstream_flows, "flows", "TCP flows picked up without their handshake")                     \
-    X(connects, "connections", "TCP connections established")                                      \
-    X(refused_connects, "connections", "connection attempts answered with a reset")                \
-    X(unanswered_connects, "connections", "connection attempts never answered")                    \
-    X(syn_retries, "packets", "repeated SYNs")                                                     \
-    X(dns_queries, "queries", "DNS queries, retries left out")                                     \
-    X(dns_failures, "queries", "DNS answers with an error code")                                   \
-    X(dns_unanswered, "queries", "DNS queries never answered")                                     \
-    X(icmp_unanswered, "requests", "echo requests never answered")                                 \
-    X(icmp_errors, "packets", "ICMP errors (unreachable, time exceeded, too big)")                 \
-    X(fragments, "packets", "IP fragments")                                                        \
-    X(l2_pkts, "frames", "known frames that carry no IP (ARP, LLDP, STP, ...)")                    \
-    X(truncated_pkts, "packets", "packets captured shorter than they were sent")                   \
+#define WINDOW_COUNTERS(X)                                                                                             \
+    X(new_flows, "flows", "flows first seen in this window")                                                           \
+    X(ended_flows, "flows", "flows that ended in this window")                                                         \
+    X(one_way_flows, "flows", "ended flows of which the mirror showed one direction only")                             \
+    X(midstream_flows, "flows", "TCP flows picked up without their handshake")                                         \
+    X(connects, "connections", "TCP connections established")                                                          \
+    X(refused_connects, "connections", "connection attempts answered with a reset")                                    \
+    X(unanswered_connects, "connections", "connection attempts never answered")                                        \
+    X(syn_retries, "packets", "repeated SYNs")                                                                         \
+    X(dns_queries, "queries", "DNS queries, retries left out")                                                         \
+    X(dns_failures, "queries", "DNS answers with an error code")                                                       \
+    X(dns_unanswered, "queries", "DNS queries never answered")                                                         \
+    X(icmp_unanswered, "requests", "echo requests never answered")                                                     \
+    X(icmp_errors, "packets", "ICMP errors (unreachable, time exceeded, too big)")                                     \
+    X(fragments, "packets", "IP fragments")                                                                            \
+    X(l2_pkts, "frames", "known frames that carry no IP (ARP, LLDP, STP, ...)")                                        \
+    X(truncated_pkts, "packets", "packets captured shorter than they were sent")                                       \
     X(peak_1ms_bytes, "bytes", "most frame bytes in any 1 ms of the window")
 
 enum window_hist {
@@ -98,13 +98,7 @@ struct window_quantiles {
 };
 void window_quantiles_of(struct window_quantiles *q, const struct hist *h);
 
-enum window_scope {
-    WINDOW_MIRROR,
-    WINDOW_PATH,
-    WINDOW_SERVICE,
-    WINDOW_HOST,
-    WINDOW_SCOPE_COUNT
-};
+enum window_scope { WINDOW_MIRROR, WINDOW_PATH, WINDOW_SERVICE, WINDOW_HOST, WINDOW_SCOPE_COUNT };
 const char *window_scope_name(enum window_scope s); /* "mirror", "path", "service", "host" */
 
 #define WINDOW_NAME_BYTES 160
