@@ -205,6 +205,8 @@ int schema_put_window(struct store *s, const char *sensor, enum schema_tier tier
 /* To the registry: object `name` has a window that starts at start_ns. Once per object and window, not per tier. */
 int schema_put_object(struct store *s, const char *sensor, enum window_scope scope, const char *name,
                       uint64_t start_ns);
+/* Forgets objects whose last window started before before_ns. */
+int schema_put_prune(struct store *s, const char *sensor, enum window_scope scope, uint64_t before_ns);
 /* c->id: explicit id, greater than the stream's last (schema_stream_last, schema_id_next). */
 int schema_put_closed(struct store *s, const char *sensor, const struct schema_closed *c);
 int schema_put_event(struct store *s, const char *sensor, const struct schema_event *ev);
@@ -216,7 +218,9 @@ int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, 
 
 /* What became of a pipeline. Repeats are stream entries that were already there. */
 struct schema_outcome {
-    uint64_t applied, repeated, refused;
+    uint64_t applied, repeated;
+    uint64_t refused;        /* for good: wrong type, no permission */
+    uint64_t postponed;      /* out of memory, loading, read-only, cluster down: an outage, try all of it again later */
     char first_refusal[160]; /* Redis's text, "" when none */
 };
 /* 0, or -EIO when the connection broke: nothing is known then, append and flush all of it again. */

@@ -222,6 +222,11 @@ size_t store_pending(const struct store *s)
     return s->n_pending;
 }
 
+void store_discard(struct store *s)
+{
+    s->out_len = s->n_pending = 0;
+}
+
 /* Sends commands [first, end) and reads their replies. */
 static int flush_chunk(struct store *s, size_t first, size_t end,
                        void (*on_reply)(void *, size_t, const struct store_reply *), void *ctx)

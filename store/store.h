@@ -47,6 +47,8 @@ struct store_arg {
 int store_append(struct store *s, const struct store_arg *args, size_t n_args);
 int store_flush(struct store *s, void (*on_reply)(void *ctx, size_t index, const struct store_reply *r), void *ctx);
 size_t store_pending(const struct store *s);
+/* Forgets the commands that were queued and not flushed. */
+void store_discard(struct store *s);
 
 /* One command, printf-like with hiredis's own formats (%s, %b, %lld). NULL on I/O error. Free the reply. */
 struct store_reply *store_command(struct store *s, const char *format, ...);

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Packing windows. Most counters of most windows are zero, so a bitmap says which are there; frame_bytes and
+ * judged_pkts follow closely from bytes and data_pkts, so their differences are stored. A histogram is stored as six
+ * quantiles: those are bucket midpoints already, so steps between bucket numbers keep them exactly.
+ *
+ * The decoder trusts nothing: length, version, unknown bits, numbers that are zero or not minimal, and the checksum are
+ * all checked, and the window is touched only when everything was right.
+ */
+
+#include "store/codec.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define LEVEL_MAX  3
+#define INDEX_STEP 6 /* buckets per step at level 3 */
+
+#define X(field)   (uint16_t)(offsetof(struct window_counters, field) / 8),
+static const uint16_t traffic_fields[] = {CODEC_TRAFFIC_FIELDS(X)};
+static const uint16_t quality_fields[] = {CODEC_QUALITY_FIELDS(X)};
+#undef X
+#define N_TRAFFIC (sizeof(traffic_fields) / sizeof(traffic_fields[0]))
+#define N_QUALITY (sizeof(quality_fields) / sizeof(quality_fields[0]))
+static_assert(N_TRAFFIC + N_QUALITY == sizeof(struct window_counters) / 8,
+              "a counter was added to common/window.h: append it to a table in codec.h");
+static_assert(N_TRAFFIC <= 42 && N_QUALITY <= 21, "level 3 must fit in CODEC_BYTES");
+
+enum { FLAG_PLAIN = 4, QUALITY_MASK = 3 };
+
+/* A bounded cursor for both directions. bad: it ran over the end, or read what the encoder never writes. */
+struct cursor {
+    uint8_t *out;
+    const uint8_t *in;
+    size_t at, size;
+    bool bad;
+};
+
+static void put_byte(struct cursor *c, unsigned v)
+{
+    if (c->at < c->size)
+        c->out[c->at++] = (uint8_t)v;
+    else
+        c->bad = true;
+}
+
+static unsigned get_byte(struct cursor *c)
+{
+    if (c->at < c->size)
+        return c->in[c->at++];
+    c->bad = true;
+    return 0;
+}
+
+static void put_varint(struct cursor *c, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        put_byte(c, (unsigned)(v & 0x7f) | 0x80);
+    put_byte(c, (unsigned)v);
+}
+
+static uint64_t get_varint(struct cursor *c)
+{
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        unsigned b = get_byte(c);
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if ((b & 0x80) == 0) {
+            if ((b == 0 && shift > 0) || (shift == 63 && b > 1))
+                c->bad = true;
+            return v;
+        }
+    }
+    c->bad = true;
+    return 0;
+}
+
+static unsigned top_bit(uint64_t v)
+{
+    return 63u - (unsigned)__builtin_clzll(v);
+}
+
+/* v rounded to its top bit and m more bits, saturating. */
+static uint64_t round_bits(uint64_t v, unsigned m)
+{
+    unsigned top = top_bit(v);
+
+    if (top <= m)
+        return v;
+    uint64_t half = 1ull << (top - m - 1);
+    uint64_t rounded = v + half < v ? UINT64_MAX : v + half;
+    return rounded & ~(2 * half - 1);
+}
+
+static void put_number(struct cursor *c, uint64_t v, unsigned level)
+{
+    if (level == 0 || v < 128) {
+        put_varint(c, v);
+        return;
+    }
+    unsigned extra = LEVEL_MAX - level;
+    unsigned m = 1 + 8 * extra;
+    v = round_bits(v, m);
+    unsigned e = top_bit(v);
+    uint64_t fraction = v & ((1ull << e) - 1);
+    fraction = e >= m ? fraction >> (e - m) : fraction << (m - e);
+    uint64_t bits = (uint64_t)(e - 7) << m | fraction;
+    put_byte(c, 0x80u | (unsigned)(bits >> (8 * extra)));
+    while (extra-- > 0)
+        put_byte(c, (unsigned)(bits >> (8 * extra)) & 0xff);
+}
+
+static uint64_t get_number(struct cursor *c, unsigned level)
+{
+    if (level == 0)
+        return get_varint(c);
+    unsigned first = get_byte(c);
+    if (first < 0x80)
+        return first;
+    unsigned extra = LEVEL_MAX - level;
+    unsigned m = 1 + 8 * extra;
+    uint64_t bits = first & 0x7f;
+    while (extra-- > 0)
+        bits = bits << 8 | get_byte(c);
+    unsigned e = (unsigned)(bits >> m) + 7;
+    uint64_t fraction = bits & ((1ull << m) - 1);
+    if (e > 63) {
+        c->bad = true;
+        return 0;
+    }
+    return 1ull << e | (e >= m ? fraction << (e - m) : fraction >> (m - e));
+}
+
+/* 6 bits of exponent, 10 of mantissa: below 1024 exact, then to 2^-11. */
+static unsigned float16_of(uint64_t v)
+{
+    if (v < 1024)
+        return (unsigned)v;
+    v = round_bits(v, 10);
+    unsigned e = top_bit(v) - 10;
+    return (e + 1) << 10 | ((unsigned)(v >> e) & 1023);
+}
+
+static uint64_t float16_value(unsigned f)
+{
+    unsigned e = f >> 10;
+
+    return e == 0 ? f : (uint64_t)(1024 | (f & 1023)) << (e - 1);
+}
+
+static uint8_t crc8(const uint8_t *p, size_t len)
+{
+    unsigned crc = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        crc ^= p[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc & 0x80 ? crc << 1 ^ 0x07 : crc << 1) & 0xff;
+    }
+    return (uint8_t)crc;
+}
+
+/* Replaces frame_bytes and judged_pkts by their differences; false when one would be negative. */
+static bool to_differences(struct window_counters *c)
+{
+    for (int d = 0; d < 2; d++)
+        if (c->dir[d].frame_bytes < c->dir[d].bytes || c->dir[d].judged_pkts > c->dir[d].data_pkts)
+            return false;
+    for (int d = 0; d < 2; d++) {
+        c->dir[d].frame_bytes -= c->dir[d].bytes;
+        c->dir[d].judged_pkts = c->dir[d].data_pkts - c->dir[d].judged_pkts;
+    }
+    return true;
+}
+
+static void from_differences(struct window_counters *c)
+{
+    for (int d = 0; d < 2; d++) {
+        struct window_dir *x = &c->dir[d];
+        x->frame_bytes = x->frame_bytes > UINT64_MAX - x->bytes ? UINT64_MAX : x->frame_bytes + x->bytes;
+        x->judged_pkts = x->judged_pkts > x->data_pkts ? 0 : x->data_pkts - x->judged_pkts;
+    }
+}
+
+static void put_fields(struct cursor *c, const uint64_t *counters, const uint16_t *field, size_t n, unsigned level)
+{
+    uint64_t present = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (counters[field[i]] != 0)
+            present |= 1ull << i;
+    put_varint(c, present);
+    for (size_t i = 0; i < n; i++)
+        if (counters[field[i]] != 0)
+            put_number(c, counters[field[i]], level);
+}
+
+static void get_fields(struct cursor *c, uint64_t *counters, const uint16_t *field, size_t n, unsigned level)
+{
+    uint64_t present = get_varint(c);
+
+    if (present >> n != 0)
+        c->bad = true;
+    for (size_t i = 0; i < n && !c->bad; i++) {
+        counters[field[i]] = present >> i & 1 ? get_number(c, level) : 0;
+        if (present >> i & 1 && counters[field[i]] == 0)
+            c->bad = true;
+    }
+}
+
+static void put_quantiles(struct cursor *c, const struct window_quantiles *q, unsigned level)
+{
+    const uint64_t value[] = {q->p10_ns, q->p50_ns, q->p90_ns, q->p99_ns};
+    unsigned min = float16_of(q->min_ns), max = float16_of(q->max_ns);
+    uint32_t at = hist_index(float16_value(min));
+
+    put_number(c, q->n, level);
+    put_byte(c, min >> 8);
+    put_byte(c, min & 0xff);
+    put_byte(c, max >> 8);
+    put_byte(c, max & 0xff);
+    for (int i = 0; i < 4; i++) {
+        uint32_t index = hist_index(value[i]);
+        uint32_t step = index > at ? index - at : 0;
+        if (level == LEVEL_MAX)
+            step = (step + INDEX_STEP / 2) / INDEX_STEP;
+        put_varint(c, step);
+        at += level == LEVEL_MAX ? step * INDEX_STEP : step;
+    }
+}
+
+static void get_quantiles(struct cursor *c, struct window_quantiles *q, unsigned level)
+{
+    uint64_t *const value[] = {&q->p10_ns, &q->p50_ns, &q->p90_ns, &q->p99_ns};
+
+    q->n = get_number(c, level);
+    unsigned min = get_byte(c) << 8;
+    min |= get_byte(c);
+    unsigned max = get_byte(c) << 8;
+    max |= get_byte(c);
+    q->min_ns = float16_value(min);
+    q->max_ns = float16_value(max);
+    uint64_t at = hist_index(q->min_ns);
+    for (int i = 0; i < 4; i++) {
+        at += get_varint(c) * (level == LEVEL_MAX ? INDEX_STEP : 1);
+        if (at > HIST_BUCKETS + INDEX_STEP)
+            c->bad = true;
+        uint64_t v = at < HIST_BUCKETS ? hist_midpoint_ns((uint32_t)at) : q->max_ns;
+        *value[i] = v < q->min_ns ? q->min_ns : v > q->max_ns ? q->max_ns : v;
+    }
+    if (q->n == 0 || q->min_ns > q->max_ns || min >> 10 > 54 || max >> 10 > 54)
+        c->bad = true;
+}
+
+static size_t finish(struct cursor *c)
+{
+    if (c->bad)
+        return 0;
+    uint8_t crc = crc8(c->out, c->at);
+    put_byte(c, crc);
+    return c->bad ? 0 : c->at;
+}
+
+size_t codec_pack_traffic(uint8_t ret[CODEC_BYTES], const struct window *w)
+{
+    struct window_counters counters = w->c;
+    unsigned flags = (unsigned)w->quality & QUALITY_MASK;
+    size_t len = 0;
+
+    if (!to_differences(&counters))
+        flags |= FLAG_PLAIN;
+    for (unsigned level = 0; level <= LEVEL_MAX && len == 0; level++) {
+        struct cursor c = {.out = ret, .size = CODEC_BYTES};
+        put_byte(&c, CODEC_VERSION << 4 | level);
+        put_byte(&c, flags);
+        put_fields(&c, (const uint64_t *)&counters, traffic_fields, N_TRAFFIC, level);
+        len = finish(&c);
+    }
+    assert(len > 0);
+    return len;
+}
+
+size_t codec_pack_quality(uint8_t ret[CODEC_BYTES], const struct window *w)
+{
+    const uint64_t *counters = (const uint64_t *)&w->c;
+    unsigned hists = 0;
+    bool any = false;
+    size_t len = 0;
+
+    for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
+        hists |= w->q[h].n != 0 ? 1u << h : 0;
+    for (size_t i = 0; i < N_QUALITY; i++)
+        any |= counters[quality_fields[i]] != 0;
+    if (!any && hists == 0)
+        return 0;
+    for (unsigned level = 0; level <= LEVEL_MAX && len == 0; level++) {
+        struct cursor c = {.out = ret, .size = CODEC_BYTES};
+        put_byte(&c, CODEC_VERSION << 4 | 1 << 3 | level);
+        put_byte(&c, hists);
+        put_fields(&c, counters, quality_fields, N_QUALITY, level);
+        for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
+            if (w->q[h].n != 0)
+                put_quantiles(&c, &w->q[h], level);
+        len = finish(&c);
+    }
+    assert(len > 0);
+    return len;
+}
+
+/* Checks what both halves have in common; the cursor then stands behind the two header bytes. */
+static enum codec_result open_value(struct cursor *c, const uint8_t *value, size_t len, unsigned half,
+                                    unsigned *ret_level, unsigned *ret_flags)
+{
+    if (len < 4 || len > CODEC_BYTES)
+        return CODEC_CORRUPT;
+    if (value[0] >> 4 != CODEC_VERSION)
+        return CODEC_UNKNOWN_VERSION;
+    if (crc8(value, len - 1) != value[len - 1])
+        return CODEC_CORRUPT;
+    if ((value[0] >> 3 & 1u) != half || (value[0] & 7) > LEVEL_MAX)
+        return CODEC_CORRUPT;
+    *c = (struct cursor){.in = value, .at = 2, .size = len - 1};
+    *ret_level = value[0] & 7;
+    *ret_flags = value[1];
+    return CODEC_OK;
+}
+
+enum codec_result codec_unpack_traffic(struct window *w, const uint8_t *value, size_t len)
+{
+    struct window_counters counters = w->c;
+    struct cursor c;
+    unsigned level, flags;
+    enum codec_result result = open_value(&c, value, len, 0, &level, &flags);
+
+    if (result != CODEC_OK)
+        return result;
+    get_fields(&c, (uint64_t *)&counters, traffic_fields, N_TRAFFIC, level);
+    if (c.bad || c.at != c.size || (flags & ~7u) != 0 || (flags & QUALITY_MASK) > WINDOW_BLIND)
+        return CODEC_CORRUPT;
+    if ((flags & FLAG_PLAIN) == 0)
+        from_differences(&counters);
+    w->c = counters;
+    w->quality = flags & QUALITY_MASK;
+    return CODEC_OK;
+}
+
+enum codec_result codec_unpack_quality(struct window *w, const uint8_t *value, size_t len)
+{
+    struct window_counters counters = w->c;
+    struct window_quantiles q[WINDOW_HIST_COUNT] = {0};
+    struct cursor c;
+    unsigned level, hists;
+    enum codec_result result = open_value(&c, value, len, 1, &level, &hists);
+
+    if (result != CODEC_OK)
+        return result;
+    get_fields(&c, (uint64_t *)&counters, quality_fields, N_QUALITY, level);
+    for (unsigned h = 0; h < WINDOW_HIST_COUNT && !c.bad; h++)
+        if (hists >> h & 1)
+            get_quantiles(&c, &q[h], level);
+    if (c.bad || c.at != c.size || hists >> WINDOW_HIST_COUNT != 0)
+        return CODEC_CORRUPT;
+    w->c = counters;
+    memcpy(w->q, q, sizeof(q));
+    return CODEC_OK;
+}
