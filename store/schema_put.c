@@ -258,6 +258,7 @@ int schema_put_top(struct store *s, const char *sensor, enum schema_top kind, en
                    const struct schema_flow *flows, size_t n)
 {
     char key[KEY_BYTES], index[KEY_BYTES], member[48];
+    uint64_t start_s = start_ns / NS_PER_S;
     size_t text_len = 0;
     struct command c;
 
@@ -266,7 +267,7 @@ int schema_put_top(struct store *s, const char *sensor, enum schema_top kind, en
     char *text = top_lines(flows, n, &text_len);
     if (text == NULL)
         return -ENOMEM;
-    command_start(&c, "SET", key, key_top(key, sensor, kind, tier, start_ns / NS_PER_S));
+    command_start(&c, "SET", key, key_top(key, sensor, kind, tier, start_s));
     command_bytes(&c, text, text_len);
     command_text(&c, "EX");
     command_u64(&c, tier == SCHEMA_1MIN ? 2 * 3600 : 7 * 86400);
@@ -274,10 +275,10 @@ int schema_put_top(struct store *s, const char *sensor, enum schema_top kind, en
     free(text);
     if (result != 0)
         return result;
-    snprintf(member, sizeof(member), "%s:%" PRIu64, schema_tier_name(tier), start_ns / NS_PER_S);
+    snprintf(member, sizeof(member), "%s:%" PRIu64, schema_tier_name(tier), start_s);
     size_t index_len = key_sensor(index, sensor, "tops");
     command_start(&c, "ZADD", index, index_len);
-    command_u64(&c, start_ns / NS_PER_S);
+    command_u64(&c, start_s);
     command_text(&c, member);
     result = command_append(&c, s);
     if (result != 0)
