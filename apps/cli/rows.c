@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * From records and windows to rows.
+ *
+ * Loss is attributed to a side here, once: what c2s loses upstream of the tap and what s2c loses downstream of it was
+ * lost between client and tap, the rest between tap and server. For a path the four segments stay apart. Percentages
+ * are of the data segments of that direction (flows, whose record does not count these apart: of all packets). A number
+ * that cannot be known stays null: one missing part makes the sum null.
+ */
+
+#include "apps/cli/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EX COLUMN_EXTRA
+
+const struct column flow_columns[] = {
+    {"client", "CLIENT", "derived.client", COLUMN_NAME, 0, "client address and port"},
+    {"server", "SERVER", "derived.server", COLUMN_NAME, 0, "server address and port"},
+    {"service", "SERVICE", "service", COLUMN_TEXT, 5, "name of the service, else proto/port"},
+    {"path", "PATH", "path", COLUMN_NAME, EX, "sites of both ends"},
+    {"pkts", "PKTS", "derived.pkts", COLUMN_COUNT, 4, "packets in both directions, copies left out"},
+    {"bytes", "BYTES", "derived.bytes", COLUMN_BYTES, 6, "IP bytes in both directions, copies left out"},
+    {"loss", "LOSS", "derived.loss_pct", COLUMN_LOSS, 0, "lost packets in percent of all"},
+    {"lost-client", "LOST CLI", "derived.lost_client_pkts", COLUMN_COUNT, 0, "lost between client and tap"},
+    {"lost-server", "LOST SRV", "derived.lost_server_pkts", COLUMN_COUNT, 0, "lost between tap and server"},
+    {"lost-unknown", "LOST ?", "derived.lost_unknown_pkts", COLUMN_COUNT, EX, "lost, side unknown"},
+    {"rtt-client", "RTT CLI", "derived.rtt_client_us", COLUMN_LATENCY, 0, "mean RTT tap to client"},
+    {"rtt-server", "RTT SRV", "derived.rtt_server_us", COLUMN_LATENCY, 0, "mean RTT tap to server"},
+    {"response", "RESPONSE", "derived.response_us", COLUMN_LATENCY, EX, "mean server response time"},
+    {"retrans", "RETRANS", "derived.retrans_pkts", COLUMN_COUNT, 7, "segments sent again, whatever the cause"},
+    {"capture-lost", "UNSEEN", "derived.capture_lost_bytes", COLUMN_BYTES, EX, "bytes that the mirror missed"},
+    {"handshake-client", "HS CLI", "tcp.handshake_client_us", COLUMN_LATENCY, EX, "SYN/ACK to ACK"},
+    {"handshake-server", "HS SRV", "tcp.handshake_server_us", COLUMN_LATENCY, EX, "SYN to SYN/ACK"},
+    {"proto", "PROTO", "proto", COLUMN_TEXT, EX, "IP protocol"},
+    {"end", "END", "end", COLUMN_STATE, EX, "why the flow ended"},
+    {"first", "FIRST", "first_ns", COLUMN_TIME, EX, "time of the first packet"},
+    {"last", "LAST", "last_ns", COLUMN_TIME, EX, "time of the last packet"},
+    {"id", "COMMUNITY ID", "community_id", COLUMN_TEXT, EX, "Community ID v1"},
+    {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
+};
+
+const struct column path_columns[] = {
+    {"time", "TIME", "start_ns", COLUMN_TIME, EX, "start of the window"},
+    {"path", "PATH A~B", "path", COLUMN_NAME, 0, "sites of both ends; A is left of the ~"},
+    {"flows", "FLOWS", "flows", COLUMN_COUNT, 6, "flows"},
+    {"pkts", "PKTS", "derived.pkts", COLUMN_COUNT, 4, "packets in both directions"},
+    {"bytes", "BYTES", "derived.bytes", COLUMN_BYTES, 7, "IP bytes in both directions"},
+    {"a-tap", "A\xe2\x86\x92TAP", "derived.loss_pct.a_to_tap", COLUMN_LOSS, 0,
+     "loss between A and the tap, packets from A"},
+    {"tap-b",
+     "TAP\xe2\x86\x92"
+     "B",
+     "derived.loss_pct.tap_to_b", COLUMN_LOSS, 0, "loss between the tap and B, packets from A"},
+    {"b-tap", "B\xe2\x86\x92TAP", "derived.loss_pct.b_to_tap", COLUMN_LOSS, 0,
+     "loss between B and the tap, packets from B"},
+    {"tap-a",
+     "TAP\xe2\x86\x92"
+     "A",
+     "derived.loss_pct.tap_to_a", COLUMN_LOSS, 0, "loss between the tap and A, packets from B"},
+    {"lost", "LOST", "derived.lost_pkts", COLUMN_COUNT, EX, "lost packets, all segments"},
+    {"rtt-a", "RTT A", "rtt_a_us.p50", COLUMN_LATENCY, 0, "median RTT tap to A"},
+    {"rtt-b", "RTT B", "rtt_b_us.p50", COLUMN_LATENCY, 0, "median RTT tap to B"},
+    {"rtt-a-p90", "A p90", "rtt_a_us.p90", COLUMN_LATENCY, EX, "90th percentile of the RTT tap to A"},
+    {"rtt-b-p90", "B p90", "rtt_b_us.p90", COLUMN_LATENCY, EX, "90th percentile of the RTT tap to B"},
+    {"response", "RESPONSE", "response_us.p50", COLUMN_LATENCY, EX, "median server response time"},
+    {"failed", "FAILED", "failed_connects", COLUMN_COUNT, 5, "connection attempts refused or not answered"},
+    {"reordered", "REORD", "reordered_pkts", COLUMN_COUNT, EX, "packets that came late, not lost"},
+    {"spurious", "SPUR", "spurious_pkts", COLUMN_COUNT, EX, "sent again although the first copy had arrived"},
+    {"unseen", "UNSEEN", "capture_lost_bytes", COLUMN_BYTES, EX, "bytes that the mirror missed"},
+    {"quality", "QUALITY", "quality", COLUMN_STATE, 3, "ok, unsure (the mirror missed traffic) or blind"},
+    {"sensor", "SENSOR", "sensor", COLUMN_TEXT, EX, "the sensor that saw it"},
+    {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
+};
+
+#define SCOPE_COLUMNS(title, help)                                                                                     \
+    {"time", "TIME", "start_ns", COLUMN_TIME, EX, "start of the window"}, {"name", title, "id", COLUMN_NAME, 0, help}, \
+        {"flows", "FLOWS", "flows", COLUMN_COUNT, 6, "flows"},                                                         \
+        {"pkts", "PKTS", "derived.pkts", COLUMN_COUNT, 4, "packets in both directions"},                               \
+        {"bytes", "BYTES", "derived.bytes", COLUMN_BYTES, 7, "IP bytes in both directions"},                           \
+        {"failed", "FAILED", "failed_connects", COLUMN_COUNT, 0, "connection attempts refused or not answered"},       \
+        {"lost-client", "LOST CLI", "derived.lost_client_pkts", COLUMN_COUNT, 0, "lost between clients and tap"},      \
+        {"lost-server", "LOST SRV", "derived.lost_server_pkts", COLUMN_COUNT, 0, "lost between tap and servers"},      \
+        {"rtt-client", "RTT CLI", "rtt_a_us.p50", COLUMN_LATENCY, 0, "median RTT tap to clients"},                     \
+        {"rtt-server", "RTT SRV", "rtt_b_us.p50", COLUMN_LATENCY, 0, "median RTT tap to servers"},                     \
+        {"response", "RESPONSE", "response_us.p50", COLUMN_LATENCY, 5, "median server response time"},                 \
+        {"response-p90", "RESP p90", "response_us.p90",                                                                \
+         COLUMN_LATENCY, EX,         "90th percentile of the server response time"},                                   \
+        {"quality", "QUALITY", "quality", COLUMN_STATE, 3, "ok, unsure or blind"},                                     \
+        {"sensor", "SENSOR", "sensor", COLUMN_TEXT, EX, "the sensor that saw it"},                                     \
+    {                                                                                                                  \
+        NULL, NULL, NULL, COLUMN_TEXT, 0, NULL                                                                         \
+    }
+
+const struct column service_columns[] = {SCOPE_COLUMNS("SERVICE", "name of the service, else proto/port")};
+const struct column mirror_columns[] = {SCOPE_COLUMNS("MIRROR", "the captured port or file")};
+
+const struct column event_columns[] = {
+    {"time", "TIME", "ts_ns", COLUMN_TIME, 0, "when, by packet time"},
+    {"severity", "SEVERITY", "severity", COLUMN_STATE, 0, "info, minor, major or critical"},
+    {"kind", "KIND", "kind", COLUMN_TEXT, 0, "what happened"},
+    {"subject", "SUBJECT", "subject", COLUMN_NAME, 0, "whom it happened to"},
+    {"detail", "DETAIL", "detail", COLUMN_TEXT, 3, "more about it, as JSON"},
+    {"mirror", "MIRROR", "mirror", COLUMN_TEXT, 6, "where it was seen"},
+    {"sensor", "SENSOR", "sensor", COLUMN_TEXT, EX, "the sensor that saw it"},
+    {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
+};
+
+/* ---- sums in which one unknown part makes the whole unknown ---- */
+
+struct sum {
+    json_int_t value;
+    bool unknown;
+};
+
+static void sum_add(struct sum *s, const json_t *row, const char *key)
+{
+    const json_t *v = row_value(row, key);
+
+    if (json_is_integer(v))
+        s->value += json_integer_value(v);
+    else
+        s->unknown = true;
+}
+
+static json_t *sum_of_2(const json_t *row, const char *a, const char *b)
+{
+    struct sum s = {0};
+
+    sum_add(&s, row, a);
+    sum_add(&s, row, b);
+    return s.unknown ? json_null() : json_integer(s.value);
+}
+
+static json_t *percent(const json_t *part, const json_t *whole)
+{
+    double of = json_number_value(whole);
+
+    return json_is_number(part) && json_is_number(whole) && of > 0 ? json_real(100 * json_number_value(part) / of)
+                                                                   : json_null();
+}
+
+static json_t *mean(const json_t *rtt)
+{
+    double n = json_number_value(json_object_get(rtt, "n"));
+
+    return n > 0 ? json_real(json_number_value(json_object_get(rtt, "sum")) / n) : json_null();
+}
+
+/* ---- flows ---- */
+
+static json_t *endpoint(const json_t *row, const char *address_key, const char *port_key)
+{
+    const char *address = json_string_value(json_object_get(row, address_key));
+    const json_t *port = json_object_get(row, port_key);
+
+    if (address == NULL)
+        return json_null();
+    if (!json_is_integer(port) || json_integer_value(port) == 0)
+        return json_string(address);
+    bool v6 = strchr(address, ':') != NULL;
+    return json_sprintf("%s%s%s:%d", v6 ? "[" : "", address, v6 ? "]" : "", (int)json_integer_value(port));
+}
+
+static void derive_tcp(json_t *d, const json_t *row)
+{
+    json_t *client = sum_of_2(row, "tcp.c2s.lost_upstream_pkts", "tcp.s2c.lost_downstream_pkts");
+    json_t *server = sum_of_2(row, "tcp.c2s.lost_downstream_pkts", "tcp.s2c.lost_upstream_pkts");
+    json_t *unknown = sum_of_2(row, "tcp.c2s.lost_unknown_pkts", "tcp.s2c.lost_unknown_pkts");
+
+    if (json_is_integer(client) && json_is_integer(server) && json_is_integer(unknown)) {
+        json_t *lost =
+            json_integer(json_integer_value(client) + json_integer_value(server) + json_integer_value(unknown));
+        json_object_set_new(d, "loss_pct", percent(lost, json_object_get(d, "pkts")));
+        json_object_set_new(d, "lost_pkts", lost);
+    }
+    json_object_set_new(d, "lost_client_pkts", client);
+    json_object_set_new(d, "lost_server_pkts", server);
+    json_object_set_new(d, "lost_unknown_pkts", unknown);
+    json_object_set_new(d, "retrans_pkts", sum_of_2(row, "tcp.c2s.retrans_pkts", "tcp.s2c.retrans_pkts"));
+    json_object_set_new(d, "capture_lost_bytes",
+                        sum_of_2(row, "tcp.c2s.capture_lost_bytes", "tcp.s2c.capture_lost_bytes"));
+    json_object_set_new(d, "rtt_client_us", mean(row_value(row, "tcp.rtt_client_us")));
+    json_object_set_new(d, "rtt_server_us", mean(row_value(row, "tcp.rtt_server_us")));
+    json_object_set_new(d, "response_us", mean(row_value(row, "tcp.response_us")));
+}
+
+/* The mean RTT of answered DNS queries: the server's side of a flow that is no TCP. */
+static json_t *dns_mean(const json_t *list)
+{
+    double sum = 0;
+    size_t n = 0, i;
+    json_t *query;
+
+    json_array_foreach((json_t *)list, i, query)
+    {
+        const json_t *rtt = json_object_get(query, "rtt_us");
+        n += json_is_number(rtt);
+        sum += json_number_value(rtt);
+    }
+    return n > 0 ? json_real(sum / (double)n) : json_null();
+}
+
+json_t *row_of_flow(json_t *row)
+{
+    json_t *d = row ? json_object() : NULL;
+
+    if (d == NULL)
+        return NULL;
+    json_object_set_new(d, "client", endpoint(row, "client", "client_port"));
+    json_object_set_new(d, "server", endpoint(row, "server", "server_port"));
+    json_object_set_new(d, "pkts", sum_of_2(row, "c2s.pkts", "s2c.pkts"));
+    json_object_set_new(d, "bytes", sum_of_2(row, "c2s.bytes", "s2c.bytes"));
+    if (row_value(row, "tcp") != NULL)
+        derive_tcp(d, row);
+    else if (row_value(row, "dns") != NULL)
+        json_object_set_new(d, "rtt_server_us", dns_mean(row_value(row, "dns")));
+    else if (row_value(row, "icmp") != NULL)
+        json_object_set_new(d, "rtt_server_us", mean(row_value(row, "icmp.echo_rtt_us")));
+    json_object_set_new(row, "derived", d);
+    return row;
+}
+
+/* ---- paths, services, mirrors ---- */
+
+static void derive_segment(json_t *loss, const json_t *row, const char *segment, const char *direction)
+{
+    char lost[64], judged[64], data[64];
+
+    snprintf(lost, sizeof(lost), "lost_pkts.%s", segment);
+    snprintf(judged, sizeof(judged), "judged_pkts.%s", direction);
+    snprintf(data, sizeof(data), "data_pkts.%s", direction);
+    const json_t *of = row_value(row, judged);
+    json_object_set_new(loss, segment, percent(row_value(row, lost), of ? of : row_value(row, data)));
+}
+
+json_t *row_of_path(json_t *row)
+{
+    static const char *const segment[4] = {"lost_pkts.a_to_tap", "lost_pkts.tap_to_b", "lost_pkts.b_to_tap",
+                                           "lost_pkts.tap_to_a"};
+    json_t *d = row ? json_object() : NULL, *loss = json_object();
+    struct sum lost = {0};
+
+    if (d == NULL || loss == NULL) {
+        json_decref(loss);
+        return NULL;
+    }
+    derive_segment(loss, row, "a_to_tap", "a2b");
+    derive_segment(loss, row, "tap_to_b", "a2b");
+    derive_segment(loss, row, "b_to_tap", "b2a");
+    derive_segment(loss, row, "tap_to_a", "b2a");
+    for (size_t i = 0; i < 4; i++)
+        sum_add(&lost, row, segment[i]);
+    json_object_set_new(d, "loss_pct", loss);
+    json_object_set_new(d, "lost_pkts", lost.unknown ? json_null() : json_integer(lost.value));
+    json_object_set_new(d, "pkts", sum_of_2(row, "pkts.a2b", "pkts.b2a"));
+    json_object_set_new(d, "bytes", sum_of_2(row, "bytes.a2b", "bytes.b2a"));
+    json_object_set_new(row, "derived", d);
+    return row;
+}
+
+json_t *row_of_service(json_t *row)
+{
+    json_t *d = row ? json_object() : NULL;
+
+    if (d == NULL)
+        return NULL;
+    json_t *client = sum_of_2(row, "lost_pkts.a_to_tap", "lost_pkts.tap_to_a");
+    json_t *server = sum_of_2(row, "lost_pkts.tap_to_b", "lost_pkts.b_to_tap");
+    bool known = json_is_integer(client) && json_is_integer(server);
+    json_object_set_new(d, "lost_pkts",
+                        known ? json_integer(json_integer_value(client) + json_integer_value(server)) : json_null());
+    json_object_set_new(d, "lost_client_pkts", client);
+    json_object_set_new(d, "lost_server_pkts", server);
+    json_object_set_new(d, "pkts", sum_of_2(row, "pkts.a2b", "pkts.b2a"));
+    json_object_set_new(d, "bytes", sum_of_2(row, "bytes.a2b", "bytes.b2a"));
+    json_object_set_new(row, "derived", d);
+    return row;
+}
+
+/* ---- windows ---- */
+
+static json_t *both(uint64_t a2b, uint64_t b2a)
+{
+    return json_pack("{s:I,s:I}", "a2b", (json_int_t)a2b, "b2a", (json_int_t)b2a);
+}
+
+static json_t *quantiles(const struct window_quantiles *q)
+{
+    if (q->n == 0)
+        return json_pack("{s:n,s:n,s:n,s:n,s:n,s:n,s:i}", "min", "p10", "p50", "p90", "p99", "max", "n", 0);
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:I}", "min", (double)q->min_ns / 1e3, "p10", (double)q->p10_ns / 1e3,
+                     "p50", (double)q->p50_ns / 1e3, "p90", (double)q->p90_ns / 1e3, "p99", (double)q->p99_ns / 1e3,
+                     "max", (double)q->max_ns / 1e3, "n", (json_int_t)q->n);
+}
+
+static void set_counters(json_t *row, const struct window *w)
+{
+    const struct window_dir *a = &w->c.dir[0], *b = &w->c.dir[1];
+
+    json_object_set_new(row, "pkts", both(a->pkts, b->pkts));
+    json_object_set_new(row, "bytes", both(a->bytes, b->bytes));
+    json_object_set_new(row, "data_pkts", both(a->data_pkts, b->data_pkts));
+    json_object_set_new(row, "judged_pkts", both(a->judged_pkts, b->judged_pkts));
+    json_object_set_new(row, "retrans_pkts", both(a->retrans_pkts, b->retrans_pkts));
+    json_object_set_new(row, "zero_windows", both(a->zero_windows, b->zero_windows));
+    json_object_set_new(row, "lost_pkts",
+                        json_pack("{s:I,s:I,s:I,s:I}", "a_to_tap", (json_int_t)a->lost_upstream_pkts, "tap_to_b",
+                                  (json_int_t)a->lost_downstream_pkts, "b_to_tap", (json_int_t)b->lost_upstream_pkts,
+                                  "tap_to_a", (json_int_t)b->lost_downstream_pkts));
+    json_object_set_new(row, "spurious_pkts", json_integer((json_int_t)(a->spurious_pkts + b->spurious_pkts)));
+    json_object_set_new(row, "reordered_pkts", json_integer((json_int_t)(a->reordered_pkts + b->reordered_pkts)));
+    json_object_set_new(row, "capture_lost_bytes",
+                        json_integer((json_int_t)(a->capture_lost_bytes + b->capture_lost_bytes)));
+    json_object_set_new(row, "failed_connects",
+                        json_integer((json_int_t)(w->c.refused_connects + w->c.unanswered_connects)));
+}
+
+json_t *row_of_window(const struct window *w, const char *sensor)
+{
+    const char *name_key = w->scope == WINDOW_PATH ? "path" : "id";
+    json_t *row =
+        json_pack("{s:s,s:o,s:s,s:I,s:I,s:I}", "type", window_scope_name(w->scope), name_key,
+                  json_stringn_nocheck(w->name, strnlen(w->name, sizeof(w->name))), "sensor", sensor, "start_ns",
+                  (json_int_t)w->start_ns, "length_ns", (json_int_t)w->length_ns, "flows", (json_int_t)w->c.new_flows);
+    if (row == NULL)
+        return NULL;
+    set_counters(row, w);
+    json_object_set_new(row, "rtt_a_us", quantiles(&w->q[WINDOW_HIST_RTT_A]));
+    json_object_set_new(row, "rtt_b_us", quantiles(&w->q[WINDOW_HIST_RTT_B]));
+    json_object_set_new(row, "response_us", quantiles(&w->q[WINDOW_HIST_RESPONSE]));
+    json_object_set_new(row, "quality", json_string(window_quality_name(w->quality)));
+    return w->scope == WINDOW_PATH ? row_of_path(row) : row_of_service(row);
+}
+
+/* ---- ranking ---- */
+
+static uint64_t part(const json_t *row, const char *key)
+{
+    double v = json_number_value(row_value(row, key));
+
+    return v > 0 ? (uint64_t)v : 0;
+}
+
+struct badness badness_of_flow(const json_t *row)
+{
+    uint64_t client = part(row, "derived.rtt_client_us"), server = part(row, "derived.rtt_server_us");
+
+    return (struct badness){{part(row, "derived.lost_pkts"),
+                             part(row, "derived.retrans_pkts") + part(row, "tcp.syn_retries"),
+                             client > server ? client : server}};
+}
+
+struct badness badness_of_scope(const json_t *row)
+{
+    return (struct badness){{part(row, "derived.lost_pkts"), part(row, "failed_connects"), part(row, "derived.pkts")}};
+}
+
+int badness_compare(const struct badness *a, const struct badness *b)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (a->part[i] != b->part[i])
+            return a->part[i] > b->part[i] ? 1 : -1;
+    return 0;
+}
+
+int worst_init(struct worst *w, size_t n)
+{
+    *w = (struct worst){.n = n, .row = calloc(n, sizeof(*w->row)), .badness = calloc(n, sizeof(*w->badness))};
+    if (w->row != NULL && w->badness != NULL)
+        return 0;
+    worst_fini(w);
+    return -1;
+}
+
+void worst_fini(struct worst *w)
+{
+    for (size_t i = 0; i < w->n_used; i++)
+        json_decref(w->row[i]);
+    free(w->row);
+    free(w->badness);
+    *w = (struct worst){0};
+}
+
+/* Insertion into a short sorted list; equal rows keep the order in which they came. */
+void worst_offer(struct worst *w, json_t *row, struct badness badness)
+{
+    size_t at = w->n_used;
+
+    if (row == NULL)
+        return;
+    w->n_seen++;
+    while (at > 0 && badness_compare(&badness, &w->badness[at - 1]) > 0)
+        at--;
+    if (at == w->n) {
+        json_decref(row);
+        return;
+    }
+    if (w->n_used == w->n)
+        json_decref(w->row[--w->n_used]);
+    memmove(&w->row[at + 1], &w->row[at], (w->n_used - at) * sizeof(*w->row));
+    memmove(&w->badness[at + 1], &w->badness[at], (w->n_used - at) * sizeof(*w->badness));
+    w->row[at] = row;
+    w->badness[at] = badness;
+    w->n_used++;
+}
+
+json_t *worst_rows(const struct worst *w)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < w->n_used; i++)
+        json_array_append(rows, w->row[i]);
+    return rows;
+}
+
+struct ranked {
+    json_t *row;
+    struct badness badness;
+    size_t order;
+};
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    int c = badness_compare(&y->badness, &x->badness);
+
+    return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
+}
+
+void rows_sort_worst(json_t *rows, struct badness (*badness)(const json_t *row))
+{
+    size_t n = json_array_size(rows);
+    struct ranked *list = calloc(n + 1, sizeof(*list));
+
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        json_t *row = json_array_get(rows, i);
+        list[i] = (struct ranked){json_incref(row), badness(row), i};
+    }
+    qsort(list, n, sizeof(*list), compare_ranked);
+    for (size_t i = 0; i < n; i++)
+        json_array_set_new(rows, i, list[i].row);
+    free(list);
+}
