@@ -43,8 +43,10 @@ uint64_t hist_quantile_ns(const struct hist *h, double q)
     uint64_t rank = (uint64_t)ceil(q * (double)h->n);
     uint64_t seen = 0;
 
-    if (rank == 0)
-        rank = 1;
+    if (rank <= 1)
+        return h->min_ns; /* the ends are known exactly */
+    if (rank >= h->n)
+        return h->max_ns;
     for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
         seen += h->bucket[i];
         if (seen >= rank) {

@@ -33,7 +33,7 @@ enum window_quality window_quality_of(const struct window_counters *c)
         return WINDOW_BLIND;
     if ((double)missed > MAX_CAPTURE_LOSS * (double)bytes)
         return WINDOW_UNSURE;
-    if ((double)(data - judged) > MAX_ONE_WAY * (double)data)
+    if (data > judged && (double)(data - judged) > MAX_ONE_WAY * (double)data)
         return WINDOW_UNSURE;
     return WINDOW_OK;
 }

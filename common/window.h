@@ -88,7 +88,7 @@ enum window_quality {
 };
 const char *window_quality_name(enum window_quality q); /* "ok", "unsure", "blind" */
 
-/* Quality from what the mirror missed: capture_lost_bytes against bytes, one-way against ended flows. */
+/* Quality from what the mirror missed: capture_lost_bytes against bytes, judged against all data segments. */
 enum window_quality window_quality_of(const struct window_counters *c);
 
 /* A latency distribution as it is stored and shown: quantiles in ns, all 0 when n == 0. */
