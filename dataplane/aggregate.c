@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See aggregate.h. The hash here needs no seed: only configured names and automatic sites of seen flows get in. */
+
+#include "dataplane/aggregate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "dataplane/memory.h"
+
+int agg_table_init(struct agg_table *t, enum window_scope scope, uint32_t n_entries, uint32_t mirror)
+{
+    uint32_t n_chains = 16;
+
+    while (n_chains < n_entries)
+        n_chains <<= 1;
+    *t = (struct agg_table){.n_entries = n_entries, .chain_mask = n_chains - 1, .fresh = 1, .scope = (uint8_t)scope};
+    t->entry = memory_map(n_entries * sizeof(*t->entry));
+    t->chain = calloc(n_chains, sizeof(*t->chain));
+    t->touched = calloc(n_entries, sizeof(*t->touched));
+    if (t->entry == NULL || t->chain == NULL || t->touched == NULL) {
+        agg_table_fini(t);
+        return -ENOMEM;
+    }
+    t->entry[0].key = (struct rec_scope){.scope = (uint8_t)scope, .mirror = mirror};
+    return 0;
+}
+
+void agg_table_fini(struct agg_table *t)
+{
+    memory_unmap(t->entry, t->n_entries * sizeof(*t->entry));
+    free(t->chain);
+    free(t->touched);
+    *t = (struct agg_table){0};
+}
+
+static uint32_t chain_of(const struct agg_table *t, const struct rec_scope *key)
+{
+    static_assert(sizeof(*key) == 56, "hashed as words and compared as bytes");
+    uint64_t w[7], h = 0;
+
+    memcpy(w, key, sizeof(w));
+    for (unsigned i = 0; i < 7; i++)
+        h = mix64(h ^ w[i]);
+    return (uint32_t)h & t->chain_mask;
+}
+
+uint32_t agg_get(struct agg_table *t, const struct rec_scope *key)
+{
+    uint32_t *head = &t->chain[chain_of(t, key)];
+
+    for (uint32_t i = *head; i != 0; i = t->entry[i].next) {
+        if (memcmp(&t->entry[i].key, key, sizeof(*key)) == 0) {
+            t->entry[i].refs++;
+            return i;
+        }
+    }
+    uint32_t index = t->free_head;
+    if (index != 0) {
+        t->free_head = t->entry[index].next;
+    } else if (t->fresh < t->n_entries) {
+        index = t->fresh++;
+    } else {
+        t->overflowed++;
+        t->entry[0].refs++;
+        return 0;
+    }
+    t->entry[index].key = *key;
+    t->entry[index].refs = 1;
+    t->entry[index].next = *head;
+    *head = index;
+    return index;
+}
+
+static void forget(struct agg_table *t, uint32_t index)
+{
+    uint32_t *link = &t->chain[chain_of(t, &t->entry[index].key)];
+
+    while (*link != index)
+        link = &t->entry[*link].next;
+    *link = t->entry[index].next;
+    t->entry[index].next = t->free_head;
+    t->free_head = index;
+}
+
+void agg_put(struct agg_table *t, uint32_t index)
+{
+    struct agg *a = &t->entry[index];
+
+    if (--a->refs == 0 && !a->touched && index != 0)
+        forget(t, index);
+}
+
+/* hist items of all four histograms behind one another; returns the message's length. */
+static size_t pack(const struct agg *a, struct rec_window *w, struct hist_item *items)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < WINDOW_HIST_COUNT; i++) {
+        const struct hist *h = &a->hist[i];
+        w->hist[i].n = h->n;
+        w->hist[i].sum_ns = h->sum_ns;
+        w->hist[i].min_ns = h->min_ns;
+        w->hist[i].max_ns = h->max_ns;
+        w->hist[i].n_items = h->n == 0 ? 0 : hist_to_items(h, items + n);
+        n += w->hist[i].n_items;
+    }
+    return sizeof(*w) + n * sizeof(*items);
+}
+
+static void emit_one(struct agg *a, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns)
+{
+    struct {
+        struct rec_window w;
+        struct hist_item items[WINDOW_HIST_COUNT * (HIST_BUCKETS + 1)];
+    } message;
+
+    memset(&message.w, 0, sizeof(message.w));
+    message.w.key = a->key;
+    message.w.start_ns = start_ns;
+    message.w.length_ns = length_ns;
+    message.w.c = a->c;
+    size_t len_bytes = pack(a, &message.w, message.items);
+    struct rec_hdr *hdr = rec_reserve(out, REC_WINDOW, len_bytes);
+    if (hdr == NULL)
+        return;
+    memcpy(hdr + 1, &message.w.hdr + 1, len_bytes - sizeof(*hdr));
+    rec_commit(out);
+}
+
+static void clear(struct agg *a)
+{
+    memset(&a->c, 0, sizeof(a->c));
+    for (unsigned i = 0; i < WINDOW_HIST_COUNT; i++)
+        if (a->hist[i].n != 0)
+            hist_clear(&a->hist[i]);
+    a->touched = 0;
+}
+
+uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns)
+{
+    uint64_t dropped = out->dropped;
+
+    for (uint32_t i = 0; i < t->n_touched; i++) {
+        uint32_t index = t->touched[i];
+        struct agg *a = &t->entry[index];
+        emit_one(a, out, start_ns, length_ns);
+        clear(a);
+        if (a->refs == 0 && index != 0)
+            forget(t, index);
+    }
+    t->n_touched = 0;
+    return out->dropped - dropped;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_BATCH_H
+#define SPANWARD_BATCH_H
+
+/*
+ * A burst of packets on its way through the pipeline.
+ *
+ * An rx backend fills data, cap_len, wire_len and ts_ns; decode fills the rest; later stages only read it. The batch
+ * knows neither mbufs nor files, so that a test builds one from literal bytes. A batch is reused: `n` says how many
+ * entries count. Packet bytes stay valid until the backend's release.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/counters.h"
+#include "common/record.h"
+#include "common/site.h"
+
+#define BATCH_MAX  64u
+#define MAX_LAYERS 16u
+#define MAX_VLANS  4u
+#define MAX_SACK   4u
+
+/* Link types that an rx backend may deliver. */
+enum link_type { LINK_ETHERNET, LINK_RAW_IP, LINK_SLL, LINK_SLL2, LINK_FDDI, LINK_NULL, LINK_COUNT };
+
+/* What decode made of a packet. Below PKT_DROP0 it is processed; PKT_DROP0 + d is the ledger's drop d. */
+enum pkt_verdict { PKT_FLOW, PKT_L2, PKT_DROP0 };
+
+enum pkt_flags {
+    PKT_HAS_IP_ID = 1 << 0,
+    PKT_TRUNCATED = 1 << 1, /* the mirror captured less than was sent */
+    PKT_FRAGMENT = 1 << 2,
+    PKT_HAS_TS = 1 << 3,
+    PKT_HAS_WSCALE = 1 << 4,
+    PKT_HAS_SACK_PERM = 1 << 5,
+    PKT_L4_OK = 1 << 6, /* the L4 header is whole */
+};
+
+enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
+
+/* What the key's ports mean. */
+enum key_kind { KEY_PORTS, KEY_ICMP_ECHO, KEY_ICMP_OTHER };
+
+/*
+ * Identity of a biflow. The endpoint with the smaller (address, port) is endpoint 0, so that one look-up serves both
+ * directions. Compared as 48 bytes: every byte is defined, and af keeps an IPv4 address from equalling an IPv6 one.
+ */
+struct flow_key {
+    struct ip_addr addr[2];
+    uint16_t port[2]; /* host order; ICMP echo: identifier in both; other ICMP: type << 8 | code in both */
+    uint32_t tunnel_id;
+    uint16_t vlan; /* 0 unless capture.vlan_in_key */
+    uint8_t proto;
+    uint8_t af;     /* 4 or 6 */
+    uint8_t kind;   /* enum key_kind */
+    uint8_t tunnel; /* enum tunnel_type */
+    uint8_t zero[2];
+};
+static_assert(sizeof(struct flow_key) == 48, "flow_key is compared as bytes");
+
+struct sack_block {
+    uint32_t left, right;
+};
+
+struct pkt {
+    /* from the rx backend */
+    const uint8_t *data;
+    uint64_t ts_ns;
+    uint32_t cap_len;
+    uint32_t wire_len; /* without FCS */
+    uint32_t snap_len; /* captured by the mirror; cap_len may be less, but holds the headers */
+    uint32_t pad0;
+
+    /* decode */
+    uint32_t verdict;  /* enum pkt_verdict or PKT_DROP0 + enum ledger_drop */
+    uint32_t ip_bytes; /* IP total length */
+    uint16_t l3_off;   /* of the innermost IP header */
+    uint16_t l4_off;
+    uint16_t payload_off;
+    uint16_t flags;       /* enum pkt_flags */
+    uint32_t payload_len; /* on the wire, from the IP header */
+    uint32_t payload_cap; /* captured part of it */
+    uint8_t sender;       /* endpoint (0, 1) that sent this packet */
+    uint8_t ttl;
+    uint8_t n_vlans;
+    uint8_t tcp_flags;
+    uint16_t vlan[MAX_VLANS];
+    uint16_t ip_id;
+    uint8_t icmp_type, icmp_code;
+    uint16_t icmp_seq;
+    uint16_t tcp_window;
+    uint32_t tcp_seq, tcp_ack;
+    uint32_t tsval, tsecr;
+    uint8_t n_sack, wscale;
+    uint16_t l2_hash; /* of MAC addresses: tells a second hop from a plain copy */
+    struct sack_block sack[MAX_SACK];
+    struct flow_key key;
+
+    /* later stages */
+    uint64_t hash;
+    uint64_t fingerprint;
+    uint64_t copy_delay_ns; /* since the earlier sight of the same packet */
+    uint8_t copy;           /* enum copy_candidate */
+    uint32_t flow;          /* index into the flow table */
+};
+
+struct batch {
+    uint32_t n;
+    uint32_t mirror;
+    enum link_type link;
+    struct pkt pkt[BATCH_MAX];
+};
+
+static inline bool pkt_is_drop(const struct pkt *p)
+{
+    return p->verdict >= PKT_DROP0;
+}
+
+#endif

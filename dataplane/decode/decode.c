@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The loop that walks the layers of each packet; see decode.h. */
+
+#include "dataplane/decode/decode.h"
+
+#define X(name) [LAYER_##name] = &decoder_##name,
+static const struct decoder *const decoders[LAYER_COUNT] = {DECODERS(X)};
+#undef X
+
+static enum layer first_layer(enum link_type link)
+{
+    static const enum layer first[LINK_COUNT] = {
+        [LINK_ETHERNET] = LAYER_ethernet, [LINK_RAW_IP] = LAYER_raw_ip, [LINK_SLL] = LAYER_sll,
+        [LINK_SLL2] = LAYER_sll2,         [LINK_FDDI] = LAYER_fddi,     [LINK_NULL] = LAYER_null,
+    };
+    return first[link];
+}
+
+/* Ethertypes of frames that are known to carry no IP: they count as processed. */
+static bool is_known_l2(uint16_t ethertype)
+{
+    switch (ethertype) {
+    case 0x0806: /* ARP */
+    case 0x8035: /* RARP */
+    case 0x88cc: /* LLDP */
+    case 0x8809: /* slow protocols: LACP */
+    case 0x8863: /* PPPoE discovery */
+    case 0x888e: /* 802.1X */
+    case 0x88e7: /* PBB */
+    case 0x8902: /* CFM */
+    case 0x88f7: /* PTP */
+    case 0x88e5: /* MACsec */
+    case 0x9000: /* loopback test */
+    case 0x890d: /* TDLS */
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum layer next_by_ethertype(struct pkt *p, uint16_t ethertype)
+{
+    switch (ethertype) {
+    case 0x0800:
+        return LAYER_ipv4;
+    case 0x86dd:
+        return LAYER_ipv6;
+    case 0x8100:
+    case 0x88a8:
+    case 0x9100:
+    case 0x9200:
+        return LAYER_vlan;
+    default:
+        if (ethertype <= 1500)
+            return LAYER_llc;
+        if (!is_known_l2(ethertype))
+            return drop(p, LEDGER_decode_unknown);
+        p->verdict = PKT_L2;
+        return LAYER_DONE;
+    }
+}
+
+enum layer next_by_ip_proto(uint8_t proto)
+{
+    switch (proto) {
+    case 6:
+        return LAYER_tcp;
+    case 17:
+        return LAYER_udp;
+    case 1:
+        return LAYER_icmp;
+    case 58:
+        return LAYER_icmpv6;
+    default:
+        return LAYER_other_l4;
+    }
+}
+
+void key_finish(struct pkt *p)
+{
+    int order = memcmp(&p->key.addr[0], &p->key.addr[1], sizeof(struct ip_addr));
+
+    if (order < 0 || (order == 0 && p->key.port[0] <= p->key.port[1])) {
+        p->sender = 0;
+        return;
+    }
+    struct ip_addr addr = p->key.addr[0];
+    uint16_t port = p->key.port[0];
+    p->key.addr[0] = p->key.addr[1];
+    p->key.port[0] = p->key.port[1];
+    p->key.addr[1] = addr;
+    p->key.port[1] = port;
+    p->sender = 1;
+}
+
+static void clear_decoded(struct pkt *p)
+{
+    memset(&p->verdict, 0, sizeof(*p) - offsetof(struct pkt, verdict));
+}
+
+static void decode_one(struct pkt *p, enum layer layer, const struct decode_options *options)
+{
+    struct cursor c = {.p = p->data, .end = p->data + p->cap_len, .wire_left = p->wire_len};
+    unsigned depth = 0;
+
+    clear_decoded(p);
+    if (p->snap_len < p->wire_len)
+        p->flags |= PKT_TRUNCATED;
+    while (layer != LAYER_DONE) {
+        if (depth++ == MAX_LAYERS) {
+            drop(p, LEDGER_too_many_layers);
+            return;
+        }
+        layer = decoders[layer]->decode(&c, p);
+    }
+    if (p->verdict == PKT_FLOW) {
+        if (options->vlan_in_key && p->n_vlans > 0)
+            p->key.vlan = p->vlan[0];
+        key_finish(p);
+    }
+}
+
+void decode_batch(struct batch *b, const struct decode_options *options)
+{
+    enum layer first = first_layer(b->link);
+
+    for (uint32_t i = 0; i < b->n; i++)
+        decode_one(&b->pkt[i], first, options);
+}

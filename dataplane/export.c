@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See export.h. Endpoints become client and server here; everything that cannot be known is left flagged as such. */
+
+#include "dataplane/export.h"
+
+#include <string.h>
+
+static enum tcp_state state_of(const struct flow *f)
+{
+    const struct flow_tcp *client = &f->tcp[f->client], *server = &f->tcp[1 - f->client];
+
+    if (f->reset)
+        return TCP_RESET;
+    if (f->flags & FLOW_CLOSED)
+        return TCP_CLOSED;
+    if ((client->flags | server->flags) & SIDE_FIN)
+        return TCP_CLOSING;
+    if ((client->flags & SIDE_SYN) && !(server->flags & SIDE_SYN) && f->dir[1 - f->client].pkts == 0)
+        return TCP_SYN_SENT;
+    return TCP_ESTABLISHED;
+}
+
+static uint32_t flags_of(const struct flow *f)
+{
+    static const struct {
+        uint32_t from, to;
+    } map[] = {
+        {FLOW_CLIENT_KNOWN, RFLOW_CLIENT_KNOWN},
+        {FLOW_MIDSTREAM, RFLOW_MIDSTREAM},
+        {FLOW_REFUSED, RFLOW_REFUSED},
+        {FLOW_LOSS_UNSURE, RFLOW_LOSS_UNSURE},
+        {FLOW_HS_SERVER, RFLOW_HAS_HANDSHAKE_SERVER},
+        {FLOW_HS_CLIENT, RFLOW_HAS_HANDSHAKE_CLIENT},
+        {FLOW_DNS_TRUNCATED, RFLOW_DNS_TRUNCATED},
+    };
+    uint32_t flags = 0;
+
+    for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+        if (f->flags & map[i].from)
+            flags |= map[i].to;
+    if (!flow_is_two_way(f))
+        flags |= RFLOW_ONE_WAY;
+    if (f->key.proto == 6) {
+        flags |= RFLOW_TCP;
+        if (tcp_is_unanswered(f))
+            flags |= RFLOW_UNANSWERED;
+    }
+    if (f->key.kind != KEY_PORTS)
+        flags |= RFLOW_ICMP;
+    return flags;
+}
+
+static void fill_identity(struct rec_flow *r, const struct flow *f)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        unsigned endpoint = side == C2S ? f->client : 1 - f->client;
+        r->addr[side] = f->key.addr[endpoint];
+        r->port[side] = f->key.port[endpoint];
+        r->site[side] = f->site[endpoint];
+    }
+    if (f->key.kind != KEY_PORTS) {
+        r->port[C2S] = f->first_icmp_type;
+        r->port[S2C] = f->first_icmp_code;
+    }
+    r->proto = f->key.proto;
+    r->af = f->key.af;
+    r->n_vlans = f->n_vlans;
+    memcpy(r->vlan, f->vlan, sizeof(r->vlan));
+    r->tunnel = f->key.tunnel;
+    r->tunnel_id = f->key.tunnel_id;
+}
+
+static void fill_counts(struct rec_flow *r, const struct flow *f)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        unsigned endpoint = side == C2S ? f->client : 1 - f->client;
+        r->dir[side] = f->dir[endpoint];
+        r->tcp[side] = f->tcp[endpoint].count;
+        r->rtt[side] = f->tcp[endpoint].rtt;
+        r->ts_rtt[side] = f->tcp[endpoint].ts_rtt;
+    }
+    r->handshake_server_ns = f->handshake_server_ns;
+    r->handshake_client_ns = f->handshake_client_ns;
+    r->response = f->response;
+    r->think = f->think;
+    r->icmp_echo = f->icmp_echo;
+    r->syn_retries = f->syn_retries;
+    r->icmp_unanswered = f->icmp_unanswered;
+}
+
+void export_flow(struct meter *m, struct dns_pool *dns, struct rec_writer *out, enum flow_end end,
+                 struct service_id service)
+{
+    struct flow *f = m->f;
+    uint32_t n_dns = dns_finish(m, dns);
+    struct rec_flow *r = rec_reserve(out, REC_FLOW, sizeof(*r) + n_dns * sizeof(struct rec_dns));
+
+    if (r == NULL) {
+        dns_take(f, dns, NULL, 0);
+        return;
+    }
+    memset((char *)r + sizeof(r->hdr), 0, sizeof(*r) - sizeof(r->hdr));
+    r->first_ns = f->first_ns;
+    r->last_ns = f->last_ns;
+    r->end = (uint8_t)end;
+    r->tcp_state = (uint8_t)state_of(f);
+    r->flags = flags_of(f);
+    r->service = service;
+    fill_identity(r, f);
+    fill_counts(r, f);
+    r->n_dns = (uint16_t)n_dns;
+    dns_take(f, dns, (struct rec_dns *)(void *)(r + 1), n_dns);
+    rec_commit(out);
+}

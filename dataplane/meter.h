@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_METER_H
+#define SPANWARD_METER_H
+
+/*
+ * What every meter gets: the flow, the packet, and where to count.
+ *
+ * A verdict is counted four times at once: in the flow and in the windows of its mirror, path and service, each in
+ * its own idea of direction. METER_COUNT does that, so that no meter knows about windows.
+ */
+
+#include "dataplane/aggregate.h"
+#include "dataplane/flow.h"
+
+enum { METER_MIRROR, METER_PATH, METER_SERVICE, METER_SCOPES };
+
+struct meter {
+    struct flow *f;
+    const struct pkt *p; /* NULL while a flow is being finished */
+    uint64_t now_ns;     /* the packet's time, or the flow's end */
+    struct pool *pool;
+    struct agg *agg[METER_SCOPES];
+};
+
+/* Direction index of what `endpoint` sends, in the scope's terms (path: from A, else: from the client). */
+static inline unsigned meter_dir(const struct meter *m, unsigned scope, unsigned endpoint)
+{
+    return scope == METER_PATH ? endpoint != m->f->path_a : endpoint != m->f->client;
+}
+
+static inline struct window_dir *meter_window(const struct meter *m, unsigned scope, unsigned endpoint)
+{
+    return &m->agg[scope]->c.dir[meter_dir(m, scope, endpoint)];
+}
+
+/* Adds to rec_tcp_dir and to window_dir fields of the same name, for what `endpoint` sends. */
+#define METER_COUNT(m, endpoint, name, amount)                                                                         \
+    do {                                                                                                               \
+        (m)->f->tcp[endpoint].count.name += (__typeof__((m)->f->tcp[0].count.name))(amount);                           \
+        for (unsigned scope_ = 0; scope_ < METER_SCOPES; scope_++)                                                     \
+            meter_window((m), scope_, (endpoint))->name += (amount);                                                   \
+    } while (0)
+
+/* Adds to a window counter that has no direction. */
+#define METER_TALLY(m, name, amount)                                                                                   \
+    do {                                                                                                               \
+        for (unsigned scope_ = 0; scope_ < METER_SCOPES; scope_++)                                                     \
+            (m)->agg[scope_]->c.name += (amount);                                                                      \
+    } while (0)
+
+/* A latency between the tap and `endpoint` into the windows. */
+static inline void meter_rtt(const struct meter *m, unsigned endpoint, uint64_t ns)
+{
+    for (unsigned scope = 0; scope < METER_SCOPES; scope++)
+        hist_add(&m->agg[scope]->hist[WINDOW_HIST_RTT_A + meter_dir(m, scope, endpoint)], ns);
+}
+
+static inline void meter_hist(const struct meter *m, enum window_hist which, uint64_t ns)
+{
+    for (unsigned scope = 0; scope < METER_SCOPES; scope++)
+        hist_add(&m->agg[scope]->hist[which], ns);
+}
+
+/* tcp.c: one TCP packet; and the last word on what is still open when the flow ends. */
+void tcp_meter(struct meter *m);
+void tcp_finish(struct meter *m);
+
+/* A SYN was seen and never anything of the server. */
+bool tcp_is_unanswered(const struct flow *f);
+
+/* Is this SYN the start of another connection on the same ports? */
+bool tcp_starts_anew(const struct flow *f, const struct pkt *p);
+
+#endif

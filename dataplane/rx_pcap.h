@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_RX_PCAP_H
+#define SPANWARD_RX_PCAP_H
+
+/*
+ * Capture files as input: pcap and pcapng, microseconds and nanoseconds, plain or gzip, of the link types in batch.h.
+ *
+ * Several files are merged by time, as mergecap does, so that the parts of a rotated capture need no order on the
+ * command line. Files are streamed: memory does not depend on their size.
+ */
+
+#include <stdint.h>
+#include "common/log.h"
+#include "dataplane/worker.h"
+
+struct rx_pcap;
+
+/* Opens all files and looks at their first packets. -errno with a line that names the file. */
+int rx_pcap_open(const char *const *paths, unsigned n_paths, const char *filter, struct rx_pcap **ret_rx,
+                 struct error *e);
+void rx_pcap_close(struct rx_pcap *rx);
+
+enum rx_pcap_end {
+    RX_PCAP_EOF,     /* all files were read to their end */
+    RX_PCAP_CUT,     /* a file ends in the middle of a packet: the rest was analysed */
+    RX_PCAP_STOPPED, /* *stop was set */
+};
+
+/* Feeds everything to the worker; *stop may be set by a signal handler. A cut file's name and reason are put in e. */
+enum rx_pcap_end rx_pcap_run(struct rx_pcap *rx, struct worker *w, const volatile int *stop,
+                             void (*on_progress)(void *ctx, double share), void *ctx, struct error *e);
+
+#endif

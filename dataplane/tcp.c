@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * One TCP packet: connection state, handshake split, windows, and who asks the estimators (tcp_rtt.c) and the loss
+ * classifier (tcp_loss.c) what. Sequence handling follows RFC 9293; SACK RFC 2018, DSACK RFC 2883, timestamps RFC 7323.
+ *
+ * The handshake splits the round trip at the tap: SYN -> SYN/ACK is the server's side, SYN/ACK -> ACK the client's. A
+ * repeated SYN or SYN/ACK makes it ambiguous: no sample. A SYN/ACK that the mirror shows before its SYN: no sample.
+ *
+ * Picked up mid-stream, only bytes after the first ones seen are judged. Keep-alives and zero-window probes are neither
+ * data nor loss.
+ */
+
+#include "common/seq.h"
+#include "dataplane/tcp_loss.h"
+#include "dataplane/tcp_rtt.h"
+
+#define SANE_JUMP     (1 << 30) /* further ahead than any window: not of this connection */
+#define ID_RUN_MIN    3u        /* growing IP ids in a row that make them evidence */
+#define ID_RUN_BROKEN 255u
+
+static bool is_pure_syn(const struct pkt *p)
+{
+    return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+bool tcp_starts_anew(const struct flow *f, const struct pkt *p)
+{
+    const struct flow_tcp *t = &f->tcp[p->sender];
+    uint32_t isn_next = p->tcp_seq + 1;
+
+    if (!(p->tcp_flags & TCP_SYN) || (p->tcp_flags & TCP_RST))
+        return false;
+    if (f->flags & FLOW_REFUSED)
+        return false; /* a refused client that tries again: one episode */
+    if (f->flags & FLOW_CLOSED)
+        return !((t->flags & SIDE_SYN) && isn_next == t->base);
+    if (!(p->tcp_flags & TCP_ACK)) {
+        if ((t->flags & SIDE_SYN))
+            return isn_next != t->base;
+        if (t->flags & SIDE_BASE) /* captured late? then it fits what is known */
+            return isn_next != t->base && isn_next != t->una;
+        return false;
+    }
+    return (t->flags & SIDE_SYN) && isn_next != t->base;
+}
+
+static void track_ip_id(struct flow_tcp *t, const struct pkt *p)
+{
+    if (!(p->flags & PKT_HAS_IP_ID))
+        return;
+    if (t->flags & SIDE_ID) {
+        int16_t step = (int16_t)(p->ip_id - t->ip_id);
+        if (step <= 0)
+            t->id_run = ID_RUN_BROKEN;
+        else if (t->id_run < ID_RUN_MIN)
+            t->id_run++;
+    }
+    t->ip_id = p->ip_id;
+    t->flags |= SIDE_ID;
+    if (t->id_run == ID_RUN_MIN)
+        t->flags |= SIDE_ID_MONOTONE;
+    else
+        t->flags &= ~(uint32_t)SIDE_ID_MONOTONE;
+}
+
+/* First SYN of a side: its sequence space begins. */
+static void open_side(struct flow_tcp *t, const struct pkt *p)
+{
+    t->base = p->tcp_seq + 1;
+    t->nxt = t->base;
+    t->una = p->tcp_seq;
+    t->flags |= SIDE_SYN | SIDE_BASE | SIDE_DATA_SEEN;
+    if (p->flags & PKT_HAS_WSCALE) {
+        t->wscale = p->wscale;
+        t->flags |= SIDE_WSCALE;
+    }
+}
+
+static void repeated_syn(struct meter *m, unsigned s)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    t->flags |= SIDE_SYN_REPEATED;
+    t->karn_lo = t->base - 1;
+    t->karn_hi = t->nxt;
+    METER_COUNT(m, s, retrans_pkts, 1);
+    if (is_pure_syn(m->p)) {
+        m->f->syn_retries++;
+        METER_TALLY(m, syn_retries, 1);
+    }
+}
+
+/* A client that was refused tries again, maybe with another sequence number: the same episode. */
+static void reopen_refused(struct flow *f, const struct pkt *p)
+{
+    struct flow_tcp *t = &f->tcp[p->sender];
+
+    f->flags &= ~(uint32_t)FLOW_CLOSED;
+    t->base = t->nxt = p->tcp_seq + 1;
+    t->una = p->tcp_seq;
+}
+
+static void on_syn(struct meter *m)
+{
+    struct flow *f = m->f;
+    const struct pkt *p = m->p;
+    unsigned s = p->sender;
+    struct flow_tcp *t = &f->tcp[s];
+    struct flow_tcp *peer = &f->tcp[1 - s];
+    bool is_client = is_pure_syn(p);
+
+    if (t->flags & SIDE_SYN) {
+        if ((f->flags & FLOW_REFUSED) && is_client)
+            reopen_refused(f, p);
+        repeated_syn(m, s);
+        return;
+    }
+    if (is_client && (peer->flags & SIDE_SYN))
+        f->flags |= FLOW_SYNACK_FIRST;
+    open_side(t, p);
+    rtt_sent(m, s, t->nxt);
+    if (is_client) {
+        f->syn_ns = m->now_ns;
+        return;
+    }
+    f->synack_ns = m->now_ns;
+    if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base) {
+        f->handshake_server_ns = m->now_ns - f->syn_ns;
+        f->flags |= FLOW_HS_SERVER;
+    }
+}
+
+/* The client's first ACK of the SYN/ACK: the connection is up. */
+static void on_established(struct meter *m)
+{
+    struct flow *f = m->f;
+    const struct flow_tcp *server = &f->tcp[1 - f->client];
+
+    f->flags |= FLOW_ESTABLISHED;
+    f->idle_since_response_ns = m->now_ns;
+    METER_TALLY(m, connects, 1);
+    if (!(server->flags & SIDE_SYN_REPEATED) && !(f->flags & FLOW_SYNACK_FIRST)) {
+        f->handshake_client_ns = m->now_ns - f->synack_ns;
+        f->flags |= FLOW_HS_CLIENT;
+    }
+}
+
+static void on_rst(struct meter *m)
+{
+    struct flow *f = m->f;
+    unsigned s = m->p->sender;
+    bool unopened = (f->tcp[1 - s].flags & SIDE_SYN) && !(f->tcp[s].flags & SIDE_BASE) && f->client == 1 - s;
+
+    METER_COUNT(m, s, rst, 1);
+    if (unopened && !(f->flags & FLOW_REFUSED)) {
+        f->flags |= FLOW_REFUSED;
+        METER_TALLY(m, refused_connects, 1);
+    }
+    if (!(f->flags & FLOW_CLOSED))
+        f->reset = 1;
+    f->flags |= FLOW_CLOSED;
+}
+
+static void on_window(struct meter *m)
+{
+    unsigned s = m->p->sender;
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    if (m->p->tcp_window == 0 && !(t->flags & SIDE_ZERO_WINDOW)) {
+        t->flags |= SIDE_ZERO_WINDOW;
+        t->zero_since_ns = m->now_ns;
+        METER_COUNT(m, s, zero_windows, 1);
+    } else if (m->p->tcp_window != 0 && (t->flags & SIDE_ZERO_WINDOW)) {
+        t->flags &= ~(uint32_t)SIDE_ZERO_WINDOW;
+        METER_COUNT(m, s, zero_window_us, (m->now_ns - t->zero_since_ns) / 1000);
+    }
+}
+
+/* ---- what the packet acknowledges ---- */
+
+/* A probe of one byte that the receiver took after all. */
+static bool takes_probe(struct flow_tcp *t, uint32_t ack)
+{
+    if (!(t->flags & SIDE_PROBE) || ack != t->nxt + 1)
+        return false;
+    t->nxt = ack;
+    t->flags &= ~(uint32_t)SIDE_PROBE;
+    return true;
+}
+
+static void on_ack(struct meter *m)
+{
+    const struct pkt *p = m->p;
+    unsigned receiver = p->sender, s = 1 - receiver;
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t ack = p->tcp_ack;
+
+    if (!(t->flags & SIDE_DATA_SEEN)) { /* nothing seen yet that could be judged */
+        if (!(t->flags & SIDE_ACK_SEEN) || seq_lt(t->una, ack))
+            t->una = ack;
+        t->flags |= SIDE_ACK_SEEN | SIDE_BASE;
+        return;
+    }
+    takes_probe(t, ack);
+    if (seq_diff(ack, t->nxt) > SANE_JUMP || seq_diff(t->una, ack) > SANE_JUMP)
+        return;
+    if (seq_lt(t->una, ack)) {
+        rtt_acked(m, s, ack);
+        loss_acked(m, s, ack);
+        t->una = ack;
+    } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 &&
+               p->tcp_window == m->f->tcp[receiver].window && !(p->tcp_flags & TCP_FIN)) {
+        METER_COUNT(m, receiver, dup_acks, 1);
+        if (p->n_sack == 0)
+            loss_dup_ack(m, s);
+    }
+    t->flags |= SIDE_ACK_SEEN;
+    if (p->n_sack != 0)
+        loss_sack(m, s, ack);
+}
+
+/* ---- what the packet carries ---- */
+
+/* Zero or one byte just below the next expected, with all data acknowledged; or a byte against a closed window. */
+static bool is_probe(struct meter *m, unsigned s)
+{
+    const struct pkt *p = m->p;
+    struct flow_tcp *t = &m->f->tcp[s];
+    bool closed_window = m->f->tcp[1 - s].flags & SIDE_ZERO_WINDOW;
+
+    if (p->payload_len > 1 || (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !(t->flags & SIDE_DATA_SEEN))
+        return false;
+    if (p->tcp_seq == t->nxt - 1 && (t->una == t->nxt || closed_window))
+        return true;
+    if (p->payload_len == 1 && closed_window && p->tcp_seq == t->nxt && t->una == t->nxt) {
+        t->flags |= SIDE_PROBE;
+        return true;
+    }
+    return false;
+}
+
+/* Server response and client think time: bursts of new data that change sides. */
+static void on_turn(struct meter *m, unsigned s)
+{
+    struct flow *f = m->f;
+    unsigned client = f->client, server = 1 - client;
+    const struct rec_rtt *server_rtt = &f->tcp[server].rtt;
+
+    if (s == client) {
+        if (f->last_data != client && f->idle_since_response_ns != 0)
+            rtt_add(&f->think, m->now_ns - f->idle_since_response_ns);
+        f->tcp[client].request_ns = m->now_ns;
+    } else {
+        if (f->last_data == client && server_rtt->n != 0) {
+            uint64_t total_ns = m->now_ns - f->tcp[client].request_ns;
+            uint64_t response_ns = total_ns > server_rtt->min_ns ? total_ns - server_rtt->min_ns : 0;
+            rtt_add(&f->response, response_ns);
+            meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
+        }
+        f->idle_since_response_ns = m->now_ns;
+    }
+    f->last_data = (uint8_t)s;
+}
+
+/* The first data seen of a side without a SYN: what lies before is not judged. */
+static void pick_up(struct flow_tcp *t, uint32_t start, uint32_t end)
+{
+    bool ack_beyond = (t->flags & SIDE_ACK_SEEN) && seq_lt(start, t->una);
+
+    if (!(t->flags & SIDE_ACK_SEEN))
+        t->una = start;
+    t->base = ack_beyond ? seq_min(t->una, end) : start;
+    t->nxt = ack_beyond ? seq_max(t->una, end) : end;
+    t->flags |= SIDE_BASE | SIDE_DATA_SEEN;
+}
+
+static void on_data(struct meter *m)
+{
+    const struct pkt *p = m->p;
+    unsigned s = p->sender;
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t start = p->tcp_seq + ((p->tcp_flags & TCP_SYN) != 0);
+    uint32_t end = start + p->payload_len + ((p->tcp_flags & TCP_FIN) != 0);
+    bool is_new = true;
+
+    if (start == end)
+        return;
+    if (p->payload_len != 0) {
+        METER_COUNT(m, s, data_pkts, 1);
+        if (flow_is_two_way(m->f))
+            for (unsigned scope = 0; scope < METER_SCOPES; scope++)
+                meter_window(m, scope, s)->judged_pkts++;
+    }
+    if (!(t->flags & SIDE_DATA_SEEN)) {
+        pick_up(t, start, end);
+        rtt_sent(m, s, end);
+    } else if (seq_diff(start, t->nxt) > SANE_JUMP || seq_diff(t->nxt, start) > SANE_JUMP) {
+        return;
+    } else if (start == t->nxt) {
+        t->nxt = end;
+        rtt_sent(m, s, end);
+    } else if (seq_lt(t->nxt, start)) {
+        loss_gap(m, s, start);
+        t->nxt = end;
+        rtt_sent(m, s, end);
+    } else {
+        loss_below(m, s, start, end);
+        is_new = seq_lt(t->nxt, end);
+        t->nxt = seq_max(t->nxt, end);
+        t->karn_hi = seq_max(t->karn_hi, t->nxt);
+    }
+    if (is_new && p->payload_len != 0)
+        on_turn(m, s);
+    if (is_new)
+        track_ip_id(t, p);
+}
+
+static void on_fin(struct flow *f, unsigned s)
+{
+    f->tcp[s].flags |= SIDE_FIN;
+    if (f->tcp[1 - s].flags & SIDE_FIN)
+        f->flags |= FLOW_CLOSED;
+}
+
+void tcp_meter(struct meter *m)
+{
+    struct flow *f = m->f;
+    const struct pkt *p = m->p;
+    unsigned s = p->sender;
+
+    if (!(p->flags & PKT_L4_OK))
+        return;
+    if (p->tcp_flags & TCP_RST) {
+        on_rst(m);
+        return;
+    }
+    for (unsigned e = 0; e < 2; e++)
+        if ((f->tcp[e].holes | f->tcp[e].pending) != 0)
+            loss_resolve(m, e);
+    if (p->tcp_flags & TCP_SYN)
+        on_syn(m);
+    else if ((p->tcp_flags & TCP_ACK) && !(f->flags & FLOW_ESTABLISHED) && s == f->client && f->synack_ns != 0 &&
+             p->tcp_ack == f->tcp[1 - s].base)
+        on_established(m);
+    if (p->tcp_flags & TCP_ACK)
+        on_ack(m);
+    if (is_probe(m, s))
+        f->tcp[s].count.keepalives++;
+    else
+        on_data(m);
+    if (p->flags & PKT_HAS_TS)
+        rtt_timestamps(m);
+    if (!(p->tcp_flags & (TCP_SYN | TCP_FIN)))
+        on_window(m);
+    f->tcp[s].window = p->tcp_window;
+    if (p->tcp_flags & TCP_FIN)
+        on_fin(f, s);
+}
+
+bool tcp_is_unanswered(const struct flow *f)
+{
+    return (f->tcp[f->client].flags & SIDE_SYN) && f->dir[1 - f->client].pkts == 0;
+}
+
+void tcp_finish(struct meter *m)
+{
+    struct flow *f = m->f;
+
+    for (unsigned s = 0; s < 2; s++) {
+        struct flow_tcp *t = &f->tcp[s];
+        loss_finish(m, s);
+        rtt_finish(m, s);
+        if (t->flags & SIDE_ZERO_WINDOW)
+            METER_COUNT(m, s, zero_window_us, (f->last_ns - t->zero_since_ns) / 1000);
+    }
+    if (tcp_is_unanswered(f))
+        METER_TALLY(m, unanswered_connects, 1);
+}

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Where was it lost? One classifier for TCP, judged by byte ranges, from a tap between sender S and receiver R.
+ *
+ *   S ----upstream---- tap ----downstream---- R
+ *
+ * A segment that was lost upstream never passed the tap: its repeat fills a *hole*. A segment that was lost downstream
+ * passed, and its repeat shows bytes seen before. What R acknowledges although the tap never saw it was missed by the
+ * mirror: *capture loss*, which is the sensor's affair and not the network's. Reordering looks like a hole that is soon
+ * filled by an older segment. The rules, in order:
+ *
+ *  0. R's ACK is ahead of the data, or covers a hole: data that still comes within max(2 ms, min RTT tap-R) was only
+ *     reordered by the mirror. No loss, no sample.
+ *  1. Copies made by the mirror never get here (see dedup.c).
+ *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or the covering ACK echoes an older TSval than
+ * the repeat's (Eifel, RFC 3522) or comes sooner than R could have answered, or a DSACK (RFC 2883) reports it; else
+ * lost downstream. The verdict waits for the covering ACK, and then for a DSACK.
+ *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
+ * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
+ * within 200 ms, else lost upstream.
+ *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
+ * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
+ * reported missing and then had, without a repeat on the mirror: lost downstream after a whole RTT, else reordered.
+ *  5. A hole that is never covered: unknown.
+ *
+ * A packet counts once. Known bias: a verdict without timestamps, moving IP ids or SACK rests on time alone; when the
+ * pool or a flow's own bound (LIST_MAX) runs out, verdicts fall at once and the flow is flagged unsure.
+ */
+
+#include "dataplane/tcp_loss.h"
+
+#include "common/seq.h"
+#include "common/timefmt.h"
+
+#define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
+#define REORDER_MAX_NS    (200 * NS_PER_MS)
+#define MIRROR_REORDER_NS (2 * NS_PER_MS)
+#define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
+
+enum age { AGE_UNKNOWN, AGE_OLDER, AGE_NEWER };
+
+static inline struct range *range_at(const struct meter *m, uint32_t index)
+{
+    return &pool_at(m->pool, index)->range;
+}
+
+static uint32_t node_new(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+{
+    uint32_t index = t->n_nodes < LIST_MAX ? pool_get(m->pool) : 0;
+
+    if (index == 0) {
+        m->f->flags |= FLOW_LOSS_UNSURE;
+        return 0;
+    }
+    t->n_nodes++;
+    struct range *r = range_at(m, index);
+    r->start = start;
+    r->end = end;
+    r->seen_ns = m->now_ns;
+    return index;
+}
+
+/* Unlinks *link from its list and frees it. */
+static void node_remove(struct meter *m, struct flow_tcp *t, uint32_t *link)
+{
+    uint32_t index = *link;
+
+    *link = range_at(m, index)->next;
+    pool_put(m->pool, index);
+    t->n_nodes--;
+}
+
+static uint64_t min_rtt_ns(const struct flow *f, unsigned endpoint)
+{
+    return f->tcp[endpoint].rtt.n != 0 ? f->tcp[endpoint].rtt.min_ns : 0;
+}
+
+uint64_t loss_full_rtt_ns(const struct flow *f)
+{
+    uint64_t a = min_rtt_ns(f, 0), b = min_rtt_ns(f, 1);
+
+    return a != 0 && b != 0 ? a + b : 0;
+}
+
+/* Rule 0's patience. */
+static uint64_t mirror_wait_ns(const struct meter *m, unsigned s)
+{
+    uint64_t rtt_ns = min_rtt_ns(m->f, 1 - s);
+
+    return rtt_ns > MIRROR_REORDER_NS ? rtt_ns : MIRROR_REORDER_NS;
+}
+
+/* How long after a repeat its DSACK may still come. */
+static uint64_t dsack_wait_ns(const struct meter *m)
+{
+    uint64_t mean_ns = 0;
+
+    for (unsigned e = 0; e < 2; e++)
+        if (m->f->tcp[e].rtt.n != 0)
+            mean_ns += m->f->tcp[e].rtt.sum_ns / m->f->tcp[e].rtt.n;
+    uint64_t rto_ns = 2 * mean_ns > RTO_MIN_NS ? 2 * mean_ns : RTO_MIN_NS;
+    return 2 * rto_ns;
+}
+
+/* Marks the packet's evidence of age on a node. */
+static void note_evidence(struct range *r, const struct meter *m, const struct flow_tcp *t)
+{
+    if (m->p->flags & PKT_HAS_TS) {
+        r->tsval = m->p->tsval;
+        r->flags |= NODE_HAS_TS;
+    }
+    if ((m->p->flags & PKT_HAS_IP_ID) && (t->flags & SIDE_ID_MONOTONE)) {
+        r->ip_id = m->p->ip_id;
+        r->flags |= NODE_HAS_IP_ID;
+    }
+}
+
+/* Was the current packet sent before or after the one that left its evidence on r? */
+static enum age age_against(const struct meter *m, const struct range *r)
+{
+    const struct pkt *p = m->p;
+
+    if ((r->flags & NODE_HAS_TS) && (p->flags & PKT_HAS_TS) && p->tsval != r->tsval)
+        return seq_lt(p->tsval, r->tsval) ? AGE_OLDER : AGE_NEWER;
+    if ((r->flags & NODE_HAS_IP_ID) && (p->flags & PKT_HAS_IP_ID) && p->ip_id != r->ip_id)
+        return (int16_t)(p->ip_id - r->ip_id) < 0 ? AGE_OLDER : AGE_NEWER;
+    return AGE_UNKNOWN;
+}
+
+static void taint(struct flow_tcp *t, uint32_t start)
+{
+    if (seq_le(t->karn_hi, t->una)) { /* the old range is done with */
+        t->karn_lo = start;
+    } else {
+        t->karn_lo = seq_min(t->karn_lo, start);
+    }
+    t->karn_hi = t->nxt;
+}
+
+/* ---- holes ---- */
+
+void loss_gap(struct meter *m, unsigned s, uint32_t start)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t *link = &t->holes;
+    uint32_t index = node_new(m, t, t->nxt, start);
+
+    if (index == 0)
+        return;
+    note_evidence(range_at(m, index), m, t);
+    while (*link != 0)
+        link = &range_at(m, *link)->next;
+    *link = index;
+}
+
+static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole)
+{
+    switch (age_against(m, hole)) {
+    case AGE_OLDER:
+        return true;
+    case AGE_NEWER:
+        return false;
+    case AGE_UNKNOWN:
+        break;
+    }
+    if (m->now_ns - hole->seen_ns > REORDER_MAX_NS)
+        return false;
+    return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + min_rtt_ns(m->f, s);
+}
+
+/* Takes [start, end) out of the hole at *link; returns the link to go on with. */
+static uint32_t *hole_cut(struct meter *m, struct flow_tcp *t, uint32_t *link, uint32_t start, uint32_t end)
+{
+    struct range *hole = range_at(m, *link);
+
+    if (seq_le(start, hole->start) && seq_le(hole->end, end)) {
+        node_remove(m, t, link);
+        return link;
+    }
+    if (seq_lt(hole->start, start) && seq_lt(end, hole->end)) {
+        uint32_t index = node_new(m, t, end, hole->end);
+        if (index != 0) {
+            struct range *rest = range_at(m, index);
+            uint32_t rest_end = hole->end;
+            *rest = *hole;
+            rest->start = end;
+            rest->end = rest_end;
+            hole->next = index;
+        }
+        hole->end = start;
+    } else if (seq_le(start, hole->start)) {
+        hole->start = end;
+    } else {
+        hole->end = start;
+    }
+    return &hole->next;
+}
+
+/* Rule 0 and 3. Returns whether the segment met a hole. */
+static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t *link = &t->holes;
+    bool filled = false;
+
+    while (*link != 0) {
+        struct range *hole = range_at(m, *link);
+        if (seq_le(hole->end, start)) {
+            link = &hole->next;
+            continue;
+        }
+        if (seq_le(end, hole->start))
+            break;
+        if (!filled && !(hole->flags & NODE_COVERED)) {
+            if (is_reordered(m, s, hole)) {
+                METER_COUNT(m, s, reordered_pkts, 1);
+            } else {
+                METER_COUNT(m, s, lost_upstream_pkts, 1);
+                METER_COUNT(m, s, retrans_pkts, 1);
+                t->count.retrans_bytes += m->p->payload_len;
+            }
+        }
+        filled = true;
+        link = hole_cut(m, t, link, start, end);
+    }
+    return filled;
+}
+
+/* Rule 4: nothing more can come for this hole. */
+static void hole_verdict(struct meter *m, unsigned s, const struct range *hole)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint64_t rtt_ns = loss_full_rtt_ns(m->f);
+    bool complained = (hole->flags & NODE_SIGNALLED) && rtt_ns != 0 && hole->covered_ns - hole->signal_ns >= rtt_ns;
+
+    if (complained)
+        METER_COUNT(m, s, lost_unknown_pkts, 1);
+    METER_COUNT(m, s, capture_lost_bytes, hole->end - hole->start);
+    if (t->count.capture_gaps == 0 || hole->start != t->gap_end)
+        METER_COUNT(m, s, capture_gaps, 1);
+    t->gap_end = hole->end;
+}
+
+/* ---- repeats ---- */
+
+static bool is_sacked(const struct meter *m, const struct flow_tcp *t, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = t->sacked; i != 0; i = range_at(m, i)->next)
+        if (seq_le(range_at(m, i)->start, start) && seq_le(end, range_at(m, i)->end))
+            return true;
+    return false;
+}
+
+/* Rule 2, first half: the repeat is seen. */
+static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t *link = &t->pending;
+
+    METER_COUNT(m, s, retrans_pkts, 1);
+    t->count.retrans_bytes += m->p->payload_len;
+    if (seq_le(end, t->una) || is_sacked(m, t, start, end)) {
+        METER_COUNT(m, s, spurious_pkts, 1);
+        return;
+    }
+    if ((t->flags & SIDE_MISSING) && seq_le(start, t->una) && seq_lt(t->una, end))
+        t->flags |= SIDE_MISSING_REPEATED;
+    uint32_t index = node_new(m, t, seq_max(start, t->una), end);
+    if (index == 0) {
+        METER_COUNT(m, s, lost_downstream_pkts, 1);
+        return;
+    }
+    note_evidence(range_at(m, index), m, t);
+    while (*link != 0)
+        link = &range_at(m, *link)->next;
+    *link = index;
+}
+
+void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    if (seq_le(end, t->base))
+        return; /* from before the first byte seen: nothing to judge */
+    start = seq_max(start, t->base);
+    taint(t, start);
+    if (!fill(m, s, start, end))
+        repeat(m, s, start, end);
+}
+
+/* ---- what the receiver says ---- */
+
+/* Marks the part of every hole in [start, end) as covered now. */
+static void cover_holes(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = t->holes; i != 0;) {
+        struct range *hole = range_at(m, i);
+        uint32_t next = hole->next;
+        if (seq_le(end, hole->start))
+            return;
+        if (seq_lt(start, hole->end) && !(hole->flags & NODE_COVERED)) {
+            if (seq_lt(hole->start, start)) { /* keep the uncovered head, go on with the rest */
+                uint32_t index = node_new(m, t, start, hole->end);
+                if (index == 0)
+                    return;
+                struct range *rest = range_at(m, index);
+                uint32_t rest_end = hole->end;
+                *rest = *hole;
+                rest->start = start;
+                rest->end = rest_end;
+                hole->end = start;
+                hole->next = index;
+                i = index;
+                continue;
+            }
+            if (seq_lt(end, hole->end)) {
+                uint32_t index = node_new(m, t, end, hole->end);
+                if (index != 0) {
+                    struct range *rest = range_at(m, index);
+                    uint32_t rest_end = hole->end;
+                    *rest = *hole;
+                    rest->start = end;
+                    rest->end = rest_end;
+                    hole->next = index;
+                }
+                hole->end = end;
+            }
+            hole->flags |= NODE_COVERED;
+            hole->covered_ns = m->now_ns;
+        }
+        i = next;
+    }
+}
+
+/* Rule 2, second half: evidence in the first ACK that covers the repeat. */
+static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat)
+{
+    if ((repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
+        return true;
+    return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s);
+}
+
+static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    for (uint32_t *link = &t->pending; *link != 0;) {
+        struct range *r = range_at(m, *link);
+        if (!(r->flags & NODE_COVERED) && seq_le(start, r->start) && seq_le(r->end, end)) {
+            if (is_spurious(m, s, r)) {
+                METER_COUNT(m, s, spurious_pkts, 1);
+                node_remove(m, t, link);
+                continue;
+            }
+            r->flags |= NODE_COVERED;
+            r->covered_ns = m->now_ns;
+        }
+        link = &r->next;
+    }
+}
+
+/* Rule 4 for seen bytes: R said that una was missing, and now has it. */
+static void missing_covered(struct meter *m, unsigned s)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint64_t rtt_ns = loss_full_rtt_ns(m->f);
+
+    if (!(t->flags & SIDE_MISSING_REPEATED)) {
+        if (rtt_ns != 0 && m->now_ns - t->missing_ns >= rtt_ns) {
+            METER_COUNT(m, s, lost_downstream_pkts, 1);
+            METER_COUNT(m, s, capture_gaps, 1);
+        } else {
+            METER_COUNT(m, s, reordered_pkts, 1);
+        }
+    }
+    t->flags &= ~(uint32_t)(SIDE_MISSING | SIDE_MISSING_REPEATED);
+}
+
+/* Data that R has and the mirror has not shown, from nxt to end. */
+static void ahead(struct meter *m, unsigned s, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t *link = &t->holes;
+
+    while (*link != 0)
+        link = &range_at(m, *link)->next;
+    uint32_t index = node_new(m, t, t->nxt, end);
+    if (index != 0)
+        *link = index;
+    t->nxt = end;
+}
+
+void loss_acked(struct meter *m, unsigned s, uint32_t ack)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    if (seq_lt(t->nxt, ack))
+        ahead(m, s, ack);
+    if (t->flags & SIDE_MISSING)
+        missing_covered(m, s);
+    if (t->holes != 0)
+        cover_holes(m, t, t->base, ack);
+    if (t->pending != 0)
+        cover_repeats(m, s, t->base, ack);
+    while (t->sacked != 0 && seq_le(range_at(m, t->sacked)->end, ack))
+        node_remove(m, t, &t->sacked);
+}
+
+/* R complains: everything below `highest` that it has not reported is missing there. */
+static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    bool hole_at_una = false;
+
+    for (uint32_t i = t->holes; i != 0; i = range_at(m, i)->next) {
+        struct range *hole = range_at(m, i);
+        if (!seq_lt(hole->start, highest))
+            break;
+        if (seq_le(hole->start, t->una) && seq_lt(t->una, hole->end))
+            hole_at_una = true;
+        if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
+            hole->flags |= NODE_SIGNALLED;
+            hole->signal_ns = m->now_ns;
+        }
+    }
+    if (hole_at_una || (t->flags & SIDE_MISSING))
+        return;
+    t->flags |= SIDE_MISSING;
+    t->missing_ns = m->now_ns;
+    for (uint32_t i = t->pending; i != 0; i = range_at(m, i)->next)
+        if (seq_le(range_at(m, i)->start, t->una) && seq_lt(t->una, range_at(m, i)->end))
+            t->flags |= SIDE_MISSING_REPEATED;
+}
+
+void loss_dup_ack(struct meter *m, unsigned s)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    if (!(m->f->flags & FLOW_SACK))
+        signal_missing(m, s, t->una + 1);
+}
+
+/* Remembers [start, end) as reported; the list is kept ascending and merged. */
+static void sacked_insert(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+{
+    uint32_t *link = &t->sacked;
+
+    while (*link != 0 && seq_lt(range_at(m, *link)->end, start))
+        link = &range_at(m, *link)->next;
+    while (*link != 0 && seq_le(range_at(m, *link)->start, end)) {
+        start = seq_min(start, range_at(m, *link)->start);
+        end = seq_max(end, range_at(m, *link)->end);
+        node_remove(m, t, link);
+    }
+    uint32_t index = node_new(m, t, start, end);
+    if (index == 0)
+        return;
+    range_at(m, index)->next = *link;
+    *link = index;
+}
+
+/* A DSACK says that [left, right) came twice: the latest repeat of it was for nothing. */
+static void dsack(struct meter *m, unsigned s, struct sack_block block)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    uint32_t *found = NULL;
+
+    for (uint32_t *link = &t->pending; *link != 0; link = &range_at(m, *link)->next)
+        if (seq_lt(range_at(m, *link)->start, block.right) && seq_lt(block.left, range_at(m, *link)->end))
+            found = link;
+    if (found != NULL) {
+        METER_COUNT(m, s, spurious_pkts, 1);
+        node_remove(m, t, found);
+    }
+}
+
+static bool is_dsack(const struct pkt *p, uint32_t ack)
+{
+    struct sack_block b = p->sack[0];
+
+    if (seq_le(b.right, ack))
+        return true;
+    return p->n_sack > 1 && seq_le(p->sack[1].left, b.left) && seq_le(b.right, p->sack[1].right);
+}
+
+void loss_sack(struct meter *m, unsigned s, uint32_t ack)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    const struct pkt *p = m->p;
+    uint32_t highest = ack;
+    unsigned first = 0;
+
+    m->f->flags |= FLOW_SACK;
+    if (is_dsack(p, ack)) {
+        dsack(m, s, p->sack[0]);
+        first = 1;
+    }
+    for (unsigned i = first; i < p->n_sack; i++) {
+        struct sack_block b = p->sack[i];
+        if (!seq_lt(b.left, b.right) || !seq_lt(ack, b.right) || seq_diff(b.right, t->nxt) > (1 << 30))
+            continue;
+        b.left = seq_max(b.left, ack);
+        if (seq_lt(t->nxt, b.right)) {
+            ahead(m, s, b.right);
+        }
+        cover_holes(m, t, b.left, b.right);
+        cover_repeats(m, s, b.left, b.right);
+        sacked_insert(m, t, b.left, b.right);
+        highest = seq_max(highest, b.right);
+    }
+    if (highest != ack)
+        signal_missing(m, s, highest);
+}
+
+/* ---- verdicts ---- */
+
+void loss_resolve(struct meter *m, unsigned s)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    for (uint32_t *link = &t->holes; *link != 0;) {
+        struct range *hole = range_at(m, *link);
+        if ((hole->flags & NODE_COVERED) && m->now_ns - hole->covered_ns > mirror_wait_ns(m, s)) {
+            hole_verdict(m, s, hole);
+            node_remove(m, t, link);
+        } else {
+            link = &hole->next;
+        }
+    }
+    for (uint32_t *link = &t->pending; *link != 0;) {
+        struct range *r = range_at(m, *link);
+        if ((r->flags & NODE_COVERED) && m->now_ns - r->seen_ns > dsack_wait_ns(m)) {
+            METER_COUNT(m, s, lost_downstream_pkts, 1);
+            node_remove(m, t, link);
+        } else {
+            link = &r->next;
+        }
+    }
+}
+
+void loss_finish(struct meter *m, unsigned s)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    while (t->holes != 0) {
+        struct range *hole = range_at(m, t->holes);
+        if (hole->flags & NODE_COVERED)
+            hole_verdict(m, s, hole);
+        else if (flow_is_two_way(m->f))
+            METER_COUNT(m, s, lost_unknown_pkts, 1);
+        node_remove(m, t, &t->holes);
+    }
+    while (t->pending != 0) {
+        if (flow_is_two_way(m->f))
+            METER_COUNT(m, s, lost_downstream_pkts, 1);
+        node_remove(m, t, &t->pending);
+    }
+    while (t->sacked != 0)
+        node_remove(m, t, &t->sacked);
+}

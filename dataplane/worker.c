@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The pipeline, in array passes over a burst (the numbers are the order of the functions below):
+ *
+ *   1. clock       packet times clamped to be monotonic, windows closed, idle flows expired
+ *   2. decode      bytes to keys and header fields                                  (decode/)
+ *   3. hash        prefetch of buckets                                              (flow_table.c)
+ *   4. dedup       candidates for copies made by the mirror                         (dedup.c)
+ *   5. prefetch    of the records that the buckets name
+ *   6. meter       in packet order: find or make the flow, decide on copies, count, TCP, DNS, ICMP
+ *
+ * A stage does no I/O, takes no clock, no lock and no memory. The ledger gets every packet exactly once: processed, or
+ * one drop.
+ */
+
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/timefmt.h"
+#include "dataplane/dedup.h"
+#include "dataplane/decode/decode.h"
+#include "dataplane/export.h"
+#include "dataplane/flow_table.h"
+#include "dataplane/icmp.h"
+#include "dataplane/tcp_loss.h"
+
+#define EXPIRE_MAX 64u /* flows expired per burst: bounded work */
+
+struct worker {
+    struct flow_table table;
+    struct dedup dedup;
+    struct pool pool;
+    struct dns_pool dns;
+    struct agg_table agg[METER_SCOPES]; /* mirror has the one entry 1 */
+    uint32_t mirror_agg;
+    struct ledger ledger;
+
+    uint64_t clock_ns;
+    uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
+    uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
+    uint64_t clock_backwards;
+
+    struct worker_options o;
+};
+
+/* ---- life ---- */
+
+int worker_new(const struct worker_options *options, struct worker **ret_worker)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return -ENOMEM;
+    w->o = *options;
+    if (flow_table_init(&w->table, options->flows) != 0 || dedup_init(&w->dedup) != 0 ||
+        pool_init(&w->pool, options->trouble_blocks) != 0 || dns_pool_init(&w->dns, options->dns_entries) != 0 ||
+        agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, options->mirror) != 0 ||
+        agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, options->max_paths, options->mirror) != 0 ||
+        agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, options->max_services, options->mirror) != 0) {
+        worker_free(w);
+        return -ENOMEM;
+    }
+    struct rec_scope mirror = {.scope = WINDOW_MIRROR, .mirror = options->mirror};
+    w->mirror_agg = agg_get(&w->agg[METER_MIRROR], &mirror);
+    *ret_worker = w;
+    return 0;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    flow_table_fini(&w->table);
+    dedup_fini(&w->dedup);
+    pool_fini(&w->pool);
+    dns_pool_fini(&w->dns);
+    for (unsigned i = 0; i < METER_SCOPES; i++)
+        agg_table_fini(&w->agg[i]);
+    free(w);
+}
+
+const struct ledger *worker_ledger(const struct worker *w)
+{
+    return &w->ledger;
+}
+
+uint64_t worker_clock_ns(const struct worker *w)
+{
+    return w->clock_ns;
+}
+
+void worker_count_filtered(struct worker *w, uint64_t pkts)
+{
+    w->ledger.offered += pkts;
+    w->ledger.drops[LEDGER_filtered] += pkts;
+}
+
+/* ---- windows ---- */
+
+static struct meter meter_for(struct worker *w, struct flow *f, const struct pkt *p, uint64_t now_ns)
+{
+    return (struct meter){
+        .f = f,
+        .p = p,
+        .now_ns = now_ns,
+        .pool = &w->pool,
+        .agg = {agg_at(&w->agg[METER_MIRROR], w->mirror_agg), agg_at(&w->agg[METER_PATH], f->path),
+                agg_at(&w->agg[METER_SERVICE], f->service)},
+    };
+}
+
+static void close_peak(struct worker *w)
+{
+    if (w->ms_bytes == 0)
+        return;
+    struct window_counters *c = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c;
+
+    if (w->ms_bytes > c->peak_1ms_bytes)
+        c->peak_1ms_bytes = w->ms_bytes;
+    w->ms_bytes = 0;
+}
+
+static void send_window_end(struct worker *w)
+{
+    struct rec_window_end *end = rec_reserve(&w->o.writer, REC_WINDOW_END, sizeof(*end));
+
+    if (end == NULL)
+        return;
+    struct rec_hdr hdr = end->hdr;
+    *end = (struct rec_window_end){
+        .hdr = hdr,
+        .start_ns = w->window_start_ns,
+        .length_ns = w->o.window_ns,
+        .clock_ns = w->clock_ns,
+        .ledger = w->ledger,
+        .flows_active = w->table.active,
+        .flows_evicted = w->table.evicted,
+        .ring_dropped = w->o.writer.dropped,
+        .pool_in_use = w->pool.in_use,
+        .pool_exhausted = w->pool.exhausted + w->dns.exhausted,
+        .clock_backwards = w->clock_backwards,
+    };
+    rec_commit(&w->o.writer);
+}
+
+static void close_window(struct worker *w)
+{
+    close_peak(w);
+    for (unsigned i = 0; i < METER_SCOPES; i++)
+        agg_emit(&w->agg[i], &w->o.writer, w->window_start_ns, w->o.window_ns);
+    send_window_end(w);
+}
+
+static void open_window(struct worker *w, uint64_t now_ns)
+{
+    w->window_start_ns = now_ns - now_ns % w->o.window_ns;
+    w->window_end_ns = w->window_start_ns + w->o.window_ns;
+}
+
+/* ---- the end of a flow ---- */
+
+static enum flow_end closed_end(const struct flow *f, enum flow_end otherwise)
+{
+    if (!(f->flags & FLOW_CLOSED))
+        return otherwise;
+    return f->reset ? FLOW_END_RST : FLOW_END_FIN;
+}
+
+static struct service_id service_of(struct worker *w, const struct flow *f)
+{
+    return service_lookup(w->o.services, f->key.proto, f->key.kind == KEY_PORTS ? f->key.port[1 - f->client] : 0,
+                          &f->key.addr[1 - f->client], f->key.af);
+}
+
+static void end_flow(struct worker *w, uint32_t index, enum flow_end end)
+{
+    struct flow *f = flow_at(&w->table, index);
+    struct meter m = meter_for(w, f, NULL, f->last_ns);
+
+    if (f->key.proto == 6)
+        tcp_finish(&m);
+    icmp_finish(&m);
+    METER_TALLY(&m, ended_flows, 1);
+    if (!flow_is_two_way(f))
+        METER_TALLY(&m, one_way_flows, 1);
+    export_flow(&m, &w->dns, &w->o.writer, closed_end(f, end), service_of(w, f));
+    agg_put(&w->agg[METER_PATH], f->path);
+    agg_put(&w->agg[METER_SERVICE], f->service);
+    flow_table_release(&w->table, index);
+}
+
+static uint64_t idle_ns(const struct worker *w, const struct flow *f)
+{
+    if (f->flags & FLOW_CLOSED)
+        return w->o.closed_linger_ns;
+    return f->key.proto == 6 ? w->o.tcp_idle_ns : w->o.other_idle_ns;
+}
+
+static bool is_idle(const struct worker *w, const struct flow *f)
+{
+    return f->last_ns + idle_ns(w, f) < w->clock_ns;
+}
+
+static void expire(struct worker *w, unsigned max)
+{
+    while (max-- > 0) {
+        uint32_t index = flow_table_due(&w->table, w->clock_ns);
+        if (index == FLOW_NONE)
+            return;
+        struct flow *f = flow_at(&w->table, index);
+        if (is_idle(w, f))
+            end_flow(w, index, FLOW_END_IDLE);
+        else
+            flow_table_arm(&w->table, index, f->last_ns + idle_ns(w, f));
+    }
+}
+
+/* ---- 1. clock ---- */
+
+static void set_clock(struct worker *w, uint64_t now_ns)
+{
+    if (w->window_end_ns == 0)
+        open_window(w, now_ns);
+    w->clock_ns = now_ns;
+    if (now_ns >= w->window_end_ns) {
+        close_window(w);
+        open_window(w, now_ns);
+    }
+}
+
+/* Packet times never run backwards; a step back is counted. */
+static void clamp_times(struct worker *w, struct batch *b)
+{
+    uint64_t latest_ns = w->clock_ns;
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->pkt[i].ts_ns < latest_ns) {
+            b->pkt[i].ts_ns = latest_ns;
+            w->clock_backwards++;
+        }
+        latest_ns = b->pkt[i].ts_ns;
+    }
+}
+
+void worker_tick(struct worker *w, uint64_t now_ns)
+{
+    if (now_ns > w->clock_ns)
+        set_clock(w, now_ns);
+    expire(w, EXPIRE_MAX);
+}
+
+/* ---- 6. meter ---- */
+
+/* Who is the client? The sender of a SYN; else the peer of a listed port; else whoever was first. */
+static void learn_client(const struct worker *w, struct flow *f, const struct pkt *p)
+{
+    uint8_t proto = f->key.proto;
+    bool has_syn = proto == 6 && (p->flags & PKT_L4_OK) && (p->tcp_flags & TCP_SYN);
+
+    f->client = p->sender;
+    if (has_syn) {
+        f->client = (p->tcp_flags & TCP_ACK) ? 1 - p->sender : p->sender;
+        f->flags |= FLOW_CLIENT_KNOWN;
+        return;
+    }
+    if (proto == 6)
+        f->flags |= FLOW_MIDSTREAM;
+    if (f->key.kind == KEY_ICMP_ECHO) {
+        f->client = icmp_is_echo_request(f->key.af, p->icmp_type) ? p->sender : 1 - p->sender;
+        f->flags |= FLOW_CLIENT_KNOWN;
+        return;
+    }
+    bool listed[2];
+    for (unsigned e = 0; e < 2; e++)
+        listed[e] = f->key.kind == KEY_PORTS && service_is_listed(w->o.services, proto, f->key.port[e]);
+    if (listed[0] != listed[1]) {
+        f->client = listed[0] ? 1 : 0;
+        f->flags |= FLOW_CLIENT_KNOWN;
+    } else if (listed[0] && f->key.port[0] != f->key.port[1]) {
+        f->client = f->key.port[0] > f->key.port[1] ? 0 : 1;
+        f->flags |= FLOW_CLIENT_KNOWN;
+    }
+}
+
+/* Side A of a path is the site whose name sorts first; within one site it is the client. */
+static void learn_path(struct worker *w, struct flow *f)
+{
+    char name[2][SITE_NAME_BYTES];
+    struct rec_scope key = {.scope = WINDOW_PATH, .mirror = w->o.mirror};
+
+    for (unsigned e = 0; e < 2; e++) {
+        f->site[e] = site_lookup(w->o.sites, &f->key.addr[e], f->key.af);
+        site_name(w->o.sites, f->site[e], name[e]);
+    }
+    int order = strcmp(name[f->client], name[1 - f->client]);
+    f->path_a = order <= 0 ? f->client : 1 - f->client;
+    key.site[0] = f->site[f->path_a];
+    key.site[1] = f->site[1 - f->path_a];
+    f->path = agg_get(&w->agg[METER_PATH], &key);
+}
+
+static void learn_service(struct worker *w, struct flow *f)
+{
+    struct rec_scope key = {.scope = WINDOW_SERVICE, .mirror = w->o.mirror, .service = service_of(w, f)};
+
+    f->service = agg_get(&w->agg[METER_SERVICE], &key);
+}
+
+static void start_flow(struct worker *w, uint32_t index, const struct pkt *p)
+{
+    struct flow *f = flow_at(&w->table, index);
+
+    f->first_ns = f->last_ns = p->ts_ns;
+    f->last_data = 2;
+    f->n_vlans = p->n_vlans;
+    memcpy(f->vlan, p->vlan, sizeof(f->vlan));
+    f->first_icmp_type = p->icmp_type;
+    f->first_icmp_code = p->icmp_code;
+    learn_client(w, f, p);
+    learn_path(w, f);
+    learn_service(w, f);
+    flow_table_arm(&w->table, index, p->ts_ns + idle_ns(w, f));
+
+    struct meter m = meter_for(w, f, p, p->ts_ns);
+    METER_TALLY(&m, new_flows, 1);
+    if (f->flags & FLOW_MIDSTREAM)
+        METER_TALLY(&m, midstream_flows, 1);
+}
+
+/* FLOW_NONE: no room even after evicting. */
+static uint32_t make_flow(struct worker *w, const struct pkt *p)
+{
+    uint32_t victim = FLOW_NONE;
+    uint32_t index = flow_table_insert(&w->table, p->hash, &p->key, &victim);
+
+    if (index == FLOW_NONE && victim != FLOW_NONE) {
+        w->table.evicted++;
+        end_flow(w, victim, FLOW_END_EVICTED);
+        index = flow_table_insert(&w->table, p->hash, &p->key, &victim);
+    }
+    if (index != FLOW_NONE)
+        start_flow(w, index, p);
+    return index;
+}
+
+/* A flow found under the key may be over: too long idle, too long active, or its ports were taken for another
+ * connection. */
+static bool is_over(const struct worker *w, const struct flow *f, const struct pkt *p, enum flow_end *ret_end)
+{
+    *ret_end = FLOW_END_IDLE;
+    if (p->ts_ns - f->last_ns > idle_ns(w, f) && p->ts_ns > f->last_ns)
+        return true;
+    if (f->key.proto == 6 && (p->flags & PKT_L4_OK) && tcp_starts_anew(f, p))
+        return true;
+    *ret_end = FLOW_END_ACTIVE;
+    return w->o.active_ns != 0 && p->ts_ns - f->first_ns > w->o.active_ns;
+}
+
+static uint32_t flow_for(struct worker *w, const struct pkt *p)
+{
+    uint32_t index = flow_table_find(&w->table, p->hash, &p->key);
+    enum flow_end end;
+
+    if (index != FLOW_NONE && is_over(w, flow_at(&w->table, index), p, &end)) {
+        end_flow(w, index, end);
+        index = FLOW_NONE;
+    }
+    return index != FLOW_NONE ? index : make_flow(w, p);
+}
+
+static void count_copy(struct worker *w, const struct meter *m)
+{
+    unsigned s = m->p->sender;
+    bool hop = m->p->copy == COPY_HOP;
+
+    w->ledger.drops[LEDGER_duplicate]++;
+    m->f->dir[s].dup_pkts += !hop;
+    m->f->dir[s].second_hop_pkts += hop;
+    for (unsigned scope = 0; scope < METER_SCOPES; scope++) {
+        meter_window(m, scope, s)->dup_pkts += !hop;
+        meter_window(m, scope, s)->second_hop_pkts += hop;
+    }
+}
+
+static void count_packet(struct worker *w, const struct meter *m)
+{
+    const struct pkt *p = m->p;
+    unsigned s = p->sender;
+
+    w->ledger.processed++;
+    m->f->last_ns = p->ts_ns;
+    m->f->dir[s].pkts++;
+    m->f->dir[s].bytes += p->ip_bytes;
+    m->f->dir[s].frame_bytes += p->wire_len;
+    for (unsigned scope = 0; scope < METER_SCOPES; scope++) {
+        struct window_dir *d = meter_window(m, scope, s);
+        d->pkts++;
+        d->bytes += p->ip_bytes;
+        d->frame_bytes += p->wire_len;
+    }
+    if (p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) {
+        METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
+        METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
+    }
+}
+
+static void count_peak(struct worker *w, const struct pkt *p)
+{
+    uint64_t ms_start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
+
+    if (ms_start_ns != w->ms_start_ns) {
+        close_peak(w);
+        w->ms_start_ns = ms_start_ns;
+    }
+    w->ms_bytes += p->wire_len;
+}
+
+static bool is_dns(const struct flow_key *key)
+{
+    return key->proto == 17 && (key->port[0] == 53 || key->port[1] == 53);
+}
+
+static void meter_flow_packet(struct worker *w, struct pkt *p)
+{
+    uint32_t index = flow_for(w, p);
+
+    if (index == FLOW_NONE) {
+        w->ledger.drops[LEDGER_table_full]++;
+        return;
+    }
+    struct flow *f = flow_at(&w->table, index);
+    struct meter m = meter_for(w, f, p, p->ts_ns);
+    if (dedup_is_copy(&w->dedup, f, p, loss_full_rtt_ns(f))) {
+        count_copy(w, &m);
+        return;
+    }
+    count_packet(w, &m);
+    if (f->key.proto == 6)
+        tcp_meter(&m);
+    else if (is_dns(&f->key))
+        dns_meter(&m, &w->dns);
+    else if (f->key.kind != KEY_PORTS)
+        icmp_meter(&m);
+}
+
+static void meter_packet(struct worker *w, struct pkt *p)
+{
+    w->ledger.offered++;
+    if (pkt_is_drop(p)) {
+        w->ledger.drops[p->verdict - PKT_DROP0]++;
+        return;
+    }
+    count_peak(w, p);
+    if (p->verdict == PKT_FLOW) {
+        meter_flow_packet(w, p);
+        return;
+    }
+    w->ledger.processed++;
+    agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c.l2_pkts++;
+}
+
+/* ---- the burst ---- */
+
+static void hash_batch(struct worker *w, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct pkt *p = &b->pkt[i];
+        if (p->verdict != PKT_FLOW)
+            continue;
+        p->hash = flow_hash(&w->table, &p->key);
+        flow_table_prefetch(&w->table, p->hash);
+    }
+}
+
+static void prefetch_batch(struct worker *w, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->pkt[i].verdict == PKT_FLOW)
+            flow_table_prefetch_records(&w->table, b->pkt[i].hash);
+}
+
+static void meter_batch(struct worker *w, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->pkt[i].ts_ns > w->clock_ns)
+            set_clock(w, b->pkt[i].ts_ns);
+        meter_packet(w, &b->pkt[i]);
+    }
+}
+
+void worker_process(struct worker *w, struct batch *b)
+{
+    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key};
+
+    clamp_times(w, b);
+    decode_batch(b, &decode);
+    hash_batch(w, b);
+    dedup_batch(&w->dedup, b);
+    prefetch_batch(w, b);
+    meter_batch(w, b);
+    expire(w, EXPIRE_MAX);
+}
+
+void worker_finish(struct worker *w)
+{
+    uint32_t cursor = 0, index;
+
+    while ((index = flow_table_next(&w->table, &cursor)) != FLOW_NONE)
+        end_flow(w, index, is_idle(w, flow_at(&w->table, index)) ? FLOW_END_IDLE : FLOW_END_EOF);
+    if (w->window_end_ns == 0)
+        open_window(w, w->clock_ns);
+    close_window(w);
+    if (rec_reserve(&w->o.writer, REC_EOF, sizeof(struct rec_hdr)) != NULL)
+        rec_commit(&w->o.writer);
+}

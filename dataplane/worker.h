@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_WORKER_H
+#define SPANWARD_WORKER_H
+
+/*
+ * A worker: one pipeline with all its state, shared with nobody.
+ *
+ * worker_process takes a burst through every stage; worker_tick lets time pass when there is no traffic. Time is the
+ * packets' time, clamped so that it never runs backwards. Nothing in here knows where packets come from: the rx
+ * backends (rx_pcap.c, rx_dpdk.c) own the loop. After worker_new no memory is taken, no file, clock or log is touched.
+ */
+
+#include "common/record.h"
+#include "common/service.h"
+#include "common/site.h"
+#include "dataplane/batch.h"
+#include "dataplane/rec_writer.h"
+
+struct worker;
+
+struct worker_options {
+    uint16_t id;
+    uint32_t mirror;
+    uint32_t flows;          /* table size of this worker */
+    uint32_t trouble_blocks; /* nodes of its pool */
+    uint32_t dns_entries;
+    uint32_t max_paths, max_services;
+    uint64_t tcp_idle_ns, other_idle_ns, closed_linger_ns;
+    uint64_t active_ns; /* 0: no split */
+    uint64_t window_ns;
+    bool vlan_in_key;
+    struct rec_writer writer;
+    const struct site_table *sites;
+    const struct service_table *services;
+};
+
+/* 0, -ENOMEM. */
+int worker_new(const struct worker_options *options, struct worker **ret_worker);
+void worker_free(struct worker *w);
+
+/* All stages for a burst whose rx fields are filled in. */
+void worker_process(struct worker *w, struct batch *b);
+
+/* Time has come to now_ns without packets: windows close, flows expire. Bounded work per call. */
+void worker_tick(struct worker *w, uint64_t now_ns);
+
+/* The input has ended: all flows leave, the last window closes, REC_EOF is sent. */
+void worker_finish(struct worker *w);
+
+/* Packets of this burst were left out by the capture filter: offered, and dropped as filtered. */
+void worker_count_filtered(struct worker *w, uint64_t pkts);
+
+const struct ledger *worker_ledger(const struct worker *w);
+uint64_t worker_clock_ns(const struct worker *w);
+
+#endif
