@@ -140,7 +140,7 @@ struct shown {
 
 static struct shown show(const char *text)
 {
-    struct shown s;
+    struct shown s = {""};
 
     text_escape(s.text, sizeof(s.text), text, strlen(text));
     return s;
@@ -865,7 +865,7 @@ static const struct value *find_value(const struct config *c, const char *name, 
             return &c->values->value[i];
         }
     }
-    assert(!"a parameter that params.def does not have");
+    fprintf(stderr, "params.def has no parameter '%s'\n", name); /* a programmer's mistake, found by any test */
     abort();
 }
 
