@@ -536,3 +536,48 @@ int table_print(FILE *out, const struct column *columns, json_t *rows, const str
     free(list);
     return r;
 }
+
+/* ---- one row ---- */
+
+/* A text of several lines, each escaped and indented by `indent` but the first. */
+static void put_lines(FILE *out, const char *text, size_t indent)
+{
+    char line[CELL_BYTES];
+
+    for (bool first = true; *text != '\0'; first = false) {
+        size_t n = strcspn(text, "\n");
+        text_escape(line, sizeof(line), text, n);
+        fprintf(out, "%*s%s\n", first || n == 0 ? 0 : (int)indent, "", line);
+        text += n + (text[n] == '\n');
+    }
+}
+
+int table_print_record(FILE *out, const struct column *columns, const json_t *row, const struct table_view *view,
+                       struct error *e)
+{
+    struct layout l = {0};
+    struct table_view all = *view;
+    char buf[CELL_BYTES];
+    size_t width = 0;
+
+    if (all.columns == NULL)
+        all.columns = "all";
+    int r = choose_columns(&l, columns, &all, e);
+    for (size_t c = 0; r == 0 && c < l.n; c++)
+        if (text_width(l.column[c]->header) > width)
+            width = text_width(l.column[c]->header);
+    for (size_t c = 0; r == 0 && c < l.n; c++) {
+        const json_t *value = row_value(row, l.column[c]->key);
+        size_t pad = width - text_width(l.column[c]->header) + GAP;
+        term_put(out, view->colour, STYLE_BOLD, l.column[c]->header);
+        put_spaces(out, pad);
+        if (l.column[c]->format == COLUMN_TEXT && json_is_string(value) && json_string_length(value) > 0) {
+            put_lines(out, json_string_value(value), width + GAP);
+            continue;
+        }
+        enum term_style style = table_format(buf, sizeof(buf), l.column[c]->format, value, view->utc);
+        term_put(out, view->colour, style, buf);
+        fputc('\n', out);
+    }
+    return r;
+}

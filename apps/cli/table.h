@@ -77,6 +77,10 @@ int table_check(const struct column *columns, const struct table_view *view, str
  */
 int table_print(FILE *out, const struct column *columns, json_t *rows, const struct table_view *view, struct error *e);
 
+/* One row as a list of names and values, every column of it; texts of several lines stay so. For people only. */
+int table_print_record(FILE *out, const struct column *columns, const json_t *row, const struct table_view *view,
+                       struct error *e);
+
 /* One value as people see it; returns the style that fits it. Hostile text is escaped. */
 enum term_style table_format(char *buf, size_t size, enum column_format format, const json_t *value, bool utc);
 

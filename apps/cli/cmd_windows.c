@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * spanward paths and spanward services: what the newest closed window says of every object, worst first; with a name,
+ * that object's windows one after the other.
+ *
+ * One minute is the default: the base window (10 s) holds too few packets for a loss share to mean much. While no
+ * minute is complete yet, the base windows are shown.
+ */
+
+#include "apps/cli/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "apps/cli/rows.h"
+#include "apps/cli/source.h"
+#include "common/bytes.h"
+#include "common/timefmt.h"
+
+#define HISTORY_WINDOWS 30u
+#define PATH_HISTORY    "time,flows,pkts,a-tap,tap-b,b-tap,tap-a,rtt-a,rtt-b,quality"
+#define SERVICE_HISTORY "time,flows,pkts,failed,lost-client,lost-server,rtt-client,rtt-server,response,quality"
+
+static int choose_tier(const struct cli *cli, const struct schema_sensor *s, enum schema_tier *ret)
+{
+    const char *name = args_value(&cli->args, "tier");
+    char safe[64];
+
+    if (name == NULL) {
+        *ret = schema_tier_exists(SCHEMA_1MIN, s->window_ns) && s->latest_start_ns[SCHEMA_1MIN] != UINT64_MAX
+                   ? SCHEMA_1MIN
+                   : SCHEMA_BASE;
+        return CLI_OK;
+    }
+    for (int t = 0; t < SCHEMA_TIER_COUNT; t++) {
+        if (strcmp(name, schema_tier_name((enum schema_tier)t)) == 0) {
+            *ret = (enum schema_tier)t;
+            return CLI_OK;
+        }
+    }
+    text_escape(safe, sizeof(safe), name, strlen(name));
+    return cli_fail(cli, CLI_USAGE, "--tier is one of base, 1min, 15min and 1h, not '%s'", safe);
+}
+
+static void append_windows(json_t *rows, const struct window *windows, size_t n, const char *sensor)
+{
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(rows, row_of_window(&windows[i], sensor));
+}
+
+static int read_object(struct cli *cli, struct source *source, const struct schema_sensor *s, enum window_scope scope,
+                       enum schema_tier tier, struct window **ret_windows, size_t *ret_n)
+{
+    uint64_t length = schema_tier_length_ns(tier, s->window_ns), latest = s->latest_start_ns[tier], since;
+    struct error e;
+
+    if (source_since(cli, s, HISTORY_WINDOWS * length, &since) != CLI_OK)
+        return CLI_USAGE;
+    if (schema_window_read(source->store, s, scope, cli->args.rest[0], tier, since, latest + 1, ret_windows, ret_n,
+                           &source->skipped, &e) < 0)
+        return cli_fail(cli, CLI_ERROR, "%s", e.text);
+    return CLI_OK;
+}
+
+/* Adds one sensor's windows to rows. */
+static int add_sensor(struct cli *cli, struct source *source, const struct schema_sensor *s, enum window_scope scope,
+                      json_t *rows)
+{
+    enum schema_tier tier;
+    struct window *windows = NULL;
+    size_t n = 0;
+    struct error e;
+    int code = choose_tier(cli, s, &tier);
+
+    if (code != CLI_OK || s->latest_start_ns[tier] == UINT64_MAX)
+        return code;
+    if (cli->args.n_rest > 0)
+        code = read_object(cli, source, s, scope, tier, &windows, &n);
+    else if (schema_window_latest(source->store, s, scope, tier, &windows, &n, &source->skipped, &e) < 0)
+        code = cli_fail(cli, CLI_ERROR, "%s", e.text);
+    append_windows(rows, windows, n, s->name);
+    free(windows);
+    return code;
+}
+
+static int run_windows(struct cli *cli, enum window_scope scope, const char *history, const char *empty)
+{
+    struct source source;
+    json_t *rows = json_array();
+    int code = source_open(cli, SOURCE_SENSORS, &source);
+
+    if (code != CLI_OK) {
+        json_decref(rows);
+        return code;
+    }
+    for (size_t i = 0; code == CLI_OK && i < source.n_sensors; i++)
+        code = add_sensor(cli, &source, &source.sensor[i], scope, rows);
+    source_warn_skipped(cli, &source);
+    source_close(&source);
+    if (code != CLI_OK) {
+        json_decref(rows);
+        return code;
+    }
+    if (cli->args.n_rest == 0)
+        rows_sort_worst(rows, badness_of_scope);
+    else if (cli->view.columns == NULL && cli->view.mode != TABLE_JSON)
+        cli->view.columns = history;
+    return cli_rows(cli, rows, empty);
+}
+
+static int run_paths(struct cli *cli)
+{
+    return run_windows(cli, WINDOW_PATH, PATH_HISTORY,
+                       cli->args.n_rest ? "No windows of this path in that time; see: spanward paths"
+                                        : "No path in the newest window.");
+}
+
+static int run_services(struct cli *cli)
+{
+    return run_windows(cli, WINDOW_SERVICE, SERVICE_HISTORY,
+                       cli->args.n_rest ? "No windows of this service in that time; see: spanward services"
+                                        : "No service in the newest window.");
+}
+
+static const struct option_def options[] = {
+    {"tier", "NAME", 't', "base (the sensor's own windows), 1min, 15min or 1h"},
+    {"since", "DURATION", 0, "with a name: how far back, 2h or 7d (default: 30 windows)"},
+    {"sensor", "NAME", 0, "only this sensor"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const struct example path_examples[] = {
+    {"paths", "loss by segment and RTT by side, worst first"},
+    {"paths 'branch-12~hq' --since 6h --tier 15min", "one path over the morning"},
+    {"paths --sort -rtt-b --limit 10", "the ten slowest towards B"},
+    {"paths --json | jq 'select(.quality!=\"ok\").path'", "where the mirror itself is in doubt"},
+    {NULL, NULL},
+};
+const struct command command_paths = {
+    .name = "paths",
+    .group = "What is happening",
+    .summary = "loss by segment and latency by side, path by path",
+    .usage = "[PATH]",
+    .text = "A path is a pair of sites A~B with the tap between them. Loss is told for each direction on each side of "
+            "the tap, "
+            "RTT for each side. Quality 'unsure' means that the mirror missed traffic: do not blame the network by it.",
+    .examples = path_examples,
+    .sets = OPTIONS_TABLE,
+    .options = options,
+    .columns = path_columns,
+    .max_rest = 1,
+    .run = run_paths,
+};
+
+static const struct example service_examples[] = {
+    {"services", "failures, loss and response times, worst first"},
+    {"services https --since 2h", "one service over the last two hours"},
+    {"services --columns name,response,response-p90 --sort -response", "who answers slowly"},
+    {NULL, NULL},
+};
+const struct command command_services = {
+    .name = "services",
+    .group = "What is happening",
+    .summary = "failed connections, loss and response times, service by service",
+    .usage = "[SERVICE]",
+    .examples = service_examples,
+    .sets = OPTIONS_TABLE,
+    .options = options,
+    .columns = service_columns,
+    .max_rest = 1,
+    .run = run_services,
+};
