@@ -223,6 +223,7 @@ static void next_phase(struct run *r)
 static int wait_for(struct run *r, uint64_t wait_ns)
 {
     struct epoll_event events[4];
+    struct signalfd_siginfo signal;
     struct timespec ts = {0, 0};
     int n;
 
@@ -232,7 +233,8 @@ static int wait_for(struct run *r, uint64_t wait_ns)
         ts.tv_nsec = (long)(wait_ns - POLL_BELOW_NS / 2);
     n = epoll_pwait2(r->epoll_fd, events, 4, &ts, NULL);
     for (int i = 0; i < n; i++) {
-        if (events[i].data.fd == r->signal_fd)
+        /* read it, or it would strike when the old mask is back */
+        if (events[i].data.fd == r->signal_fd && read(r->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal))
             return -EINTR;
     }
     return n < 0 && errno != EINTR ? -errno : 0;
