@@ -125,7 +125,8 @@ static const struct list lists[] = {
 };
 #define N_LISTS          (sizeof(lists) / sizeof(lists[0]))
 
-#define MAX_STRING_BYTES 1024u
+#define MAX_STRING_BYTES 1024u /* where the table says nothing */
+#define MAX_MIRRORS      16u
 
 struct parser {
     const char *name;
@@ -242,7 +243,23 @@ static bool is_choice(const char *choices, const char *word)
     return false;
 }
 
-/* Parses text as the parameter's type; no ranges. */
+static bool is_clean(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return false;
+    return true;
+}
+
+static size_t max_string_bytes(const struct param *param)
+{
+    uint64_t max = MAX_STRING_BYTES;
+
+    parse_scaled(param->max, no_units, &max); /* leaves it alone when there is none */
+    return (size_t)max;
+}
+
+/* Parses text as the parameter's type; no ranges of numbers. */
 static bool parse_value(const struct param *param, const char *text, struct value *v)
 {
     switch (param->type) {
@@ -253,8 +270,9 @@ static bool parse_value(const struct param *param, const char *text, struct valu
     case PARAM_BOOL:
         return parse_bool(text, &v->u);
     case PARAM_STRING:
+        return is_clean(text) && strlen(text) <= max_string_bytes(param);
     case PARAM_CHOICE:
-        return true;
+        return is_choice(param->min, text);
     case PARAM_DURATION:
         return parse_duration(text, &v->u) == 0;
     case PARAM_SIZE:
@@ -281,20 +299,35 @@ static bool in_range(const struct param *param, const struct value *v)
     return param->max[0] == '\0' || !parse_value(param, param->max, &bound) || compare_values(param, v, &bound) <= 0;
 }
 
-/* "a whole number from 1 to 64 (workers)" */
+/* "a whole number from 1 to 64 workers" */
 static const char *describe(const struct param *param, char *buf, size_t size)
 {
-    static const char *const kinds[] = {
-        [PARAM_U64] = "a whole number",       [PARAM_DOUBLE] = "a number",
-        [PARAM_BOOL] = "true or false",       [PARAM_STRING] = "text",
-        [PARAM_CHOICE] = "one of ",           [PARAM_DURATION] = "a time such as 10s, 5m, 2h or 7d",
-        [PARAM_SIZE] = "a size such as 64MiB"};
-    bool ranged = param->type != PARAM_CHOICE && param->min[0] != '\0';
-    bool unit = param->type == PARAM_U64 && param->unit[0] != '\0';
+    static const char *const kinds[] = {[PARAM_U64] = "a whole number",
+                                        [PARAM_DOUBLE] = "a number",
+                                        [PARAM_BOOL] = "true or false",
+                                        [PARAM_STRING] = "text",
+                                        [PARAM_CHOICE] = "one of",
+                                        [PARAM_DURATION] = "a time such as 10s, 5m, 2h or 7d",
+                                        [PARAM_SIZE] = "a size such as 64MiB"};
 
-    snprintf(buf, size, "%s%s%s%s%s%s%s%s", kinds[param->type], param->type == PARAM_CHOICE ? param->min : "",
-             ranged ? " from " : "", ranged ? param->min : "", ranged ? " to " : "", ranged ? param->max : "",
-             unit ? " " : "", unit ? param->unit : "");
+    switch (param->type) {
+    case PARAM_BOOL:
+        snprintf(buf, size, "%s", kinds[param->type]);
+        break;
+    case PARAM_STRING:
+        snprintf(buf, size, "%s of at most %zu bytes", kinds[param->type], max_string_bytes(param));
+        break;
+    case PARAM_CHOICE:
+        snprintf(buf, size, "%s %s", kinds[param->type], param->min);
+        break;
+    case PARAM_U64:
+    case PARAM_DOUBLE:
+    case PARAM_DURATION:
+    case PARAM_SIZE:
+        snprintf(buf, size, "%s from %s to %s%s%s", kinds[param->type], param->min, param->max,
+                 param->type == PARAM_U64 ? " " : "", param->type == PARAM_U64 ? param->unit : "");
+        break;
+    }
     return buf;
 }
 
@@ -370,16 +403,13 @@ static int set_param(struct parser *p, size_t index, const struct yaml_node *n)
     if (n->kind != YAML_SCALAR)
         return error_set(p->e, -EINVAL, "%s:%u: %s is one value, not a %s; allowed: %s", p->name, n->line, param->name,
                          n->kind == YAML_MAPPING ? "section" : "list", describe(param, allowed, sizeof(allowed)));
-    if (param->type == PARAM_CHOICE ? !is_choice(param->min, n->text) : !parse_value(param, n->text, v))
+    if (!parse_value(param, n->text, v))
         return error_set(p->e, -EINVAL, "%s:%u: %s: '%s' is not %s", p->name, n->line, param->name, show(n->text).text,
                          describe(param, allowed, sizeof(allowed)));
     if (!in_range(param, v))
         return error_set(p->e, -ERANGE, "%s:%u: %s: %s is out of range; allowed: %s", p->name, n->line, param->name,
                          show(n->text).text, describe(param, allowed, sizeof(allowed)));
     if (param->type == PARAM_STRING || param->type == PARAM_CHOICE) {
-        if (strlen(n->text) > MAX_STRING_BYTES)
-            return error_set(p->e, -EINVAL, "%s:%u: %s: longer than %u bytes", p->name, n->line, param->name,
-                             MAX_STRING_BYTES);
         char *copy = strdup(n->text);
         if (copy == NULL)
             return error_set(p->e, -ENOMEM, "%s: out of memory", p->name);
@@ -397,10 +427,9 @@ static int check_text(struct parser *p, const struct yaml_node *n, const char *w
         return error_set(p->e, -EINVAL, "%s:%u: %s must be text and not empty", p->name, n->line, what);
     if (strlen(n->text) > max_bytes)
         return error_set(p->e, -EINVAL, "%s:%u: %s is longer than %zu bytes", p->name, n->line, what, max_bytes);
-    for (const char *c = n->text; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return error_set(p->e, -EINVAL, "%s:%u: %s holds a control character: '%s'", p->name, n->line, what,
-                             show(n->text).text);
+    if (!is_clean(n->text))
+        return error_set(p->e, -EINVAL, "%s:%u: %s holds a control character: '%s'", p->name, n->line, what,
+                         show(n->text).text);
     return 0;
 }
 
@@ -675,25 +704,49 @@ static int check_services(struct parser *p, const struct yaml_node *services)
     return err;
 }
 
+static int compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int no_such_site(struct parser *p, const struct yaml_node *site)
+{
+    struct suggestion s = {0};
+
+    for (size_t i = 0; i < p->c->n_sites; i++)
+        suggest(&s, site->text, p->c->sites[i].name, strlen(p->c->sites[i].name));
+    return error_set(p->e, -EINVAL, "%s:%u: there is no site '%s'%s%s%s", p->name, site->line, show(site->text).text,
+                     s.text[0] != '\0' ? " (did you mean '" : "", show(s.text).text, s.text[0] != '\0' ? "'?)" : "");
+}
+
 static int check_circuits(struct parser *p, const struct yaml_node *circuits)
 {
-    for (size_t i = 0; i < circuits->n_children; i++) {
+    size_t n_sites = p->c->n_sites;
+    char **names = calloc(n_sites + 1, sizeof(char *));
+    int err = names != NULL ? 0 : error_set(p->e, -ENOMEM, "%s: out of memory", p->name);
+
+    for (size_t i = 0; names != NULL && i < n_sites; i++)
+        names[i] = p->c->sites[i].name;
+    if (names != NULL)
+        qsort(names, n_sites, sizeof(char *), compare_strings);
+    for (size_t i = 0; err == 0 && i < circuits->n_children; i++) {
         const struct yaml_node *site = member(circuits->children[i], "site");
-        struct suggestion s = {0};
         struct ip_addr addr;
         uint8_t af, len;
-        bool found = ip_parse_cidr(site->text, &addr, &af, &len) == 0 && strchr(site->text, '/') != NULL;
-
-        for (size_t k = 0; !found && k < p->c->n_sites; k++) {
-            found = strcmp(p->c->sites[k].name, site->text) == 0;
-            suggest(&s, site->text, p->c->sites[k].name, strlen(p->c->sites[k].name));
-        }
-        if (!found)
-            return error_set(p->e, -EINVAL, "%s:%u: there is no site '%s'%s%s%s", p->name, site->line,
-                             show(site->text).text, s.text[0] != '\0' ? " (did you mean '" : "", show(s.text).text,
-                             s.text[0] != '\0' ? "'?)" : "");
+        bool prefix = strchr(site->text, '/') != NULL && ip_parse_cidr(site->text, &addr, &af, &len) == 0;
+        if (!prefix && bsearch(&site->text, names, n_sites, sizeof(char *), compare_strings) == NULL)
+            err = no_such_site(p, site);
     }
-    return 0;
+    free(names);
+    return err;
+}
+
+static int check_mirrors(struct parser *p, const struct yaml_node *mirrors)
+{
+    if (mirrors->n_children <= MAX_MIRRORS)
+        return 0;
+    return error_set(p->e, -E2BIG, "%s:%u: more than %u mirrors; run a second sensor", p->name,
+                     mirrors->children[MAX_MIRRORS]->line, MAX_MIRRORS);
 }
 
 static int check_owners(struct parser *p, const struct yaml_node *owners)
@@ -716,7 +769,7 @@ static int check_relations(struct parser *p, const struct yaml_node *root)
         int (*check)(struct parser *p, const struct yaml_node *n);
     } checks[] = {{"sites", SITE_NAME_BYTES - 1, check_sites},
                   {"services", SERVICE_NAME_BYTES - 1, check_services},
-                  {"mirrors", 47, NULL},
+                  {"mirrors", 63, check_mirrors},
                   {"circuits", 63, check_circuits},
                   {"owners", 0, check_owners}};
 
@@ -770,7 +823,6 @@ static void free_item(const struct list *list, char *item)
             continue;
         if (f->type == FIELD_STRINGS && *at != NULL) {
             char **strings = *(char ***)(void *)at;
-            /* A list that was given up half-way has one string more than its count at most: NULL or to be freed. */
             for (size_t i = 0; i < *(size_t *)(void *)(at + 1); i++)
                 free(strings[i]);
         }

@@ -60,8 +60,16 @@ static int proto_slot(uint8_t proto)
 
 static void set_listed(struct service_table *t, uint8_t proto, unsigned first, unsigned last)
 {
-    for (unsigned port = first; port <= last; port++)
-        t->listed[proto_slot(proto)][port / 64] |= 1ull << port % 64;
+    uint64_t *words = t->listed[proto_slot(proto)];
+
+    for (unsigned word = first / 64; word <= last / 64; word++) {
+        uint64_t mask = UINT64_MAX;
+        if (word == first / 64)
+            mask &= UINT64_MAX << first % 64;
+        if (word == last / 64)
+            mask &= UINT64_MAX >> (63 - last % 64);
+        words[word] |= mask;
+    }
 }
 
 static int name_index(struct service_table *t, const char *name, uint16_t *ret_index)

@@ -150,6 +150,10 @@ START_TEST(values_out_of_type_or_range)
     refuse("detect:\n  loss_percent: nan\n", "t.yaml:2: detect.loss_percent: 'nan' is not a number from 0.01 to 100");
     refuse("log:\n  level: loud\n", "t.yaml:2: log.level: 'loud' is not one of error,warn,info,debug");
     refuse("log:\n  level: error,warn\n", "t.yaml:2: log.level: 'error,warn' is not one of error,warn,info,debug");
+    refuse("sensor:\n  name: \"a\\tb\"\n", "t.yaml:2: sensor.name: 'a\\x09b' is not text of at most 63 bytes");
+    refuse("sensor:\n  name: 0123456789012345678901234567890123456789012345678901234567890123\n",
+           "t.yaml:2: sensor.name: '0123456789012345678901234567890123456789012345678901234567890123' is not text of "
+           "at most 63 bytes");
     refuse("capture: 5\n", "t.yaml:1: capture must be a section of 'key: value' lines");
     refuse("- 1\n", "t.yaml:1: the file must be a section of 'key: value' lines");
 }
@@ -183,6 +187,16 @@ START_TEST(objects_that_contradict_themselves)
     refuse("owners:\n  - {kind: site, owner: x}\n", "t.yaml:2: an owner of kind site needs a match");
     refuse("owners:\n  - {kind: default, match: x, owner: x}\n", "t.yaml:2: an owner of kind default has no a match");
     refuse("owners:\n  - {kind: person, owner: x}\n", "t.yaml:2: kind must be site, circuit, service or default");
+}
+END_TEST
+
+START_TEST(at_most_sixteen_mirrors)
+{
+    char text[2048] = "mirrors:\n";
+
+    for (int i = 0; i < 17; i++)
+        sprintf(text + strlen(text), "  - {name: m%d, device: d}\n", i);
+    refuse(text, "t.yaml:18: more than 16 mirrors; run a second sensor");
 }
 END_TEST
 
@@ -264,5 +278,5 @@ START_TEST(the_reference_is_complete)
 END_TEST
 
 UNIT_MAIN("config", defaults, every_type, lists, unknown_keys_get_a_suggestion, values_out_of_type_or_range,
-          objects_that_contradict_themselves, yaml_that_is_refused, files, what_a_reload_cannot_change,
-          the_reference_is_complete)
+          objects_that_contradict_themselves, at_most_sixteen_mirrors, yaml_that_is_refused, files,
+          what_a_reload_cannot_change, the_reference_is_complete)

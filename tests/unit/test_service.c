@@ -71,6 +71,27 @@ START_TEST(rules_come_first_and_in_order)
 }
 END_TEST
 
+START_TEST(a_range_lists_its_ports_and_no_others)
+{
+    static const unsigned ranges[][2] = {
+        {30000, 30000}, {31999, 32064}, {40000, 40700}, {65535, 65535}, {50047, 50048}};
+    struct service_table *t = service_table_new();
+    char endpoint[32];
+
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(endpoint, sizeof(endpoint), "sctp/%u-%u", ranges[i][0], ranges[i][1]);
+        ck_assert_int_eq(service_table_add(t, "x", endpoint), 0);
+    }
+    for (unsigned port = 0; port <= 65535; port++) {
+        bool want = false;
+        for (size_t i = 0; i < 5; i++)
+            want |= port >= ranges[i][0] && port <= ranges[i][1];
+        ck_assert_int_eq(service_is_listed(t, 132, (uint16_t)port), want);
+    }
+    service_table_free(t);
+}
+END_TEST
+
 START_TEST(bad_endpoints)
 {
     static const char *const bad[] = {"",
@@ -114,4 +135,5 @@ START_TEST(protocol_names)
 }
 END_TEST
 
-UNIT_MAIN("service", well_known_ports_by_protocol, rules_come_first_and_in_order, bad_endpoints, protocol_names)
+UNIT_MAIN("service", well_known_ports_by_protocol, rules_come_first_and_in_order, a_range_lists_its_ports_and_no_others,
+          bad_endpoints, protocol_names)
