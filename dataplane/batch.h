@@ -93,13 +93,14 @@ struct pkt {
     uint32_t tcp_seq, tcp_ack;
     uint32_t tsval, tsecr;
     uint8_t n_sack, wscale;
-    uint16_t l2_hash; /* of MAC addresses: tells a second hop from a plain copy */
+    uint32_t l2_hash; /* of the pair of MAC addresses: tells a second hop from a plain copy */
     struct sack_block sack[MAX_SACK];
     struct flow_key key;
 
     /* later stages */
     uint64_t hash;
     uint64_t fingerprint;
+    uint32_t hop;           /* where it was seen: MACs, VLANs, tunnel */
     uint64_t copy_delay_ns; /* since the earlier sight of the same packet */
     uint8_t copy;           /* enum copy_candidate */
     uint32_t flow;          /* index into the flow table */

@@ -68,22 +68,25 @@ static uint64_t fingerprint(const struct pkt *p)
     return hash_bytes(h, p->data + p->l4_off, covered_bytes(p)) | 1;
 }
 
-static uint32_t attributes(const struct pkt *p)
+/* Where the packet was seen; never 0. */
+static uint32_t hop_of(const struct pkt *p)
 {
-    uint64_t v = 0;
+    uint64_t vlans = 0;
 
-    memcpy(&v, p->vlan, sizeof(v));
-    return (uint32_t)mix64(v ^ ((uint64_t)p->l2_hash << 16) ^ ((uint64_t)p->ttl << 40) ^
-                           ((uint64_t)p->key.tunnel << 56) ^ ((uint64_t)p->n_vlans << 60));
+    memcpy(&vlans, p->vlan, sizeof(vlans));
+    uint64_t place = mix64(vlans ^ ((uint64_t)p->n_vlans << 60)) ^ p->l2_hash ^ ((uint64_t)p->key.tunnel << 56);
+    return (uint32_t)mix64(place) | 1;
 }
 
 static void look_up(struct dedup *d, struct pkt *p)
 {
     struct dedup_entry *set = &d->entry[((uint32_t)(p->fingerprint >> 20) & d->set_mask) * WAYS];
     struct dedup_entry *victim = set;
-    uint32_t own = attributes(p);
+    uint32_t hop = hop_of(p);
+    uint32_t own = hop + p->ttl * 0x9e3779b9u;
 
     p->copy = COPY_NONE;
+    p->hop = hop;
     for (unsigned i = 0; i < WAYS; i++) {
         if (set[i].fingerprint == p->fingerprint) {
             uint64_t delay_ns = p->ts_ns >= set[i].ts_ns ? p->ts_ns - set[i].ts_ns : 0;
@@ -145,6 +148,11 @@ static bool mirror_copies(const struct dedup *d, const struct flow *f)
     return e->originals != 0 && 2 * e->copies >= e->originals;
 }
 
+static bool is_known_to_copy(const struct dedup *d, const struct flow *f, const struct pkt *p)
+{
+    return (p->copy == COPY_HOP && d->proven_hop[p->hop % HOPS] == p->hop) || mirror_copies(d, f);
+}
+
 static void track_id(struct flow *f, const struct pkt *p)
 {
     unsigned s = p->sender;
@@ -162,7 +170,7 @@ bool dedup_is_copy(struct dedup *d, struct flow *f, const struct pkt *p, uint64_
 {
     bool proof = id_is_proof(f, p) || (takes_sequence_space(p) && p->copy != COPY_HOP);
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
-    bool copy = p->copy != COPY_NONE && in_time && (proof || mirror_copies(d, f));
+    bool copy = p->copy != COPY_NONE && in_time && (proof || is_known_to_copy(d, f, p));
 
     if (proof) {
         learn(&f->evidence, copy);
@@ -170,5 +178,7 @@ bool dedup_is_copy(struct dedup *d, struct flow *f, const struct pkt *p, uint64_
     }
     if (!copy)
         track_id(f, p);
+    else if (proof && p->copy == COPY_HOP)
+        d->proven_hop[p->hop % HOPS] = p->hop;
     return copy;
 }

@@ -10,9 +10,12 @@
  * Stage one (dedup_batch) finds candidates by a fingerprint over addresses, ports, IP id and length, the whole L4
  * header with options and checksum, and the first payload bytes. Stage two (dedup_is_copy), with the flow at hand,
  * decides. What is equal in all that may still be a genuine repeat or duplicate ACK of a stack that does not move its
- * IP id. So, where the IP id is absent, 0 or constant, the mirror must be known to copy: at least half of the recent
- * packets whose identity is beyond doubt were copied, of this flow or else of this mirror. One case needs no such
- * proof: a segment that takes sequence space cannot be sent again within half a round trip.
+ * IP id. So, where the IP id is absent, 0 or constant, the mirror must be known to copy:
+ *
+ *   same place   at least half of the recent packets whose identity is beyond doubt were copied, of this flow or else
+ * of this mirror. A segment that takes sequence space needs no such proof: nobody sends it again within half a round
+ * trip. second hop   the place (MACs, VLANs, tunnel) is one where a packet of undoubted identity was seen for the
+ * second time before. (A share would lag behind: copies come up to 200 ms late.)
  *
  * Limits: 64 k fingerprints per worker; the oldest of a set of four makes room, so at very high rates a copy behind a
  * slow second hop may be missed. Owner: one worker.
@@ -32,10 +35,13 @@ struct dedup_entry {
     uint32_t pad;
 };
 
+#define HOPS 256u
+
 struct dedup {
     struct dedup_entry *entry;
     uint32_t set_mask;
     struct copy_evidence evidence;
+    uint32_t proven_hop[HOPS]; /* by low bits; 0 = none */
 };
 
 int dedup_init(struct dedup *d);

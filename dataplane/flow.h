@@ -50,7 +50,8 @@ enum side_flags {
     SIDE_ID_MONOTONE = 1 << 12,     /* and has only grown so far */
     SIDE_SENT_ANY = 1 << 13,
     SIDE_WSCALE = 1 << 14,
-    SIDE_PROBE = 1 << 15, /* a byte at nxt was sent against a closed window */
+    SIDE_GAP_OPEN = 1 << 16, /* nothing of this side was seen since its last hole began */
+    SIDE_PROBE = 1 << 15,    /* a byte at nxt was sent against a closed window */
 };
 
 /* What a sender's IP ids have shown so far. */
@@ -88,7 +89,6 @@ struct flow_tcp {
     uint32_t sacked;  /* ranges above una that the receiver has, ascending */
     uint32_t pending; /* repeats whose verdict waits, oldest first */
     uint32_t n_nodes; /* of the three lists: bounded */
-    uint32_t gap_end; /* end of the last range counted as capture loss */
     uint64_t missing_ns;
     uint64_t zero_since_ns;
     uint64_t request_ns; /* last data byte of the current burst of this side */

@@ -21,7 +21,7 @@ enum node_flags {
     NODE_SIGNALLED = 1 << 2, /* the receiver reported it missing, since signal_ns */
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
     NODE_SPURIOUS = 1 << 4,  /* pending verdict: evidence says spurious */
-    NODE_FIN_ONLY = 1 << 5,  /* pending verdict: a FIN without data */
+    NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
 };
 
 /* A hole (bytes not seen), a range that the receiver reported as arrived, or a repeat whose verdict is pending. */

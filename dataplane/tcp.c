@@ -275,6 +275,16 @@ static void pick_up(struct flow_tcp *t, uint32_t start, uint32_t end)
     t->flags |= SIDE_BASE | SIDE_DATA_SEEN;
 }
 
+/* A bare ACK whose sequence number is ahead tells of data that was not seen. */
+static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    int32_t jump = seq_diff(seq, t->nxt);
+
+    if ((t->flags & SIDE_DATA_SEEN) && jump > 0 && jump <= SANE_JUMP)
+        loss_gap(m, s, seq);
+}
+
 static void on_data(struct meter *m)
 {
     const struct pkt *p = m->p;
@@ -284,8 +294,10 @@ static void on_data(struct meter *m)
     uint32_t end = start + p->payload_len + ((p->tcp_flags & TCP_FIN) != 0);
     bool is_new = true;
 
-    if (start == end)
+    if (start == end) {
+        shows_gap(m, s, start);
         return;
+    }
     if (p->payload_len != 0) {
         METER_COUNT(m, s, data_pkts, 1);
         if (flow_is_two_way(m->f))
@@ -301,7 +313,7 @@ static void on_data(struct meter *m)
         t->nxt = end;
         rtt_sent(m, s, end);
     } else if (seq_lt(t->nxt, start)) {
-        loss_gap(m, s, start);
+        loss_gap(m, s, start); /* moves nxt to start */
         t->nxt = end;
         rtt_sent(m, s, end);
     } else {
@@ -349,6 +361,7 @@ void tcp_meter(struct meter *m)
         f->tcp[s].count.keepalives++;
     else
         on_data(m);
+    f->tcp[s].flags &= ~(uint32_t)SIDE_GAP_OPEN;
     if (p->flags & PKT_HAS_TS)
         rtt_timestamps(m);
     if (!(p->tcp_flags & (TCP_SYN | TCP_FIN)))

@@ -140,18 +140,34 @@ static void taint(struct flow_tcp *t, uint32_t start)
 
 /* ---- holes ---- */
 
-void loss_gap(struct meter *m, unsigned s, uint32_t start)
+/*
+ * Appends the hole [nxt, end). Holes with nothing seen of the sender between them are one gap, however many ACKs
+ * it took to notice.
+ */
+static struct range *hole_new(struct meter *m, struct flow_tcp *t, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
     uint32_t *link = &t->holes;
-    uint32_t index = node_new(m, t, t->nxt, start);
+    uint32_t index = node_new(m, t, t->nxt, end);
 
+    t->nxt = end;
     if (index == 0)
-        return;
-    note_evidence(range_at(m, index), m, t);
+        return NULL;
     while (*link != 0)
         link = &range_at(m, *link)->next;
     *link = index;
+    if (!(t->flags & SIDE_GAP_OPEN))
+        range_at(m, index)->flags |= NODE_NEW_GAP;
+    t->flags |= SIDE_GAP_OPEN;
+    return range_at(m, index);
+}
+
+void loss_gap(struct meter *m, unsigned s, uint32_t start)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+    struct range *hole = hole_new(m, t, start);
+
+    if (hole != NULL)
+        note_evidence(hole, m, t);
 }
 
 static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole)
@@ -169,6 +185,22 @@ static bool is_reordered(const struct meter *m, unsigned s, const struct range *
     return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + min_rtt_ns(m->f, s);
 }
 
+/* Cuts the hole at `at`; returns the index of the upper part, 0 when it is lost for want of a node. */
+static uint32_t split(struct meter *m, struct flow_tcp *t, struct range *hole, uint32_t at)
+{
+    uint32_t index = node_new(m, t, at, hole->end);
+
+    if (index != 0) {
+        struct range *rest = range_at(m, index);
+        *rest = *hole;
+        rest->start = at;
+        rest->flags &= (uint16_t)~NODE_NEW_GAP;
+        hole->next = index;
+    }
+    hole->end = at;
+    return index;
+}
+
 /* Takes [start, end) out of the hole at *link; returns the link to go on with. */
 static uint32_t *hole_cut(struct meter *m, struct flow_tcp *t, uint32_t *link, uint32_t start, uint32_t end)
 {
@@ -179,15 +211,7 @@ static uint32_t *hole_cut(struct meter *m, struct flow_tcp *t, uint32_t *link, u
         return link;
     }
     if (seq_lt(hole->start, start) && seq_lt(end, hole->end)) {
-        uint32_t index = node_new(m, t, end, hole->end);
-        if (index != 0) {
-            struct range *rest = range_at(m, index);
-            uint32_t rest_end = hole->end;
-            *rest = *hole;
-            rest->start = end;
-            rest->end = rest_end;
-            hole->next = index;
-        }
+        split(m, t, hole, end);
         hole->end = start;
     } else if (seq_le(start, hole->start)) {
         hole->start = end;
@@ -230,16 +254,13 @@ static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 /* Rule 4: nothing more can come for this hole. */
 static void hole_verdict(struct meter *m, unsigned s, const struct range *hole)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
     uint64_t rtt_ns = loss_full_rtt_ns(m->f);
     bool complained = (hole->flags & NODE_SIGNALLED) && rtt_ns != 0 && hole->covered_ns - hole->signal_ns >= rtt_ns;
 
     if (complained)
         METER_COUNT(m, s, lost_unknown_pkts, 1);
     METER_COUNT(m, s, capture_lost_bytes, hole->end - hole->start);
-    if (t->count.capture_gaps == 0 || hole->start != t->gap_end)
-        METER_COUNT(m, s, capture_gaps, 1);
-    t->gap_end = hole->end;
+    METER_COUNT(m, s, capture_gaps, (hole->flags & NODE_NEW_GAP) != 0);
 }
 
 /* ---- repeats ---- */
@@ -277,12 +298,30 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     *link = index;
 }
 
+/*
+ * From before the first byte seen. When the receiver reported it missing it is a repeat, of a segment that may have
+ * passed the tap before anybody looked: lost, on an unknown side.
+ */
+static void before_base(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    if (!(t->flags & SIDE_MISSING) || !seq_le(start, t->una) || !seq_lt(t->una, end))
+        return;
+    METER_COUNT(m, s, retrans_pkts, 1);
+    METER_COUNT(m, s, lost_unknown_pkts, 1);
+    t->count.retrans_bytes += m->p->payload_len;
+    t->flags |= SIDE_MISSING_REPEATED;
+}
+
 void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct flow_tcp *t = &m->f->tcp[s];
 
-    if (seq_le(end, t->base))
-        return; /* from before the first byte seen: nothing to judge */
+    if (seq_le(end, t->base)) {
+        before_base(m, s, start, end);
+        return;
+    }
     start = seq_max(start, t->base);
     taint(t, start);
     if (!fill(m, s, start, end))
@@ -301,31 +340,11 @@ static void cover_holes(struct meter *m, struct flow_tcp *t, uint32_t start, uin
             return;
         if (seq_lt(start, hole->end) && !(hole->flags & NODE_COVERED)) {
             if (seq_lt(hole->start, start)) { /* keep the uncovered head, go on with the rest */
-                uint32_t index = node_new(m, t, start, hole->end);
-                if (index == 0)
-                    return;
-                struct range *rest = range_at(m, index);
-                uint32_t rest_end = hole->end;
-                *rest = *hole;
-                rest->start = start;
-                rest->end = rest_end;
-                hole->end = start;
-                hole->next = index;
-                i = index;
+                i = split(m, t, hole, start);
                 continue;
             }
-            if (seq_lt(end, hole->end)) {
-                uint32_t index = node_new(m, t, end, hole->end);
-                if (index != 0) {
-                    struct range *rest = range_at(m, index);
-                    uint32_t rest_end = hole->end;
-                    *rest = *hole;
-                    rest->start = end;
-                    rest->end = rest_end;
-                    hole->next = index;
-                }
-                hole->end = end;
-            }
+            if (seq_lt(end, hole->end))
+                split(m, t, hole, end);
             hole->flags |= NODE_COVERED;
             hole->covered_ns = m->now_ns;
         }
@@ -366,7 +385,7 @@ static void missing_covered(struct meter *m, unsigned s)
     struct flow_tcp *t = &m->f->tcp[s];
     uint64_t rtt_ns = loss_full_rtt_ns(m->f);
 
-    if (!(t->flags & SIDE_MISSING_REPEATED)) {
+    if (!(t->flags & SIDE_MISSING_REPEATED) && seq_le(t->base, t->una)) {
         if (rtt_ns != 0 && m->now_ns - t->missing_ns >= rtt_ns) {
             METER_COUNT(m, s, lost_downstream_pkts, 1);
             METER_COUNT(m, s, capture_gaps, 1);
@@ -377,26 +396,12 @@ static void missing_covered(struct meter *m, unsigned s)
     t->flags &= ~(uint32_t)(SIDE_MISSING | SIDE_MISSING_REPEATED);
 }
 
-/* Data that R has and the mirror has not shown, from nxt to end. */
-static void ahead(struct meter *m, unsigned s, uint32_t end)
-{
-    struct flow_tcp *t = &m->f->tcp[s];
-    uint32_t *link = &t->holes;
-
-    while (*link != 0)
-        link = &range_at(m, *link)->next;
-    uint32_t index = node_new(m, t, t->nxt, end);
-    if (index != 0)
-        *link = index;
-    t->nxt = end;
-}
-
 void loss_acked(struct meter *m, unsigned s, uint32_t ack)
 {
     struct flow_tcp *t = &m->f->tcp[s];
 
     if (seq_lt(t->nxt, ack))
-        ahead(m, s, ack);
+        hole_new(m, t, ack);
     if (t->flags & SIDE_MISSING)
         missing_covered(m, s);
     if (t->holes != 0)
@@ -501,9 +506,8 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
         if (!seq_lt(b.left, b.right) || !seq_lt(ack, b.right) || seq_diff(b.right, t->nxt) > (1 << 30))
             continue;
         b.left = seq_max(b.left, ack);
-        if (seq_lt(t->nxt, b.right)) {
-            ahead(m, s, b.right);
-        }
+        if (seq_lt(t->nxt, b.right))
+            hole_new(m, t, b.right);
         cover_holes(m, t, b.left, b.right);
         cover_repeats(m, s, b.left, b.right);
         sacked_insert(m, t, b.left, b.right);

@@ -22,13 +22,17 @@ static enum layer enter_l4(struct cursor *c, struct pkt *p, uint8_t proto)
     return next_by_ip_proto(proto);
 }
 
-/* An IP header that says less than the frame holds cuts the cursor: what follows is padding. */
-static void cut_to(struct cursor *c, uint32_t datagram_bytes)
+/*
+ * From here on the IP header's length counts. Less than the frame holds: what follows is padding. More: the frame was
+ * cut by whoever wrote it, and the payload's length on the wire is still known.
+ */
+static void enter_datagram(struct cursor *c, struct pkt *p, uint32_t datagram_bytes)
 {
-    if (datagram_bytes < c->wire_left)
-        c->wire_left = datagram_bytes;
-    if ((uint64_t)(c->end - c->p) > c->wire_left)
-        c->end = c->p + c->wire_left;
+    if (datagram_bytes > c->wire_left)
+        p->flags |= PKT_TRUNCATED;
+    c->wire_left = datagram_bytes;
+    if ((uint64_t)(c->end - c->p) > datagram_bytes)
+        c->end = c->p + datagram_bytes;
 }
 
 static enum layer decode_ipv4(struct cursor *c, struct pkt *p)
@@ -61,7 +65,7 @@ static enum layer decode_ipv4(struct cursor *c, struct pkt *p)
     if (fragment & 0x3fff)
         p->flags |= PKT_FRAGMENT;
     c->fragment = (fragment & 0x1fff) != 0;
-    cut_to(c, total_bytes);
+    enter_datagram(c, p, total_bytes);
     advance(c, header_bytes);
     return enter_l4(c, p, h[9]);
 }
@@ -99,7 +103,7 @@ static enum layer decode_ipv6(struct cursor *c, struct pkt *p)
     p->ttl = h[7];
     p->key.af = 6;
     memcpy(p->key.addr, h + 8, sizeof(p->key.addr));
-    cut_to(c, p->ip_bytes);
+    enter_datagram(c, p, p->ip_bytes);
     advance(c, 40);
 
     for (unsigned n = 0; is_extension(next); n++) {

@@ -12,8 +12,8 @@ static enum layer decode_ethernet(struct cursor *c, struct pkt *p)
 {
     if (!need(c, 14))
         return drop_short(p);
-    uint64_t macs = load_be64(c->p) ^ ((uint64_t)load_be32(c->p + 8) << 20);
-    p->l2_hash = (uint16_t)(mix64(macs) & 0xffff);
+    uint64_t to = load_be64(c->p) >> 16, from = load_be64(c->p + 4) & 0xffffffffffffull;
+    p->l2_hash = (uint32_t)(mix64(to) + mix64(from)); /* the same for both directions of a segment */
     uint16_t ethertype = load_be16(c->p + 12);
     advance(c, 14);
     return next_by_ethertype(p, ethertype);
@@ -41,7 +41,7 @@ static enum layer decode_sll(struct cursor *c, struct pkt *p)
     if (!need(c, 16))
         return drop_short(p);
     uint16_t protocol = load_be16(c->p + 14);
-    p->l2_hash = (uint16_t)(mix64(load_be64(c->p + 6)) & 0xffff);
+    p->l2_hash = (uint32_t)mix64(load_be64(c->p + 6));
     advance(c, 16);
     return next_by_ethertype(p, protocol);
 }
@@ -53,7 +53,7 @@ static enum layer decode_sll2(struct cursor *c, struct pkt *p)
     if (!need(c, 20))
         return drop_short(p);
     uint16_t protocol = load_be16(c->p);
-    p->l2_hash = (uint16_t)(mix64(load_be64(c->p + 12)) & 0xffff);
+    p->l2_hash = (uint32_t)mix64(load_be64(c->p + 12));
     advance(c, 20);
     return next_by_ethertype(p, protocol);
 }
