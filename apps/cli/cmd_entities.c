@@ -109,7 +109,7 @@ const struct command command_incidents = {
 
 static const struct example problem_examples[] = {
     {"problems", "what recurs, how sure that is, and who owns it"},
-    {"problems P-1", "one problem with its evidence and its next decision"},
+    {"problems PRB-1", "one problem with its evidence and its next decision"},
     {NULL, NULL},
 };
 const struct command command_problems = {
@@ -130,7 +130,7 @@ const struct command command_problems = {
 
 static const struct example ticket_examples[] = {
     {"tickets", "one for each fault, and where it was filed"},
-    {"tickets T-1", "its whole text"},
+    {"tickets TKT-1", "its whole text"},
     {NULL, NULL},
 };
 const struct command command_tickets = {

@@ -21,12 +21,12 @@ static json_t *row_of_event(const struct schema_event *ev, const char *sensor)
 
     json_object_set_new(row, "type", json_string("event"));
     json_object_set_new(row, "ts_ns", json_integer((json_int_t)ev->ts_ns));
-    json_object_set_new(row, "kind", json_string_nocheck(ev->kind_name));
-    json_object_set_new(row, "mirror", json_string_nocheck(ev->mirror));
-    json_object_set_new(row, "subject", json_string_nocheck(ev->subject));
+    json_object_set_new(row, "kind", row_text(ev->kind_name, SIZE_MAX));
+    json_object_set_new(row, "mirror", row_text(ev->mirror, SIZE_MAX));
+    json_object_set_new(row, "subject", row_text(ev->subject, SIZE_MAX));
     json_object_set_new(row, "severity", json_string(event_severity_name(ev->severity)));
     json_object_set_new(row, "detail", detail != NULL ? detail : json_null());
-    json_object_set_new(row, "sensor", json_string_nocheck(sensor));
+    json_object_set_new(row, "sensor", row_text(sensor, SIZE_MAX));
     return row;
 }
 

@@ -66,11 +66,11 @@ static json_t *sensor_row(const struct schema_sensor *s)
     json_t *row = json_object(), *mirrors = json_array();
 
     for (uint32_t i = 0; i < s->n_mirrors; i++)
-        json_array_append_new(mirrors, json_string_nocheck(s->mirror[i]));
+        json_array_append_new(mirrors, row_text(s->mirror[i], SIZE_MAX));
     json_object_set_new(row, "type", json_string("sensor"));
-    json_object_set_new(row, "sensor", json_string_nocheck(s->name));
+    json_object_set_new(row, "sensor", row_text(s->name, SIZE_MAX));
     json_object_set_new(row, "state", json_string(sensor_state(s, now)));
-    json_object_set_new(row, "version", json_string_nocheck(s->version));
+    json_object_set_new(row, "version", row_text(s->version, SIZE_MAX));
     json_object_set_new(row, "start_wall_ns", ns(s->start_wall_ns));
     json_object_set_new(row, "heartbeat_wall_ns", ns(s->heartbeat_wall_ns));
     json_object_set_new(row, "heartbeat_age_ns",
@@ -119,8 +119,8 @@ static json_t *ledger_record(const char *mirror, const struct ledger *l)
         json_object_set_new(drops, ledger_drop_name((enum ledger_drop)d),
                             unknown ? json_null() : json_integer((json_int_t)l->drops[d]));
     }
-    return json_pack("{s:s,s:s,s:I,s:I,s:o}", "type", "ledger", "mirror", mirror, "offered", (json_int_t)l->offered,
-                     "processed", (json_int_t)l->processed, "drops", drops);
+    return json_pack("{s:s,s:o,s:I,s:I,s:o}", "type", "ledger", "mirror", row_text(mirror, SIZE_MAX), "offered",
+                     (json_int_t)l->offered, "processed", (json_int_t)l->processed, "drops", drops);
 }
 
 /* The mirror's traffic in the newest window; null when there is none. */
@@ -162,7 +162,7 @@ static json_t *status_row(struct source *source, const struct schema_sensor *s, 
     json_t *row = sensor_row(s), *parsed = verdict ? json_loads(verdict, JSON_ALLOW_NUL, NULL) : NULL;
     free(verdict);
     json_object_set_new(row, "type", json_string("status"));
-    json_object_set_new(row, "mirror", json_string_nocheck(mirror));
+    json_object_set_new(row, "mirror", row_text(mirror, SIZE_MAX));
     json_object_set_new(row, "verdict", parsed != NULL ? parsed : json_null());
     json_object_set_new(row, "rate_bits_per_s", mirror_rate(source, s, mirror));
     json_object_set_new(row, "ledger", has_ledger ? ledger_record(mirror, &ledger) : json_null());

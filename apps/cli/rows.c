@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "common/bytes.h"
 
 #define EX COLUMN_EXTRA
 
@@ -83,8 +84,8 @@ const struct column path_columns[] = {
         {"failed", "FAILED", "failed_connects", COLUMN_COUNT, 0, "connection attempts refused or not answered"},       \
         {"lost-client", "LOST CLI", "derived.lost_client_pkts", COLUMN_COUNT, 0, "lost between clients and tap"},      \
         {"lost-server", "LOST SRV", "derived.lost_server_pkts", COLUMN_COUNT, 0, "lost between tap and servers"},      \
-        {"rtt-client", "RTT CLI", "rtt_a_us.p50", COLUMN_LATENCY, 0, "median RTT tap to clients"},                     \
-        {"rtt-server", "RTT SRV", "rtt_b_us.p50", COLUMN_LATENCY, 0, "median RTT tap to servers"},                     \
+        {"rtt-client", "RTT CLI", "rtt_client_us.p50", COLUMN_LATENCY, 0, "median RTT tap to clients"},                \
+        {"rtt-server", "RTT SRV", "rtt_server_us.p50", COLUMN_LATENCY, 0, "median RTT tap to servers"},                \
         {"response", "RESPONSE", "response_us.p50", COLUMN_LATENCY, 5, "median server response time"},                 \
         {"response-p90", "RESP p90", "response_us.p90",                                                                \
          COLUMN_LATENCY, EX,         "90th percentile of the server response time"},                                   \
@@ -267,25 +268,33 @@ json_t *row_of_service(json_t *row)
 
     if (d == NULL)
         return NULL;
-    json_t *client = sum_of_2(row, "lost_pkts.a_to_tap", "lost_pkts.tap_to_a");
-    json_t *server = sum_of_2(row, "lost_pkts.tap_to_b", "lost_pkts.b_to_tap");
+    json_t *client = sum_of_2(row, "lost_pkts.client_to_tap", "lost_pkts.tap_to_client");
+    json_t *server = sum_of_2(row, "lost_pkts.tap_to_server", "lost_pkts.server_to_tap");
     bool known = json_is_integer(client) && json_is_integer(server);
     json_object_set_new(d, "lost_pkts",
                         known ? json_integer(json_integer_value(client) + json_integer_value(server)) : json_null());
     json_object_set_new(d, "lost_client_pkts", client);
     json_object_set_new(d, "lost_server_pkts", server);
-    json_object_set_new(d, "pkts", sum_of_2(row, "pkts.a2b", "pkts.b2a"));
-    json_object_set_new(d, "bytes", sum_of_2(row, "bytes.a2b", "bytes.b2a"));
+    json_object_set_new(d, "pkts", sum_of_2(row, "pkts.c2s", "pkts.s2c"));
+    json_object_set_new(d, "bytes", sum_of_2(row, "bytes.c2s", "bytes.s2c"));
     json_object_set_new(row, "derived", d);
     return row;
 }
 
 /* ---- windows ---- */
 
-static json_t *both(uint64_t a2b, uint64_t b2a)
-{
-    return json_pack("{s:I,s:I}", "a2b", (json_int_t)a2b, "b2a", (json_int_t)b2a);
-}
+/* Names of directions, segments and sides, as in the records: a path has sites A and B, the rest a client and a server.
+ */
+struct words {
+    const char *direction[2];
+    const char *segment[2][2]; /* [direction][upstream, downstream] */
+    const char *rtt[2];
+};
+static const struct words path_words = {
+    {"a2b", "b2a"}, {{"a_to_tap", "tap_to_b"}, {"b_to_tap", "tap_to_a"}}, {"rtt_a_us", "rtt_b_us"}};
+static const struct words other_words = {{"c2s", "s2c"},
+                                         {{"client_to_tap", "tap_to_server"}, {"server_to_tap", "tap_to_client"}},
+                                         {"rtt_client_us", "rtt_server_us"}};
 
 static json_t *quantiles(const struct window_quantiles *q)
 {
@@ -296,40 +305,69 @@ static json_t *quantiles(const struct window_quantiles *q)
                      "max", (double)q->max_ns / 1e3, "n", (json_int_t)q->n);
 }
 
-static void set_counters(json_t *row, const struct window *w)
+json_t *row_text(const char *text, size_t max_len)
 {
-    const struct window_dir *a = &w->c.dir[0], *b = &w->c.dir[1];
+    char escaped[2048];
+    size_t len = strnlen(text, max_len);
+    json_t *string = json_stringn(text, len);
 
-    json_object_set_new(row, "pkts", both(a->pkts, b->pkts));
-    json_object_set_new(row, "bytes", both(a->bytes, b->bytes));
-    json_object_set_new(row, "data_pkts", both(a->data_pkts, b->data_pkts));
-    json_object_set_new(row, "judged_pkts", both(a->judged_pkts, b->judged_pkts));
-    json_object_set_new(row, "retrans_pkts", both(a->retrans_pkts, b->retrans_pkts));
-    json_object_set_new(row, "zero_windows", both(a->zero_windows, b->zero_windows));
-    json_object_set_new(row, "lost_pkts",
-                        json_pack("{s:I,s:I,s:I,s:I}", "a_to_tap", (json_int_t)a->lost_upstream_pkts, "tap_to_b",
-                                  (json_int_t)a->lost_downstream_pkts, "b_to_tap", (json_int_t)b->lost_upstream_pkts,
-                                  "tap_to_a", (json_int_t)b->lost_downstream_pkts));
-    json_object_set_new(row, "spurious_pkts", json_integer((json_int_t)(a->spurious_pkts + b->spurious_pkts)));
-    json_object_set_new(row, "reordered_pkts", json_integer((json_int_t)(a->reordered_pkts + b->reordered_pkts)));
-    json_object_set_new(row, "capture_lost_bytes",
-                        json_integer((json_int_t)(a->capture_lost_bytes + b->capture_lost_bytes)));
-    json_object_set_new(row, "failed_connects",
-                        json_integer((json_int_t)(w->c.refused_connects + w->c.unanswered_connects)));
+    if (string != NULL)
+        return string;
+    text_escape(escaped, sizeof(escaped), text, len);
+    return json_string(escaped);
+}
+
+static json_t *count(uint64_t v)
+{
+    return json_integer((json_int_t)v);
+}
+
+/* Loss is unknown where data was seen but none of it in both directions. */
+static json_t *judged(const struct window_dir *d, uint64_t v)
+{
+    return d->data_pkts == 0 || d->judged_pkts != 0 ? count(v) : json_null();
+}
+
+static void set_counters(json_t *row, const struct window *w, const struct words *words)
+{
+    static const char *const names[] = {"pkts", "bytes", "data_pkts", "judged_pkts", "retrans_pkts", "zero_windows"};
+    json_t *lost = json_object();
+    uint64_t spurious = 0, reordered = 0, missed = 0;
+
+    for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++)
+        json_object_set_new(row, names[n], json_object());
+    for (size_t i = 0; i < 2; i++) {
+        const struct window_dir *d = &w->c.dir[i];
+        const uint64_t values[] = {d->pkts, d->bytes, d->data_pkts, d->judged_pkts, d->retrans_pkts, d->zero_windows};
+        for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++)
+            json_object_set_new(json_object_get(row, names[n]), words->direction[i], count(values[n]));
+        json_object_set_new(lost, words->segment[i][0], judged(d, d->lost_upstream_pkts));
+        json_object_set_new(lost, words->segment[i][1], judged(d, d->lost_downstream_pkts));
+        spurious += d->spurious_pkts;
+        reordered += d->reordered_pkts;
+        missed += d->capture_lost_bytes;
+    }
+    json_object_set_new(row, "lost_pkts", lost);
+    json_object_set_new(row, "spurious_pkts", count(spurious));
+    json_object_set_new(row, "reordered_pkts", count(reordered));
+    json_object_set_new(row, "capture_lost_bytes", count(missed));
+    json_object_set_new(row, "failed_connects", count(w->c.refused_connects + w->c.unanswered_connects));
 }
 
 json_t *row_of_window(const struct window *w, const char *sensor)
 {
-    const char *name_key = w->scope == WINDOW_PATH ? "path" : "id";
-    json_t *row =
-        json_pack("{s:s,s:o,s:s,s:I,s:I,s:I}", "type", window_scope_name(w->scope), name_key,
-                  json_stringn_nocheck(w->name, strnlen(w->name, sizeof(w->name))), "sensor", sensor, "start_ns",
-                  (json_int_t)w->start_ns, "length_ns", (json_int_t)w->length_ns, "flows", (json_int_t)w->c.new_flows);
-    if (row == NULL)
-        return NULL;
-    set_counters(row, w);
-    json_object_set_new(row, "rtt_a_us", quantiles(&w->q[WINDOW_HIST_RTT_A]));
-    json_object_set_new(row, "rtt_b_us", quantiles(&w->q[WINDOW_HIST_RTT_B]));
+    const struct words *words = w->scope == WINDOW_PATH ? &path_words : &other_words;
+    json_t *row = json_object();
+
+    json_object_set_new(row, "type", json_string(window_scope_name(w->scope)));
+    json_object_set_new(row, w->scope == WINDOW_PATH ? "path" : "id", row_text(w->name, sizeof(w->name)));
+    json_object_set_new(row, "sensor", row_text(sensor, SIZE_MAX));
+    json_object_set_new(row, "start_ns", count(w->start_ns));
+    json_object_set_new(row, "length_ns", count(w->length_ns));
+    json_object_set_new(row, "flows", count(w->c.new_flows));
+    set_counters(row, w, words);
+    json_object_set_new(row, words->rtt[0], quantiles(&w->q[WINDOW_HIST_RTT_A]));
+    json_object_set_new(row, words->rtt[1], quantiles(&w->q[WINDOW_HIST_RTT_B]));
     json_object_set_new(row, "response_us", quantiles(&w->q[WINDOW_HIST_RESPONSE]));
     json_object_set_new(row, "quality", json_string(window_quality_name(w->quality)));
     return w->scope == WINDOW_PATH ? row_of_path(row) : row_of_service(row);

@@ -26,6 +26,9 @@ json_t *row_of_flow(json_t *row);
 json_t *row_of_path(json_t *row);
 json_t *row_of_service(json_t *row); /* services and mirrors */
 
+/* A JSON string of text that nobody vouches for: what is no UTF-8 is escaped (\\xNN). */
+json_t *row_text(const char *text, size_t max_len);
+
 /* A window in the shape of the path or service record, with "sensor", "start_ns" and "length_ns", derived values
  * included. */
 json_t *row_of_window(const struct window *w, const char *sensor);

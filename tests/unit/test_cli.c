@@ -441,6 +441,23 @@ static void put_path(struct store *s, const char *name, enum window_quality qual
     ck_assert_int_eq(schema_put_object(s, "s1", WINDOW_PATH, name, T0), 0);
 }
 
+static void put_service(struct store *s, const char *name, uint64_t judged)
+{
+    struct window w = {.scope = WINDOW_SERVICE, .start_ns = T0, .length_ns = 60 * NS_PER_S};
+
+    snprintf(w.name, sizeof(w.name), "%s", name);
+    w.c.refused_connects = 3;
+    w.c.unanswered_connects = 4;
+    w.c.dir[0].pkts = 10;
+    for (int d = 0; d < 2; d++) {
+        w.c.dir[d].data_pkts = 100;
+        w.c.dir[d].judged_pkts = judged;
+        w.c.dir[d].lost_upstream_pkts = judged ? 5 : 0;
+    }
+    ck_assert_int_eq(schema_put_window(s, "s1", SCHEMA_1MIN, 10 * NS_PER_S, &w), 0);
+    ck_assert_int_eq(schema_put_object(s, "s1", WINDOW_SERVICE, name, T0), 0);
+}
+
 static void put_telemetry(struct store *s)
 {
     struct schema_sensor sensor = {.name = "s1",
@@ -482,13 +499,15 @@ static void put_telemetry(struct store *s)
         schema_put_top(s, "s1", SCHEMA_TOP_LOSS, SCHEMA_1H, T0 / (3600 * NS_PER_S) * 3600 * NS_PER_S, top, 1), 0);
     put_path(s, "clean~hq", WINDOW_OK, 0);
     put_path(s, "branch~hq", WINDOW_UNSURE, 25);
+    put_service(s, "https", 100);
+    put_service(s, "one\377way", 0); /* no UTF-8 */
     ck_assert_int_eq(schema_flush(s, &outcome), 0);
     ck_assert_uint_eq(outcome.refused, 0);
 }
 
 static void put_entities(struct store *s)
 {
-    struct entity_problem p = {.id = "P-1",
+    struct entity_problem p = {.id = "PRB-1",
                                .object = "branch~hq",
                                .state = PROBLEM_CONFIRMED,
                                .fault = FAULT_LOSS,
@@ -499,8 +518,8 @@ static void put_entities(struct store *s)
                                .exposures = 6,
                                .p_value = 0.0004,
                                .pattern_text = "every Tuesday 08:00-11:00",
-                               .ticket = "T-1"};
-    struct entity_incident i = {.id = "I-7",
+                               .ticket = "TKT-1"};
+    struct entity_incident i = {.id = "INC-7",
                                 .object = "branch~hq",
                                 .state = INCIDENT_OPEN,
                                 .onset_ns = T0,
@@ -508,12 +527,12 @@ static void put_entities(struct store *s)
                                 .fault = FAULT_LATENCY,
                                 .direction = DIRECTION_SIDE_B,
                                 .value = 250e6};
-    struct entity_ticket t = {.id = "T-1",
+    struct entity_ticket t = {.id = "TKT-1",
                               .title = "Loss on branch~hq",
                               .body = "first line\nsecond line",
                               .dry_run = 1,
                               .version = 3,
-                              .problem = "P-1"};
+                              .problem = "PRB-1"};
     struct entity_batch *b = entity_batch_new(s);
     struct error e = {""};
 
@@ -646,6 +665,8 @@ END_TEST
 START_TEST(flows_events_entities)
 {
     fill_redis(true);
+    ck_assert_int_eq(with_redis("services --columns name,failed,lost-client,lost-server --plain"), 0);
+    ck_assert_str_eq(out, "name\tfailed\tlost-client\tlost-server\nhttps\t7\t5\t5\none\\\\xffway\t7\t-\t-\n");
     ck_assert_int_eq(with_redis("flows"), 0);
     expect_in(out, "10.0.0.9:51000");
     expect_in(out, "11 %");
@@ -663,11 +684,11 @@ START_TEST(flows_events_entities)
     expect_in(out, "5 of 6");
     ck_assert_int_eq(with_redis("tickets"), 0);
     expect_in(out, "dry run");
-    ck_assert_int_eq(with_redis("tickets T-1"), 0);
+    ck_assert_int_eq(with_redis("tickets TKT-1"), 0);
     expect_in(out, "first line\n");
     expect_in(out, " second line\n");
-    ck_assert_int_eq(with_redis("tickets T-2"), CLI_ERROR);
-    expect_one_line("there is no 'T-2'");
+    ck_assert_int_eq(with_redis("tickets TKT-2"), CLI_ERROR);
+    expect_one_line("there is no 'TKT-2'");
     drop_redis();
 }
 END_TEST
