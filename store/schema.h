@@ -202,6 +202,14 @@ int schema_put_sensor(struct store *s, const struct schema_sensor *sensor);
 /* w->length_ns must be the tier's length; start is rounded down to it. */
 int schema_put_window(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
                       const struct window *w);
+/* The same in two steps, for who keeps windows until the store is back: packing once, sending as often as needed. */
+struct schema_packed {
+    uint8_t traffic_len, quality_len; /* quality_len 0: nothing to store */
+    uint8_t traffic[64], quality[64];
+};
+void schema_pack(const struct window *w, struct schema_packed *ret_packed);
+int schema_put_packed(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
+                      enum window_scope scope, const char *name, uint64_t start_ns, const struct schema_packed *p);
 /* To the registry: object `name` has a window that starts at start_ns. Once per object and window, not per tier. */
 int schema_put_object(struct store *s, const char *sensor, enum window_scope scope, const char *name,
                       uint64_t start_ns);

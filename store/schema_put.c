@@ -12,6 +12,7 @@
 
 #include "store/schema.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include "common/bytes.h"
@@ -136,28 +137,40 @@ static int put_half(struct store *s, const char *key, size_t key_len, uint64_t i
     return result;
 }
 
-int schema_put_window(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
-                      const struct window *w)
+void schema_pack(const struct window *w, struct schema_packed *ret_packed)
+{
+    static_assert(sizeof(ret_packed->traffic) == CODEC_BYTES, "schema.h and codec.h agree");
+    ret_packed->traffic_len = (uint8_t)codec_pack_traffic(ret_packed->traffic, w);
+    ret_packed->quality_len = (uint8_t)codec_pack_quality(ret_packed->quality, w);
+}
+
+int schema_put_packed(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
+                      enum window_scope scope, const char *name, uint64_t start_ns, const struct schema_packed *p)
 {
     uint64_t length_s = schema_tier_length_ns(tier, base_length_ns) / NS_PER_S;
-    uint8_t value[CODEC_BYTES];
     char key[KEY_BYTES];
 
     if (length_s == 0)
         return -EINVAL;
-    uint64_t number = w->start_ns / NS_PER_S / length_s;
+    uint64_t number = start_ns / NS_PER_S / length_s;
     uint64_t index = number % SCHEMA_BUCKET_FIELDS;
-    uint64_t bucket_s = (number - index) * length_s;
-    size_t len = key_windows(key, sensor, w->scope, w->name, length_s, bucket_s, KEY_TRAFFIC);
+    size_t len = key_windows(key, sensor, scope, name, length_s, (number - index) * length_s, KEY_TRAFFIC);
     if (len == 0)
         return -EINVAL;
     uint64_t keep_s = tier_keep_s[tier] + SCHEMA_BUCKET_FIELDS * length_s;
     uint64_t expire_s = keep_s + hash_bytes(key, len) % (keep_s / 8 + 1);
-    int result = put_half(s, key, len, index, value, codec_pack_traffic(value, w), expire_s);
-    if (result != 0)
-        return result;
-    len = key_windows(key, sensor, w->scope, w->name, length_s, bucket_s, KEY_QUALITY);
-    return put_half(s, key, len, index, value, codec_pack_quality(value, w), expire_s);
+    int result = put_half(s, key, len, index, p->traffic, p->traffic_len, expire_s);
+    key[len - 1] = 'q';
+    return result != 0 ? result : put_half(s, key, len, index, p->quality, p->quality_len, expire_s);
+}
+
+int schema_put_window(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
+                      const struct window *w)
+{
+    struct schema_packed p;
+
+    schema_pack(w, &p);
+    return schema_put_packed(s, sensor, tier, base_length_ns, w->scope, w->name, w->start_ns, &p);
 }
 
 int schema_put_object(struct store *s, const char *sensor, enum window_scope scope, const char *name, uint64_t start_ns)

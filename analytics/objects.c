@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See objects.h. Keys are compared as bytes: struct rec_scope has no hidden padding and unused fields are zero. */
+
+#include "analytics/objects.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/bytes.h"
+
+/* Memory is bounded by these, not by the traffic: about 0.6 KB each and tier. */
+#define LIMIT_MIRRORS  64
+#define LIMIT_PATHS    65536
+#define LIMIT_SERVICES 65536
+#define LIMIT_HOSTS    65536
+
+static_assert(sizeof(struct rec_scope) == 56, "compared as bytes and hashed as words");
+
+void objects_init(struct objects *o, uint64_t seed)
+{
+    *o = (struct objects){.seed = seed,
+                          .limit = {[WINDOW_MIRROR] = LIMIT_MIRRORS,
+                                    [WINDOW_PATH] = LIMIT_PATHS,
+                                    [WINDOW_SERVICE] = LIMIT_SERVICES,
+                                    [WINDOW_HOST] = LIMIT_HOSTS}};
+}
+
+void objects_clear(struct objects *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
+            sparse_hist_fini(&o->at[i]->hist[h]);
+        free(o->at[i]);
+    }
+    o->n = 0;
+    memset(o->per_scope, 0, sizeof(o->per_scope));
+    if (o->n_slots != 0)
+        memset(o->slot, 0, o->n_slots * sizeof(*o->slot));
+}
+
+void objects_fini(struct objects *o)
+{
+    objects_clear(o);
+    free(o->at);
+    free(o->slot);
+    o->at = NULL;
+    o->slot = NULL;
+    o->size = o->n_slots = 0;
+}
+
+static uint64_t hash_key(const struct objects *o, const struct rec_scope *key)
+{
+    uint64_t w[7], h = o->seed;
+
+    memcpy(w, key, sizeof(w));
+    for (unsigned i = 0; i < 7; i++)
+        h = mix64(h ^ w[i]);
+    return h;
+}
+
+/* The slot of key, or the empty one where it belongs. */
+static uint32_t *find_slot(const struct objects *o, const struct rec_scope *key)
+{
+    size_t mask = o->n_slots - 1;
+
+    for (size_t i = hash_key(o, key) & mask;; i = (i + 1) & mask)
+        if (o->slot[i] == 0 || memcmp(&o->at[o->slot[i] - 1]->key, key, sizeof(*key)) == 0)
+            return &o->slot[i];
+}
+
+static int grow(struct objects *o)
+{
+    size_t size = o->size != 0 ? 2 * o->size : 64;
+    struct object **at = realloc(o->at, size * sizeof(struct object *));
+
+    if (at == NULL)
+        return -ENOMEM;
+    o->at = at;
+    uint32_t *slot = calloc(2 * size, sizeof(*slot));
+    if (slot == NULL)
+        return -ENOMEM;
+    free(o->slot);
+    o->slot = slot;
+    o->n_slots = 2 * size;
+    o->size = size;
+    for (size_t i = 0; i < o->n; i++)
+        *find_slot(o, &o->at[i]->key) = (uint32_t)i + 1;
+    return 0;
+}
+
+struct object *objects_get(struct objects *o, const struct rec_scope *key)
+{
+    struct rec_scope other = {.scope = key->scope};
+
+    if (o->n == o->size && grow(o) != 0)
+        return NULL;
+    uint32_t *slot = find_slot(o, key);
+    if (*slot != 0)
+        return o->at[*slot - 1];
+    if (o->per_scope[key->scope] >= o->limit[key->scope]) {
+        key = &other;
+        slot = find_slot(o, key);
+        if (*slot != 0)
+            return o->at[*slot - 1];
+    }
+    struct object *x = calloc(1, sizeof(*x));
+    if (x == NULL)
+        return NULL;
+    x->key = *key;
+    o->at[o->n++] = x;
+    o->per_scope[key->scope]++;
+    *slot = (uint32_t)o->n;
+    return x;
+}
+
+int object_merge(struct object *into, const struct object *from)
+{
+    int result = 0;
+
+    window_counters_merge(&into->c, &from->c);
+    for (unsigned h = 0; h < WINDOW_HIST_COUNT && result == 0; h++)
+        result = sparse_hist_merge(&into->hist[h], &from->hist[h]);
+    return result;
+}
+
+int objects_merge(struct objects *into, const struct objects *from)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < from->n && result == 0; i++) {
+        struct object *x = objects_get(into, &from->at[i]->key);
+        result = x != NULL ? object_merge(x, from->at[i]) : -ENOMEM;
+    }
+    return result;
+}
+
+bool object_key_normalise(struct rec_scope *ret_key, const struct rec_scope *key)
+{
+    struct rec_scope k = {.scope = key->scope};
+
+    if (key->scope >= WINDOW_SCOPE_COUNT)
+        return false;
+    if (key->scope == WINDOW_MIRROR)
+        k.mirror = key->mirror;
+    if (key->scope == WINDOW_PATH || key->scope == WINDOW_HOST)
+        k.site[0] = key->site[0];
+    if (key->scope == WINDOW_PATH)
+        k.site[1] = key->site[1];
+    if (key->scope == WINDOW_SERVICE)
+        k.service = key->service;
+    *ret_key = k;
+    return true;
+}
+
+struct rec_scope object_key_of_host(const struct ip_addr *addr, uint8_t af)
+{
+    struct rec_scope k = {.scope = WINDOW_HOST};
+
+    k.site[0].af = af;
+    k.site[0].prefix_len = af == 6 ? 128 : 32;
+    k.site[0].addr = *addr;
+    return k;
+}
+
+static bool is_other(const struct rec_scope *key)
+{
+    if (key->scope == WINDOW_SERVICE)
+        return key->service.named == 0 && key->service.proto == 0 && key->service.port == 0;
+    return key->site[0].named == 0 && key->site[0].af == 0;
+}
+
+static void mirror_name(const struct object_names *names, uint32_t mirror, char *ret_name)
+{
+    if (mirror < names->n_mirrors)
+        snprintf(ret_name, WINDOW_NAME_BYTES, "%s", names->mirrors[mirror]);
+    else
+        snprintf(ret_name, WINDOW_NAME_BYTES, "mirror-%u", mirror);
+}
+
+void object_name(const struct object_names *names, const struct rec_scope *key, char ret_name[WINDOW_NAME_BYTES])
+{
+    char a[SITE_NAME_BYTES], b[SITE_NAME_BYTES];
+
+    if (key->scope == WINDOW_MIRROR) {
+        mirror_name(names, key->mirror, ret_name);
+    } else if (is_other(key)) {
+        snprintf(ret_name, WINDOW_NAME_BYTES, "(other)");
+    } else if (key->scope == WINDOW_PATH) {
+        site_name(names->sites, key->site[0], a);
+        site_name(names->sites, key->site[1], b);
+        snprintf(ret_name, WINDOW_NAME_BYTES, "%s~%s", a, b);
+    } else if (key->scope == WINDOW_SERVICE) {
+        service_name(names->services, key->service, ret_name);
+    } else {
+        ip_format(&key->site[0].addr, key->site[0].af, ret_name);
+    }
+}
+
+void object_to_window(const struct object *x, const struct object_names *names, struct window *ret_window)
+{
+    struct window *w = ret_window;
+
+    w->scope = x->key.scope;
+    w->c = x->c;
+    w->quality = window_quality_of(&x->c);
+    object_name(names, &x->key, w->name);
+    for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
+        sparse_hist_quantiles(&x->hist[h], &w->q[h]);
+}
