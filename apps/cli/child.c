@@ -154,6 +154,7 @@ double child_progress(pid_t pid, const char *path)
     DIR *d = stat(path, &want) == 0 ? opendir(folder) : NULL;
     if (d == NULL)
         return -1;
+    /* cppcheck-suppress readdirCalled ; readdir_r is deprecated, the stream is ours alone */
     for (struct dirent *entry; at < 0 && (entry = readdir(d)) != NULL;) {
         snprintf(link, sizeof(link), "%s/%s", folder, entry->d_name);
         if (stat(link, &have) == 0 && have.st_ino == want.st_ino && have.st_dev == want.st_dev)

@@ -66,7 +66,7 @@ static int read_object(struct cli *cli, struct source *source, const struct sche
 static int add_sensor(struct cli *cli, struct source *source, const struct schema_sensor *s, enum window_scope scope,
                       json_t *rows)
 {
-    enum schema_tier tier;
+    enum schema_tier tier = SCHEMA_BASE;
     struct window *windows = NULL;
     size_t n = 0;
     struct error e;

@@ -362,11 +362,11 @@ START_TEST(report_of_records)
     struct error e = {""};
     char line[2048];
     const char *const others[] = {
-        "{\"type\":\"verdict\",\"mirror\":\"m\\u001b[2J\",\"both_directions\":false,\"duplicate_pct\":0.0,"
-        "\"truncated\":true,"
-        "\"capture_loss_pct\":null,\"notes\":[\"look \\u001bhere\"]}",
-        "{\"type\":\"ledger\",\"mirror\":\"m\",\"offered\":10,\"processed\":7,\"drops\":{\"decode_short\":1,"
-        "\"filtered\":null}}",
+        ("{\"type\":\"verdict\",\"mirror\":\"m\\u001b[2J\",\"both_directions\":false,\"duplicate_pct\":0.0,"
+         "\"truncated\":true,"
+         "\"capture_loss_pct\":null,\"notes\":[\"look \\u001bhere\"]}"),
+        ("{\"type\":\"ledger\",\"mirror\":\"m\",\"offered\":10,\"processed\":7,\"drops\":{\"decode_short\":1,"
+         "\"filtered\":null}}"),
         "{\"type\":\"event\",\"ts_ns\":2,\"kind\":\"bfd.down\",\"severity\":\"minor\",\"subject\":\"x\"}",
         "{\"type\":\"event\",\"ts_ns\":3,\"kind\":\"bfd.down\",\"severity\":\"major\",\"subject\":\"y\"}",
         "{\"type\":\"from_the_future\",\"x\":1}",
