@@ -449,8 +449,8 @@ static int check_owners(struct parser *p, const struct yaml_node *owners)
         const struct yaml_node *n = owners->children[i];
         bool is_default = strcmp(member(n, "kind")->text, "default") == 0;
         if (is_default == (member(n, "match") != NULL))
-            return error_set(p->e, -EINVAL, "%s:%u: an owner of kind %s %s a match", p->name, n->line,
-                             member(n, "kind")->text, is_default ? "has no" : "needs");
+            return error_set(p->e, -EINVAL, "%s:%u: an owner of kind %s %s match", p->name, n->line,
+                             member(n, "kind")->text, is_default ? "takes no" : "needs a");
     }
     return 0;
 }

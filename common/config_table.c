@@ -307,7 +307,7 @@ void config_print_reference(FILE *out)
         "One YAML file. A dot in a name is a section: `capture.flows` is `flows` below `capture:`. Every key has a\n"
         "default, and the file may be empty. Unknown keys, values out of range and the same key twice are errors\n"
         "that name the line; nothing is half-applied. `reload: yes` means that SIGHUP takes the new value over;\n"
-        "the config_lists are always taken over.\n\n"
+        "the lists are always taken over.\n\n"
         "```yaml\n"
         "sensor:\n"
         "  name: hq-span1\n"

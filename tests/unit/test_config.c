@@ -185,7 +185,7 @@ START_TEST(objects_that_contradict_themselves)
     refuse("sites:\n  - {name: branch-12, prefixes: [10.0.0.0/8]}\ncircuits:\n  - {id: x, site: branch12}\n",
            "t.yaml:4: there is no site 'branch12' (did you mean 'branch-12'?)");
     refuse("owners:\n  - {kind: site, owner: x}\n", "t.yaml:2: an owner of kind site needs a match");
-    refuse("owners:\n  - {kind: default, match: x, owner: x}\n", "t.yaml:2: an owner of kind default has no a match");
+    refuse("owners:\n  - {kind: default, match: x, owner: x}\n", "t.yaml:2: an owner of kind default takes no match");
     refuse("owners:\n  - {kind: person, owner: x}\n", "t.yaml:2: kind must be site, circuit, service or default");
 }
 END_TEST
