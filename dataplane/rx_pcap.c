@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * See rx_pcap.h. libpcap reads the formats; gzip goes through zlib by way of fopencookie. libpcap hands out one packet
- * at a time in a buffer that it reuses, so bytes are copied into the burst's arena; headers need no more than
- * KEEP_BYTES of each, except DNS messages, which are short.
+ * See rx_pcap.h. Packets stay in the buffers of their files (capfile.h) while a burst is processed. When a file's
+ * buffer holds no further packet, the burst is flushed before the buffer is filled again: no packet is copied.
  *
- * A burst holds packets of one link type only: a change of link type between merged files ends it early.
+ * Merging: the file with the earliest next packet is read on until another file's next packet is earlier, so that
+ * files which do not overlap in time, the parts of a rotated capture, cost one comparison per packet.
+ *
+ * A burst holds packets of one link type only: a change of link type ends it early. Packets of a link type that is
+ * not supported are offered and dropped as unknown. capture.filter is compiled by libpcap, once per link type; BSD
+ * loopback frames are filtered as raw IP, behind their header, because its byte order is that of the capturing host.
+ * A filter that cannot be compiled for a link type (an Ethernet address for raw IP) fails the open of a file that
+ * begins with it, and matches nothing if it only turns up later.
  */
 
 #include "dataplane/rx_pcap.h"
@@ -15,161 +21,223 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <zlib.h>
 
-#include "common/timefmt.h"
+#include "dataplane/capfile.h"
 
-#define KEEP_BYTES        2048u
-#define FILE_BUFFER_BYTES (256u << 10)
+#define BUFFER_BYTES_MAX (4u << 20)
+#define BUFFER_BYTES_MIN (2 * CAPFILE_PACKET_MAX)
+#define BUFFERS_BYTES    (64u << 20) /* for all files together, as far as BUFFER_BYTES_MIN allows */
+#define PROGRESS_PKTS    0x10000u    /* packets between two looks at *stop and reports of progress */
+#define NULL_BYTES       4u          /* BSD loopback header */
+#define LINK_UNSUPPORTED LINK_COUNT
 
 struct source {
-    const char *path;
-    pcap_t *pcap;
-    FILE *file;
-    uint64_t file_bytes;
-    int dlt;
-    enum link_type link;
-    struct bpf_program filter;
-    bool has_filter;
-
-    /* the packet that is next, if has_next */
+    struct capfile *file;
     bool has_next;
-    struct pcap_pkthdr *hdr;
-    const uint8_t *data;
+    struct capfile_packet next; /* in the file's buffer, if has_next */
+    uint32_t known_link;        /* LINKTYPE that `link` was looked up for */
+    enum link_type link;        /* or LINK_UNSUPPORTED */
 };
 
+struct link_filter {
+    bool is_compiled;
+    struct bpf_program program;
+    char text[PCAP_ERRBUF_SIZE]; /* why it is not compiled */
+};
+
+/* The members behind `batch` are set while rx_pcap_run runs. */
 struct rx_pcap {
     struct source *source;
     unsigned n_sources;
-    bool cut;
     uint64_t total_bytes;
+    bool has_filter;
+    struct link_filter filter[LINK_COUNT];
+    struct error reason; /* of the first cut file; empty: none */
+    struct error warning;
+    uint64_t n_unsupported;
     struct batch batch;
-    uint8_t arena[BATCH_MAX][KEEP_BYTES];
+
+    struct worker *worker;
+    const volatile int *stop;
+    bool stopped;
+    uint64_t n_pkts;
+    void (*on_progress)(void *ctx, double share);
+    void *ctx;
 };
 
-static ssize_t gz_cookie_read(void *cookie, char *buf, size_t size)
-{
-    return gzread(cookie, buf, (unsigned)(size > INT32_MAX ? INT32_MAX : size));
-}
+/* ---- link types and filters ---- */
 
-static int gz_cookie_close(void *cookie)
+/* LINKTYPE_ numbers; 12 is raw IP in files by libpcap's number for it. */
+static enum link_type link_of(uint32_t linktype)
 {
-    return gzclose(cookie) == Z_OK ? 0 : -1;
-}
-
-/* Opens for reading; a gzip stream is unpacked on the way. */
-static int open_file(struct source *s, struct error *e)
-{
-    FILE *f = fopen(s->path, "rb");
-    struct stat st;
-
-    if (f == NULL)
-        return error_set(e, -errno, "cannot open %s: %s", s->path, strerror(errno));
-    if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {
-        fclose(f);
-        return error_set(e, -EISDIR, "cannot read %s: it is a directory, not a capture file", s->path);
-    }
-    s->file_bytes = st.st_size > 0 ? (uint64_t)st.st_size : 0;
-    int first = fgetc(f), second = first == EOF ? EOF : fgetc(f);
-    if (first == EOF) {
-        fclose(f);
-        return error_set(e, -EINVAL, "%s is empty: no capture file header", s->path);
-    }
-    if (first == 0x1f && second == 0x8b) {
-        gzFile gz = gzopen(s->path, "rb");
-        fclose(f);
-        if (gz == NULL)
-            return error_set(e, -ENOMEM, "cannot unpack %s: out of memory", s->path);
-        gzbuffer(gz, FILE_BUFFER_BYTES);
-        f = fopencookie(gz, "rb", (cookie_io_functions_t){.read = gz_cookie_read, .close = gz_cookie_close});
-        if (f == NULL) {
-            gzclose(gz);
-            return error_set(e, -ENOMEM, "cannot unpack %s: out of memory", s->path);
-        }
-    } else if (fseek(f, 0, SEEK_SET) != 0) { /* a pipe: put back what was looked at */
-        ungetc(second, f);
-        ungetc(first, f);
-    }
-    setvbuf(f, NULL, _IOFBF, FILE_BUFFER_BYTES);
-    s->file = f;
-    return 0;
-}
-
-static int link_of(int dlt, enum link_type *ret_link)
-{
-    switch (dlt) {
-    case DLT_EN10MB:
-        *ret_link = LINK_ETHERNET;
-        return 0;
-    case DLT_RAW:
-    case DLT_IPV4:
-    case DLT_IPV6:
-    case 101: /* LINKTYPE_RAW, where libpcap does not map it */
-        *ret_link = LINK_RAW_IP;
-        return 0;
-    case DLT_LINUX_SLL:
-        *ret_link = LINK_SLL;
-        return 0;
-    case DLT_LINUX_SLL2:
-        *ret_link = LINK_SLL2;
-        return 0;
-    case DLT_FDDI:
-        *ret_link = LINK_FDDI;
-        return 0;
-    case DLT_NULL:
-    case DLT_LOOP:
-        *ret_link = LINK_NULL;
-        return 0;
+    switch (linktype) {
+    case 1:
+        return LINK_ETHERNET;
+    case 12:
+    case 101:
+    case 228: /* IPv4 only */
+    case 229: /* IPv6 only */
+        return LINK_RAW_IP;
+    case 113:
+        return LINK_SLL;
+    case 276:
+        return LINK_SLL2;
+    case 10:
+        return LINK_FDDI;
+    case 0:
+    case 108: /* OpenBSD loopback */
+        return LINK_NULL;
     default:
-        return -EPROTONOSUPPORT;
+        return LINK_UNSUPPORTED;
     }
 }
 
-static int set_filter(struct source *s, const char *filter, struct error *e)
+static const char *linktype_name(uint32_t linktype)
 {
-    if (filter == NULL || *filter == '\0')
-        return 0;
-    if (pcap_compile(s->pcap, &s->filter, filter, 1, PCAP_NETMASK_UNKNOWN) != 0)
-        return error_set(e, -EINVAL, "capture.filter \"%s\": %s", filter, pcap_geterr(s->pcap));
-    s->has_filter = true;
-    return 0;
+    const char *name = pcap_datalink_val_to_name((int)linktype);
+
+    return name != NULL ? name : "unknown";
 }
 
-static int open_source(struct source *s, const char *filter, struct error *e)
+static void compile_filter(struct link_filter *f, int dlt, const char *filter)
 {
-    char text[PCAP_ERRBUF_SIZE];
-    int error = open_file(s, e);
+    pcap_t *pcap = pcap_open_dead(dlt, CAPFILE_PACKET_MAX);
 
+    if (pcap == NULL) {
+        snprintf(f->text, sizeof(f->text), "out of memory");
+        return;
+    }
+    f->is_compiled = pcap_compile(pcap, &f->program, filter, 1, PCAP_NETMASK_UNKNOWN) == 0;
+    if (!f->is_compiled)
+        snprintf(f->text, sizeof(f->text), "%s", pcap_geterr(pcap));
+    pcap_close(pcap);
+}
+
+static void compile_filters(struct rx_pcap *rx, const char *filter)
+{
+    static const int dlt[LINK_COUNT] = {
+        [LINK_ETHERNET] = DLT_EN10MB, [LINK_RAW_IP] = DLT_RAW, [LINK_SLL] = DLT_LINUX_SLL,
+        [LINK_SLL2] = DLT_LINUX_SLL2, [LINK_FDDI] = DLT_FDDI,  [LINK_NULL] = DLT_RAW,
+    };
+
+    rx->has_filter = filter != NULL && *filter != '\0';
+    for (unsigned link = 0; rx->has_filter && link < LINK_COUNT; link++)
+        compile_filter(&rx->filter[link], dlt[link], filter);
+}
+
+static bool is_wanted(const struct rx_pcap *rx, const struct source *s)
+{
+    const struct link_filter *f = &rx->filter[s->link];
+    uint32_t skip = s->link == LINK_NULL ? NULL_BYTES : 0;
+
+    if (!f->is_compiled || s->next.cap_len < skip)
+        return false;
+    const struct pcap_pkthdr hdr = {.caplen = s->next.cap_len - skip, .len = s->next.wire_len - skip};
+    return pcap_offline_filter(&f->program, &hdr, s->next.data + skip) != 0;
+}
+
+/* ---- packets ---- */
+
+static void flush(struct rx_pcap *rx)
+{
+    if (rx->batch.n != 0)
+        worker_process(rx->worker, &rx->batch);
+    rx->batch.n = 0;
+}
+
+/* Finds the source's next packet. Packets in the batch may lie in its buffer, so they go before it is refilled. */
+static void fetch(struct rx_pcap *rx, struct source *s)
+{
+    enum capfile_status status;
+
+    while ((status = capfile_next(s->file, &s->next)) == CAPFILE_REFILL) {
+        flush(rx);
+        rx->stopped = rx->stop != NULL && *rx->stop;
+        if (rx->stopped)
+            return;
+        capfile_refill(s->file);
+    }
+    s->has_next = status == CAPFILE_PACKET;
+    if (s->has_next && s->next.link != s->known_link) {
+        s->known_link = s->next.link;
+        s->link = link_of(s->next.link);
+    }
+    if (status == CAPFILE_CUT && rx->reason.text[0] == '\0')
+        error_set(&rx->reason, -EIO, "%s; analysed up to there", capfile_reason(s->file));
+}
+
+static void count_unsupported(struct rx_pcap *rx, const struct source *s)
+{
+    worker_count_unknown(rx->worker, 1);
+    if (rx->n_unsupported++ == 0)
+        error_set(&rx->warning, 0, "%s has packets of link type %s (%u), which is not supported; they are not analysed",
+                  capfile_name(s->file), linktype_name(s->known_link), s->known_link);
+}
+
+static void add_packet(struct rx_pcap *rx, const struct source *s)
+{
+    const struct capfile_packet *from = &s->next;
+
+    if (rx->batch.n != 0 && rx->batch.link != s->link)
+        flush(rx);
+    rx->batch.link = s->link;
+    struct pkt *p = &rx->batch.pkt[rx->batch.n++];
+    p->data = from->data;
+    p->cap_len = from->cap_len < UINT16_MAX ? from->cap_len : UINT16_MAX; /* offsets in struct pkt have 16 bits */
+    p->snap_len = from->cap_len;
+    p->wire_len = from->wire_len;
+    p->ts_ns = from->ts_ns;
+    if (rx->batch.n == BATCH_MAX)
+        flush(rx);
+}
+
+static void take_packet(struct rx_pcap *rx, const struct source *s)
+{
+    if (s->link == LINK_UNSUPPORTED)
+        count_unsupported(rx, s);
+    else if (rx->has_filter && !is_wanted(rx, s))
+        worker_count_filtered(rx->worker, 1);
+    else
+        add_packet(rx, s);
+}
+
+/* ---- files ---- */
+
+static int check_links(const struct rx_pcap *rx, const struct source *s, const char *filter, struct error *e)
+{
+    unsigned n = capfile_interfaces(s->file), n_supported = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        enum link_type link = link_of(capfile_interface_link(s->file, i));
+        if (link == LINK_UNSUPPORTED)
+            continue;
+        n_supported++;
+        if (rx->has_filter && !rx->filter[link].is_compiled)
+            return error_set(e, -EINVAL, "capture.filter \"%s\": %s", filter, rx->filter[link].text);
+    }
+    if (n == 0 || n_supported != 0)
+        return 0;
+    uint32_t linktype = capfile_interface_link(s->file, 0);
+    return error_set(e, -EPROTONOSUPPORT,
+                     "%s has link type %s (%u), which is not supported; convert it to Ethernet or raw IP",
+                     capfile_name(s->file), linktype_name(linktype), linktype);
+}
+
+static int open_source(struct rx_pcap *rx, struct source *s, const char *path, const char *filter, struct error *e)
+{
+    size_t buffer_bytes = BUFFERS_BYTES / rx->n_sources;
+
+    if (buffer_bytes > BUFFER_BYTES_MAX)
+        buffer_bytes = BUFFER_BYTES_MAX;
+    if (buffer_bytes < BUFFER_BYTES_MIN)
+        buffer_bytes = BUFFER_BYTES_MIN;
+    int error = capfile_open(path, buffer_bytes, &s->file, e);
     if (error != 0)
         return error;
-    s->pcap = pcap_fopen_offline_with_tstamp_precision(s->file, PCAP_TSTAMP_PRECISION_NANO, text);
-    if (s->pcap == NULL) {
-        fclose(s->file);
-        s->file = NULL;
-        return error_set(e, -EINVAL, "%s is not a capture file that can be read: %s", s->path, text);
-    }
-    s->dlt = pcap_datalink(s->pcap);
-    if (link_of(s->dlt, &s->link) != 0) {
-        const char *name = pcap_datalink_val_to_name(s->dlt);
-        return error_set(e, -EPROTONOSUPPORT,
-                         "%s has link type %s (%d), which is not supported; convert it to Ethernet or raw IP", s->path,
-                         name != NULL ? name : "unknown", s->dlt);
-    }
-    return set_filter(s, filter, e);
-}
-
-/* Fetches the source's next packet. A damaged end is remembered once, in e. */
-static void fetch(struct rx_pcap *rx, struct source *s, struct error *e)
-{
-    int result = pcap_next_ex(s->pcap, &s->hdr, &s->data);
-
-    s->has_next = result == 1;
-    if (result != -1)
-        return;
-    if (!rx->cut)
-        error_set(e, -EIO, "%s is cut or damaged: %s; analysed up to there", s->path, pcap_geterr(s->pcap));
-    rx->cut = true;
+    rx->total_bytes += capfile_total_bytes(s->file);
+    s->known_link = UINT32_MAX;
+    fetch(rx, s);
+    return check_links(rx, s, filter, e);
 }
 
 int rx_pcap_open(const char *const *paths, unsigned n_paths, const char *filter, struct rx_pcap **ret_rx,
@@ -185,11 +253,9 @@ int rx_pcap_open(const char *const *paths, unsigned n_paths, const char *filter,
         return error_set(e, -ENOMEM, "out of memory");
     }
     rx->n_sources = n_paths;
-    for (unsigned i = 0; i < n_paths && error == 0; i++) {
-        rx->source[i].path = paths[i];
-        error = open_source(&rx->source[i], filter, e);
-        rx->total_bytes += rx->source[i].file_bytes;
-    }
+    compile_filters(rx, filter);
+    for (unsigned i = 0; i < n_paths && error == 0; i++)
+        error = open_source(rx, &rx->source[i], paths[i], filter, e);
     if (error != 0) {
         rx_pcap_close(rx);
         return error;
@@ -202,99 +268,78 @@ void rx_pcap_close(struct rx_pcap *rx)
 {
     if (rx == NULL)
         return;
-    for (unsigned i = 0; i < rx->n_sources; i++) {
-        struct source *s = &rx->source[i];
-        if (s->has_filter)
-            pcap_freecode(&s->filter);
-        if (s->pcap != NULL)
-            pcap_close(s->pcap); /* closes the file as well */
-    }
+    for (unsigned link = 0; link < LINK_COUNT; link++)
+        if (rx->filter[link].is_compiled)
+            pcap_freecode(&rx->filter[link].program);
+    for (unsigned i = 0; i < rx->n_sources; i++)
+        capfile_close(rx->source[i].file);
     free(rx->source);
     free(rx);
 }
 
-/* With nanosecond precision tv_usec holds nanoseconds. A time before 1970 is taken as 1970. */
-static uint64_t time_ns(const struct pcap_pkthdr *h)
+const char *rx_pcap_warning(const struct rx_pcap *rx)
 {
-    if (h->ts.tv_sec < 0)
-        return 0;
-    return (uint64_t)h->ts.tv_sec * NS_PER_S + (uint64_t)h->ts.tv_usec;
+    return rx->warning.text[0] != '\0' ? rx->warning.text : NULL;
 }
 
-static struct source *earliest(struct rx_pcap *rx)
+/* ---- merging ---- */
+
+/* Of several with the same time, the first. */
+static struct source *earliest(struct rx_pcap *rx, const struct source *except)
 {
     struct source *first = NULL;
 
     for (unsigned i = 0; i < rx->n_sources; i++) {
         struct source *s = &rx->source[i];
-        if (s->has_next && (first == NULL || time_ns(s->hdr) < time_ns(first->hdr)))
+        if (s != except && s->has_next && (first == NULL || s->next.ts_ns < first->next.ts_ns))
             first = s;
     }
     return first;
-}
-
-static void add_packet(struct rx_pcap *rx, const struct source *s)
-{
-    struct batch *b = &rx->batch;
-    struct pkt *p = &b->pkt[b->n];
-    uint32_t keep = s->hdr->caplen < KEEP_BYTES ? s->hdr->caplen : KEEP_BYTES;
-
-    memcpy(rx->arena[b->n], s->data, keep);
-    p->data = rx->arena[b->n];
-    p->cap_len = keep;
-    p->snap_len = s->hdr->caplen;
-    p->wire_len = s->hdr->len > s->hdr->caplen ? s->hdr->len : s->hdr->caplen;
-    p->ts_ns = time_ns(s->hdr);
-    b->n++;
-}
-
-static void flush(struct rx_pcap *rx, struct worker *w)
-{
-    if (rx->batch.n != 0)
-        worker_process(w, &rx->batch);
-    rx->batch.n = 0;
 }
 
 static double share_read(const struct rx_pcap *rx)
 {
     uint64_t read_bytes = 0;
 
-    for (unsigned i = 0; i < rx->n_sources; i++) {
-        off_t at = lseek(fileno(rx->source[i].file), 0, SEEK_CUR);
-        read_bytes += at > 0 ? (uint64_t)at : 0;
-    }
+    for (unsigned i = 0; i < rx->n_sources; i++)
+        if (capfile_total_bytes(rx->source[i].file) != 0)
+            read_bytes += capfile_read_bytes(rx->source[i].file);
     return rx->total_bytes != 0 ? (double)read_bytes / (double)rx->total_bytes : 0;
+}
+
+/* Reads s as long as its next packet comes before that of `other` (NULL: to its end). */
+static void read_source(struct rx_pcap *rx, struct source *s, const struct source *other)
+{
+    bool wins_ties = s < other;
+
+    do {
+        take_packet(rx, s);
+        fetch(rx, s);
+        if (++rx->n_pkts % PROGRESS_PKTS == 0) {
+            rx->stopped = rx->stopped || *rx->stop;
+            if (rx->on_progress != NULL)
+                rx->on_progress(rx->ctx, share_read(rx));
+        }
+    } while (!rx->stopped && s->has_next &&
+             (other == NULL || s->next.ts_ns < other->next.ts_ns || (wins_ties && s->next.ts_ns == other->next.ts_ns)));
 }
 
 enum rx_pcap_end rx_pcap_run(struct rx_pcap *rx, struct worker *w, const volatile int *stop,
                              void (*on_progress)(void *ctx, double share), void *ctx, struct error *e)
 {
-    uint64_t n = 0;
     struct source *s;
 
-    for (unsigned i = 0; i < rx->n_sources; i++)
-        fetch(rx, &rx->source[i], e);
-    while ((s = earliest(rx)) != NULL) {
-        if (s->has_filter && pcap_offline_filter(&s->filter, s->hdr, s->data) == 0) {
-            worker_count_filtered(w, 1);
-        } else {
-            if (rx->batch.n != 0 && rx->batch.link != s->link)
-                flush(rx, w);
-            rx->batch.link = s->link;
-            add_packet(rx, s);
-            if (rx->batch.n == BATCH_MAX)
-                flush(rx, w);
-        }
-        fetch(rx, s, e);
-        if ((++n & 0xffff) == 0) {
-            if (*stop)
-                break;
-            if (on_progress != NULL)
-                on_progress(ctx, share_read(rx));
-        }
-    }
-    flush(rx, w);
-    if (s != NULL)
+    rx->worker = w;
+    rx->stop = stop;
+    rx->on_progress = on_progress;
+    rx->ctx = ctx;
+    while (!rx->stopped && (s = earliest(rx, NULL)) != NULL)
+        read_source(rx, s, earliest(rx, s));
+    flush(rx);
+    if (rx->stopped)
         return RX_PCAP_STOPPED;
-    return rx->cut ? RX_PCAP_CUT : RX_PCAP_EOF;
+    if (rx->reason.text[0] == '\0')
+        return RX_PCAP_EOF;
+    error_set(e, -EIO, "%s", rx->reason.text);
+    return RX_PCAP_CUT;
 }

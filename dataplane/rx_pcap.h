@@ -3,7 +3,7 @@
 #define SPANWARD_RX_PCAP_H
 
 /*
- * Capture files as input: pcap and pcapng, microseconds and nanoseconds, plain or gzip, of the link types in batch.h.
+ * Capture files as input: what capfile.h reads, of the link types in batch.h.
  *
  * Several files are merged by time, as mergecap does, so that the parts of a rotated capture need no order on the
  * command line. Files are streamed: memory does not depend on their size.
@@ -15,19 +15,25 @@
 
 struct rx_pcap;
 
-/* Opens all files and looks at their first packets. -errno with a line that names the file. */
+/*
+ * Opens all files and looks at their first packets. -errno with a line that names the file. A file whose interfaces,
+ * as far as they are described before its first packet, all have unsupported link types is refused.
+ */
 int rx_pcap_open(const char *const *paths, unsigned n_paths, const char *filter, struct rx_pcap **ret_rx,
                  struct error *e);
 void rx_pcap_close(struct rx_pcap *rx);
 
 enum rx_pcap_end {
     RX_PCAP_EOF,     /* all files were read to their end */
-    RX_PCAP_CUT,     /* a file ends in the middle of a packet: the rest was analysed */
+    RX_PCAP_CUT,     /* a file is cut or damaged: all packets before were analysed */
     RX_PCAP_STOPPED, /* *stop was set */
 };
 
-/* Feeds everything to the worker; *stop may be set by a signal handler. A cut file's name and reason are put in e. */
+/* Feeds everything to the worker; *stop may be set by a signal handler. The first cut file's reason is put in e. */
 enum rx_pcap_end rx_pcap_run(struct rx_pcap *rx, struct worker *w, const volatile int *stop,
                              void (*on_progress)(void *ctx, double share), void *ctx, struct error *e);
+
+/* After the run: one line about packets that could not be used (of an unsupported link type), or NULL. */
+const char *rx_pcap_warning(const struct rx_pcap *rx);
 
 #endif

@@ -99,6 +99,12 @@ void worker_count_filtered(struct worker *w, uint64_t pkts)
     w->ledger.drops[LEDGER_filtered] += pkts;
 }
 
+void worker_count_unknown(struct worker *w, uint64_t pkts)
+{
+    w->ledger.offered += pkts;
+    w->ledger.drops[LEDGER_decode_unknown] += pkts;
+}
+
 /* ---- windows ---- */
 
 static struct meter meter_for(struct worker *w, struct flow *f, const struct pkt *p, uint64_t now_ns)

@@ -49,6 +49,8 @@ void worker_finish(struct worker *w);
 
 /* Packets of this burst were left out by the capture filter: offered, and dropped as filtered. */
 void worker_count_filtered(struct worker *w, uint64_t pkts);
+/* Packets of a link type that no decoder knows: offered, and dropped as unknown. */
+void worker_count_unknown(struct worker *w, uint64_t pkts);
 
 const struct ledger *worker_ledger(const struct worker *w);
 uint64_t worker_clock_ns(const struct worker *w);
