@@ -7,7 +7,11 @@
  * packet time) or analytics (about the mirror itself).
  */
 
-#define EVENT_SEVERITIES(X) X(info) X(minor) X(major) X(critical)
+#define EVENT_SEVERITIES(X)                                                                                            \
+    X(info)                                                                                                            \
+    X(minor)                                                                                                           \
+    X(major)                                                                                                           \
+    X(critical)
 
 /* symbol, JSON name, severity */
 #define EVENT_KINDS(X)                                                                                                 \
