@@ -268,7 +268,8 @@ static int print_entities(struct run *run)
 
     if (r < 0)
         return cli_fail(run->cli, CLI_ERROR, "%s", e.text);
-    r = entity_sections(stdout, store, &run->cli->view, &e);
+    struct entity_span span = {.from_ns = run->report.first_ns, .until_ns = run->report.last_ns + 1};
+    r = entity_sections(stdout, store, &run->cli->view, span, &e);
     store_close(store);
     return r < 0 ? cli_fail(run->cli, CLI_ERROR, "%s", e.text) : CLI_OK;
 }
@@ -349,7 +350,8 @@ static int read_for_people(struct run *run)
         control = print_entities(run);
     if (control != CLI_OK)
         return control;
-    print_next(run);
+    if (!args_has(&run->cli->args, "no-next"))
+        print_next(run);
     return code;
 }
 
@@ -385,6 +387,7 @@ static const struct option_def options[] = {
     {"config", "FILE", 0, "configuration file: sites, services, limits"},
     {"redis", "URL", 0, "publish into this Redis instead of a temporary one"},
     {"name", "NAME", 0, "name of the sensor in Redis"},
+    {"no-next", NULL, 0, "do not print the next commands to try"},
     {"utc", NULL, 0, "show times in UTC instead of the local zone"},
     {"no-color", NULL, 0, "no colours (also: NO_COLOR=1, or no terminal)"},
     {NULL, NULL, 0, NULL},

@@ -190,18 +190,29 @@ json_t *entity_rows(struct store *s, enum entity_kind kind, struct error *e)
     return NULL;
 }
 
-int entity_sections(FILE *out, struct store *s, const struct table_view *view, struct error *e)
+/* Removes the incidents that were over before the span or began after it. */
+static void keep_span(json_t *rows, struct entity_span span)
+{
+    for (size_t i = json_array_size(rows); i-- > 0;) {
+        const json_t *row = json_array_get(rows, i);
+        if (ns_at(row, "onset_ns") >= span.until_ns || ns_at(row, "end_ns") <= span.from_ns)
+            json_array_remove(rows, i);
+    }
+}
+
+int entity_sections(FILE *out, struct store *s, const struct table_view *view, struct entity_span span, struct error *e)
 {
     static const struct {
         enum entity_kind kind;
-        const char *title;
+        const char *title, *sort;
         const struct column *columns;
     } sections[] = {
-        {ENTITY_INCIDENT, "Incidents", incident_columns},
-        {ENTITY_PROBLEM, "Problems: what recurs", problem_columns},
-        {ENTITY_TICKET, "Tickets", ticket_columns},
+        {ENTITY_INCIDENT, "Incidents in this time", "-onset", incident_columns},
+        {ENTITY_PROBLEM, "Problems: what recurs", "-last", problem_columns},
+        {ENTITY_TICKET, "Tickets", "-updated", ticket_columns},
     };
     struct table_view part = *view;
+    size_t shown = 0;
     int r = 0;
 
     part.limit = REPORT_ROWS;
@@ -209,11 +220,17 @@ int entity_sections(FILE *out, struct store *s, const struct table_view *view, s
         json_t *rows = entity_rows(s, sections[i].kind, e);
         if (rows == NULL)
             return -EIO;
+        if (sections[i].kind == ENTITY_INCIDENT)
+            keep_span(rows, span);
+        shown += json_array_size(rows);
         if (json_array_size(rows) > 0) {
             report_heading(out, view, sections[i].title, "");
+            part.sort = sections[i].sort;
             r = table_print(out, sections[i].columns, rows, &part, e);
         }
         json_decref(rows);
     }
+    if (shown == 0)
+        report_heading(out, view, "Incidents, problems, tickets", "none");
     return r;
 }

@@ -7,6 +7,7 @@
 
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -716,9 +717,127 @@ START_TEST(where_redis_is)
 }
 END_TEST
 
+/* ---- read, with programs that behave as told (tests/stack runs the real ones) ---- */
+
+static char programs[64];
+
+static void put_program(const char *name, const char *body)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", programs, name);
+    FILE *f = fopen(path, "w");
+    fprintf(f, "#!/bin/sh\n%s\n", body);
+    fclose(f);
+    ck_assert_int_eq(chmod(path, 0755), 0);
+}
+
+static size_t count_entries(const char *path, const char *prefix)
+{
+    DIR *d = opendir(path);
+    size_t n = 0;
+
+    for (struct dirent *x; (x = readdir(d)) != NULL;)
+        n += strncmp(x->d_name, prefix, strlen(prefix)) == 0;
+    closedir(d);
+    return n;
+}
+
+/* A folder with a probe of that body, a control that does nothing, and a file to read. */
+static void make_programs(const char *probe)
+{
+    char path[256];
+
+    snprintf(programs, sizeof(programs), "/tmp/spanward-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(programs));
+    put_program("spanward-probe", probe);
+    put_program("spanward-control", "echo \"$@\" >\"$(dirname \"$0\")/control.args\"");
+    snprintf(path, sizeof(path), "%s:/usr/bin:/bin", programs);
+    setenv("PATH", path, 1);
+    setenv("TMPDIR", programs, 1);
+    snprintf(path, sizeof(path), "%s/x.pcap", programs);
+    FILE *f = fopen(path, "w");
+    fclose(f);
+}
+
+static int read_with(const char *probe, const char *options)
+{
+    char line[256];
+
+    make_programs(probe);
+    snprintf(line, sizeof(line), "read %s/x.pcap %s", programs, options);
+    int code = spanward(line);
+    ck_assert_uint_eq(count_entries(programs, "spanward-XXXXXX"), 0);
+    ck_assert_uint_eq(count_entries(programs, "spanward-"), 2); /* the programs; no temporary Redis is left behind */
+    nftw(programs, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return code;
+}
+
+#define VERDICT "echo '{\"type\":\"verdict\",\"mirror\":\"m\",\"both_directions\":true,\"notes\":[]}'; "
+
+START_TEST(read_hands_exit_codes_through)
+{
+    ck_assert_int_eq(read_with(VERDICT "exit 0", ""), CLI_OK);
+    expect_in(out, "m: both directions");
+    expect_in(out, "Incidents, problems, tickets  none");
+    expect_in(out, "Next");
+    ck_assert_str_eq(err, "");
+    ck_assert_int_eq(read_with(VERDICT "echo 'probe: x.pcap is cut' >&2; exit 3", "--no-next"), CLI_CUT);
+    expect_in(out, "m: both directions");
+    ck_assert_ptr_null(strstr(out, "Next"));
+    ck_assert_str_eq(err, "probe: x.pcap is cut\n");
+    for (int code = 1; code <= 2; code++) {
+        char probe[64];
+        snprintf(probe, sizeof(probe), "echo 'probe: why' >&2; exit %d", code);
+        ck_assert_int_eq(read_with(probe, ""), code);
+        ck_assert_str_eq(err, "probe: why\n");
+        ck_assert_str_eq(out, "");
+        ck_assert_int_eq(read_with(probe, "--json"), code);
+        ck_assert_str_eq(err, "probe: why\n");
+    }
+    ck_assert_int_eq(read_with("kill -SEGV $$", ""), CLI_ERROR);
+    expect_one_line("spanward-probe was ended by signal 11");
+    ck_assert_int_eq(read_with("echo nonsense; sleep 30", ""), CLI_ERROR);
+    expect_one_line("line 1 is no record");
+}
+END_TEST
+
+START_TEST(read_for_programs)
+{
+    ck_assert_int_eq(read_with("echo \"$@\"", "--json --config c.yaml --name n1"), CLI_OK);
+    expect_in(out, "--read ");
+    expect_in(out, "/x.pcap --config c.yaml --name n1 --json\n");
+    ck_assert_ptr_null(strstr(out, "--redis")); /* nothing but records is asked for */
+    ck_assert_int_eq(read_with("echo \"$@\"", "--json --redis unix:/r.sock"), CLI_OK);
+    expect_in(out, "--redis unix:/r.sock --json");
+}
+END_TEST
+
+START_TEST(read_without_programs)
+{
+    char line[128];
+
+    make_programs("exit 0");
+    snprintf(line, sizeof(line), "%s/spanward-control", programs);
+    unlink(line);
+    snprintf(line, sizeof(line), "read %s/x.pcap", programs);
+    ck_assert_int_eq(spanward(line), CLI_ERROR);
+    expect_in(err, "cannot start spanward-control");
+    snprintf(line, sizeof(line), "%s/spanward-probe", programs);
+    unlink(line);
+    snprintf(line, sizeof(line), "read %s/x.pcap", programs);
+    ck_assert_int_eq(spanward(line), CLI_ERROR);
+    expect_one_line("cannot start spanward-probe");
+    nftw(programs, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {usage_errors,
+    const TTest *const tests[] = {read_hands_exit_codes_through,
+                                  read_for_programs,
+                                  read_without_programs,
+                                  usage_errors,
                                   wrong_config_key,
                                   help_covers_the_table,
                                   examples_parse,
