@@ -266,17 +266,18 @@ static size_t finish(struct cursor *c)
 
 size_t codec_pack_traffic(uint8_t ret[CODEC_BYTES], const struct window *w)
 {
-    struct window_counters counters = w->c;
-    unsigned flags = (unsigned)w->quality & QUALITY_MASK;
+    struct window_counters differences = w->c;
+    bool can_differ = to_differences(&differences);
     size_t len = 0;
 
-    if (!to_differences(&counters))
-        flags |= FLAG_PLAIN;
     for (unsigned level = 0; level <= LEVEL_MAX && len == 0; level++) {
+        /* Rounded as coarsely as at the last level, a difference says nothing. */
+        bool plain = !can_differ || level == LEVEL_MAX;
+        const struct window_counters *counters = plain ? &w->c : &differences;
         struct cursor c = {.out = ret, .size = CODEC_BYTES};
         put_byte(&c, CODEC_VERSION << 4 | level);
-        put_byte(&c, flags);
-        put_fields(&c, (const uint64_t *)&counters, traffic_fields, N_TRAFFIC, level);
+        put_byte(&c, ((unsigned)w->quality & QUALITY_MASK) | (plain ? FLAG_PLAIN : 0));
+        put_fields(&c, (const uint64_t *)counters, traffic_fields, N_TRAFFIC, level);
         len = finish(&c);
     }
     assert(len > 0);

@@ -15,7 +15,8 @@
  *
  * A number at level 0 is a LEB128 varint, exact. When the value would be longer than 64 bytes, the next level is tried:
  * numbers below 128 stay exact in one byte, larger ones are rounded to 3, 2 or 1 bytes. Relative error at most 2^-18
- * (level 1), 2^-10 (level 2), 1/4 (level 3, which always fits). min and max: at most 2^-11. Quantiles: the histogram's
+ * (level 1), 2^-10 (level 2), 1/4 (level 3, which always fits); of
+ * judged_pkts and frame_bytes relative to data_pkts and bytes. min and max: at most 2^-11. Quantiles: the histogram's
  * own bucket (1.6 %); at level 3 within 3 buckets more.
  */
 
@@ -31,23 +32,60 @@
     X(dir[0].pkts)                                                                                                     \
     X(dir[1].pkts)                                                                                                     \
     X(dir[0].bytes)                                                                                                    \
-    X(dir[1].bytes) X(dir[0].frame_bytes) X(dir[1].frame_bytes) X(dir[0].data_pkts) X(dir[1].data_pkts)                \
-        X(dir[0].judged_pkts) X(dir[1].judged_pkts) X(new_flows) X(ended_flows) X(peak_1ms_bytes)                      \
-            X(dir[0].retrans_pkts) X(dir[1].retrans_pkts) X(dir[0].lost_upstream_pkts) X(dir[1].lost_upstream_pkts)    \
-                X(dir[0].lost_downstream_pkts) X(dir[1].lost_downstream_pkts) X(dir[0].lost_unknown_pkts)              \
-                    X(dir[1].lost_unknown_pkts) X(dir[0].spurious_pkts) X(dir[1].spurious_pkts)                        \
-                        X(dir[0].reordered_pkts) X(dir[1].reordered_pkts) X(dir[0].capture_lost_bytes)                 \
-                            X(dir[1].capture_lost_bytes) X(dir[0].capture_gaps) X(dir[1].capture_gaps)                 \
-                                X(dir[0].dup_pkts) X(dir[1].dup_pkts) X(dir[0].second_hop_pkts)                        \
-                                    X(dir[1].second_hop_pkts) X(one_way_flows) X(midstream_flows)
+    X(dir[1].bytes)                                                                                                    \
+    X(dir[0].frame_bytes)                                                                                              \
+    X(dir[1].frame_bytes)                                                                                              \
+    X(dir[0].data_pkts)                                                                                                \
+    X(dir[1].data_pkts)                                                                                                \
+    X(dir[0].judged_pkts)                                                                                              \
+    X(dir[1].judged_pkts)                                                                                              \
+    X(new_flows)                                                                                                       \
+    X(ended_flows)                                                                                                     \
+    X(peak_1ms_bytes)                                                                                                  \
+    X(dir[0].retrans_pkts)                                                                                             \
+    X(dir[1].retrans_pkts)                                                                                             \
+    X(dir[0].lost_upstream_pkts)                                                                                       \
+    X(dir[1].lost_upstream_pkts)                                                                                       \
+    X(dir[0].lost_downstream_pkts)                                                                                     \
+    X(dir[1].lost_downstream_pkts)                                                                                     \
+    X(dir[0].lost_unknown_pkts)                                                                                        \
+    X(dir[1].lost_unknown_pkts)                                                                                        \
+    X(dir[0].spurious_pkts)                                                                                            \
+    X(dir[1].spurious_pkts)                                                                                            \
+    X(dir[0].reordered_pkts)                                                                                           \
+    X(dir[1].reordered_pkts)                                                                                           \
+    X(dir[0].capture_lost_bytes)                                                                                       \
+    X(dir[1].capture_lost_bytes)                                                                                       \
+    X(dir[0].capture_gaps)                                                                                             \
+    X(dir[1].capture_gaps)                                                                                             \
+    X(dir[0].dup_pkts)                                                                                                 \
+    X(dir[1].dup_pkts)                                                                                                 \
+    X(dir[0].second_hop_pkts)                                                                                          \
+    X(dir[1].second_hop_pkts)                                                                                          \
+    X(one_way_flows)                                                                                                   \
+    X(midstream_flows)
 
 #define CODEC_QUALITY_FIELDS(X)                                                                                        \
     X(connects)                                                                                                        \
     X(refused_connects)                                                                                                \
     X(unanswered_connects)                                                                                             \
-    X(syn_retries) X(dir[0].dup_acks) X(dir[1].dup_acks) X(dir[0].zero_windows) X(dir[1].zero_windows)                 \
-        X(dir[0].zero_window_us) X(dir[1].zero_window_us) X(dir[0].rst) X(dir[1].rst) X(dns_queries) X(dns_failures)   \
-            X(dns_unanswered) X(icmp_unanswered) X(icmp_errors) X(fragments) X(l2_pkts) X(truncated_pkts)
+    X(syn_retries)                                                                                                     \
+    X(dir[0].dup_acks)                                                                                                 \
+    X(dir[1].dup_acks)                                                                                                 \
+    X(dir[0].zero_windows)                                                                                             \
+    X(dir[1].zero_windows)                                                                                             \
+    X(dir[0].zero_window_us)                                                                                           \
+    X(dir[1].zero_window_us)                                                                                           \
+    X(dir[0].rst)                                                                                                      \
+    X(dir[1].rst)                                                                                                      \
+    X(dns_queries)                                                                                                     \
+    X(dns_failures)                                                                                                    \
+    X(dns_unanswered)                                                                                                  \
+    X(icmp_unanswered)                                                                                                 \
+    X(icmp_errors)                                                                                                     \
+    X(fragments)                                                                                                       \
+    X(l2_pkts)                                                                                                         \
+    X(truncated_pkts)
 
 enum codec_result { CODEC_OK, CODEC_UNKNOWN_VERSION, CODEC_CORRUPT };
 

@@ -332,6 +332,7 @@ static void on_bucket(void *ctx, size_t index, const struct store_reply *r)
     }
 }
 
+/* After the flush: what came of it. */
 static int finish_windows(struct windows *v, int result, bool refused, struct window **ret_windows, size_t *ret_n,
                           struct error *e)
 {
@@ -402,10 +403,12 @@ int schema_window_read(struct store *s, const struct schema_sensor *sensor, enum
     x->bucket_length_s = SCHEMA_BUCKET_FIELDS * (x->pattern.length_ns / NS_PER_S);
     uint64_t end_s = set_range(x, sensor, tier, since_ns, until_ns);
     int result = append_reads(s, sensor->name, x, end_s);
-    if (result == 0)
-        result = finish_windows(&x->out, store_flush(s, on_bucket, x), x->refused, ret_windows, ret_n, e);
-    else
+    if (result != 0) {
         discard(s, result, e);
+    } else {
+        result = store_flush(s, on_bucket, x);
+        result = finish_windows(&x->out, result, x->refused, ret_windows, ret_n, e);
+    }
     free(x);
     return result;
 }
@@ -479,10 +482,12 @@ int schema_window_at(struct store *s, const struct schema_sensor *sensor, enum w
     x.pattern.start_ns = start_ns;
     x.pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
     result = append_slice(s, sensor->name, &x);
-    if (result == 0)
-        result = finish_windows(&x.out, store_flush(s, on_slice, &x), x.refused, ret_windows, ret_n, e);
-    else
+    if (result != 0) {
         discard(s, result, e);
+    } else {
+        result = store_flush(s, on_slice, &x);
+        result = finish_windows(&x.out, result, x.refused, ret_windows, ret_n, e);
+    }
     schema_list_free(&names);
     return result;
 }

@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,40 @@ struct store {
     struct pending *pending;
     size_t n_pending, pending_size;
 };
+
+/*
+ * A write to a connection that the server has closed raises SIGPIPE, which would end the program. It is kept from this
+ * thread while hiredis works, and one that came is taken away; what the program does with SIGPIPE elsewhere stays as it
+ * is.
+ */
+struct pipe_guard {
+    sigset_t before;
+    bool was_pending;
+};
+
+static void guard_pipe(struct pipe_guard *g)
+{
+    sigset_t pipe_only, pending;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    g->was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &g->before);
+}
+
+static void unguard_pipe(const struct pipe_guard *g, bool failed)
+{
+    static const struct timespec at_once = {0};
+    sigset_t pipe_only;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    if (failed && !g->was_pending)
+        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &g->before, NULL);
+}
 
 static struct timeval timeval_of_ms(unsigned ms)
 {
@@ -77,8 +112,10 @@ static int setup_command(struct store *s, int argc, const char **argv, const cha
 
 static int authenticate(struct store *s, struct error *e)
 {
+    struct pipe_guard guard;
     int result = 0;
 
+    guard_pipe(&guard);
     if (s->url.password[0] != '\0') {
         const char *with_user[] = {"AUTH", s->url.user, s->url.password};
         const char *without[] = {"AUTH", s->url.password};
@@ -249,7 +286,9 @@ static int flush_chunk(struct store *s, size_t first, size_t end,
 int store_flush(struct store *s, void (*on_reply)(void *ctx, size_t index, const struct store_reply *r), void *ctx)
 {
     int result = store_is_broken(s) ? -EIO : 0;
+    struct pipe_guard guard;
 
+    guard_pipe(&guard);
     for (size_t first = 0; result == 0 && first < s->n_pending;) {
         size_t from = first > 0 ? s->pending[first - 1].end : 0;
         size_t end = first + 1;
@@ -258,6 +297,7 @@ int store_flush(struct store *s, void (*on_reply)(void *ctx, size_t index, const
         result = flush_chunk(s, first, end, on_reply, ctx);
         first = end;
     }
+    unguard_pipe(&guard, result != 0);
     s->out_len = s->n_pending = 0;
     if (result != 0)
         drop_context(s);
@@ -266,14 +306,17 @@ int store_flush(struct store *s, void (*on_reply)(void *ctx, size_t index, const
 
 struct store_reply *store_command(struct store *s, const char *format, ...)
 {
+    struct pipe_guard guard;
     va_list args;
 
     assert(s->n_pending == 0);
     if (store_is_broken(s))
         return NULL;
+    guard_pipe(&guard);
     va_start(args, format);
     void *r = redisvCommand(s->context, format, args);
     va_end(args);
+    unguard_pipe(&guard, r == NULL);
     if (r == NULL)
         drop_context(s);
     return r;
@@ -281,16 +324,19 @@ struct store_reply *store_command(struct store *s, const char *format, ...)
 
 struct store_reply *store_command_argv(struct store *s, const struct store_arg *args, size_t n_args)
 {
+    struct pipe_guard guard;
     void *r = NULL;
 
     assert(s->n_pending == 0);
     if (store_is_broken(s) || store_append(s, args, n_args) != 0)
         return NULL;
+    guard_pipe(&guard);
     if (redisAppendFormattedCommand(s->context, s->out, s->out_len) != REDIS_OK ||
         redisGetReply(s->context, &r) != REDIS_OK) {
         drop_context(s);
         r = NULL;
     }
+    unguard_pipe(&guard, r == NULL);
     s->out_len = s->n_pending = 0;
     return r;
 }

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The connection: URLs, texts of errors, passwords, databases, long pipelines, what happens when the server dies, and
+ * the private server's life: its directory's mode, joining, stopping, data that outlives a restart, and an end with its
+ * parent.
+ */
+
+#include <errno.h>
+#include <sys/wait.h>
+#include "store/url.h"
+#include "tests/unit/private_redis.h"
+
+START_TEST(urls)
+{
+    static const struct {
+        const char *text, *unix_path, *host, *user, *password;
+        unsigned port, db;
+    } good[] = {
+        {"unix:/run/r.sock", "/run/r.sock", "", "", "", 0, 0},
+        {"unix:///run/r.sock?db=3", "/run/r.sock", "", "", "", 0, 3},
+        {"/run/r.sock", "/run/r.sock", "", "", "", 0, 0},
+        {"redis://h", "", "h", "", "", 6379, 0},
+        {"redis://u:p%40:x@h.example:7000/2", "", "h.example", "u", "p@:x", 7000, 2},
+        {"redis://:secret@[::1]:1", "", "::1", "", "secret", 1, 0},
+        {"10.0.0.1:6380", "", "10.0.0.1", "", "", 6380, 0},
+    };
+    static const char *const bad[] = {"",
+                                      "unix:",
+                                      "redis://",
+                                      "redis://h:0",
+                                      "redis://h:65536",
+                                      "redis://h:x",
+                                      "h h:1",
+                                      "redis://[::1",
+                                      "rediss://h",
+                                      "http://h",
+                                      "redis://%zz@h",
+                                      "redis://a%00b:x@h",
+                                      "redis://h/x",
+                                      "unix:/a?x=1"};
+    char too_long[300] = "unix:/";
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct store_url u;
+        ck_assert_int_eq(store_url_parse(good[i].text, &u, NULL), 0);
+        ck_assert_str_eq(u.unix_path, good[i].unix_path);
+        ck_assert_str_eq(u.host, good[i].host);
+        ck_assert_str_eq(u.user, good[i].user);
+        ck_assert_str_eq(u.password, good[i].password);
+        ck_assert_uint_eq(u.port, good[i].port);
+        ck_assert_uint_eq(u.db, good[i].db);
+        ck_assert(good[i].password[0] == '\0' || strstr(u.shown, good[i].password) == NULL);
+    }
+    memset(too_long + 6, 'a', 200);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct store_url u = {.port = 4711};
+        struct error e = {""};
+        ck_assert_msg(store_url_parse(bad[i], &u, &e) == -EINVAL, "%s", bad[i]);
+        ck_assert_str_ne(e.text, "");
+        ck_assert_uint_eq(u.port, 4711);
+    }
+    struct store_url u;
+    ck_assert_int_eq(store_url_parse(too_long, &u, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(errors_say_what_and_where)
+{
+    struct store *s = NULL;
+    struct error e = {""};
+
+    ck_assert_int_eq(store_open(&(struct store_options){.url = "unix:/nonexistent/r.sock"}, &s, &e), -ENOENT);
+    ck_assert_str_eq(e.text,
+                     "no Redis at unix:/nonexistent/r.sock: No such file or directory; start it or give --redis");
+    ck_assert_ptr_null(s);
+    ck_assert_int_eq(store_open(&(struct store_options){.url = "127.0.0.1:1"}, &s, &e), -ECONNREFUSED);
+    ck_assert_ptr_nonnull(strstr(e.text, "redis://127.0.0.1:1: Connection refused"));
+}
+END_TEST
+
+static void count_replies(void *ctx, size_t index, const struct store_reply *r)
+{
+    size_t *next = ctx;
+
+    ck_assert_uint_eq(index, *next);
+    ck_assert_int_eq(store_reply_type(r), STORE_STRING);
+    char want[32];
+    snprintf(want, sizeof(want), "message %zu", index);
+    ck_assert_str_eq(store_reply_string(r, NULL), want);
+    (*next)++;
+}
+
+START_TEST(pipelines_and_binary_arguments)
+{
+    char dir[64];
+    make_temporary_dir(dir);
+    struct store_private *p = start_redis(dir);
+    struct store *s = connect_redis(store_private_url(p));
+    size_t seen = 0;
+
+    for (size_t i = 0; i < 5000; i++) {
+        char text[32];
+        int len = snprintf(text, sizeof(text), "message %zu", i);
+        ck_assert_int_eq(store_append(s, (struct store_arg[]){{"ECHO", 4}, {text, (size_t)len}}, 2), 0);
+    }
+    ck_assert_uint_eq(store_pending(s), 5000);
+    ck_assert_int_eq(store_flush(s, count_replies, &seen), 0);
+    ck_assert_uint_eq(seen, 5000);
+    ck_assert_uint_eq(store_pending(s), 0);
+
+    static const char binary[] = "a\0b\r\nc";
+    struct store_reply *r = store_command_argv(s, (struct store_arg[]){{"SET", 3}, {"k", 1}, {binary, 6}}, 3);
+    ck_assert_int_eq(store_reply_type(r), STORE_STATUS);
+    store_reply_free(r);
+    r = store_command(s, "GET %s", "k");
+    size_t len;
+    ck_assert_mem_eq(store_reply_string(r, &len), binary, 6);
+    ck_assert_uint_eq(len, 6);
+    store_reply_free(r);
+    r = store_command(s, "NONSENSE");
+    ck_assert_int_eq(store_reply_type(r), STORE_ERROR);
+    ck_assert(!store_is_broken(s));
+    store_reply_free(r);
+    store_close(s);
+    store_private_stop(p);
+    remove_dir(dir);
+}
+END_TEST
+
+START_TEST(password_and_database)
+{
+    char dir[64], url[160];
+    struct store *bad = NULL;
+    struct error e = {""};
+    make_temporary_dir(dir);
+    struct store_private *p = start_redis(dir);
+    struct store *s = connect_redis(store_private_url(p));
+
+    store_reply_free(store_command(s, "ACL SETUSER probe on >s3cret ~* +@all"));
+    store_reply_free(store_command(s, "CONFIG SET requirepass other"));
+    store_close(s);
+    ck_assert_int_eq(store_open(&(struct store_options){.url = store_private_url(p)}, &bad, &e), -EACCES);
+    ck_assert_ptr_nonnull(strstr(e.text, "NOAUTH"));
+    ck_assert_int_eq(
+        store_open(&(struct store_options){.url = store_private_url(p), .user = "probe", .password = "wrong-one"}, &bad,
+                   &e),
+        -EACCES);
+    ck_assert_ptr_null(strstr(e.text, "wrong-one"));
+    snprintf(url, sizeof(url), "%s?db=2", store_private_url(p));
+    ck_assert_msg(store_open(&(struct store_options){.url = url, .user = "probe", .password = "s3cret"}, &s, &e) == 0,
+                  "%s", e.text);
+    struct store_reply *r = store_command(s, "CLIENT INFO");
+    ck_assert_ptr_nonnull(strstr(store_reply_string(r, NULL), " db=2 "));
+    ck_assert_ptr_nonnull(strstr(store_reply_string(r, NULL), " user=probe "));
+    store_reply_free(r);
+    store_close(s);
+    store_private_stop(p);
+    remove_dir(dir);
+}
+END_TEST
+
+START_TEST(a_dead_server_breaks_and_comes_back)
+{
+    char dir[64];
+    make_temporary_dir(dir);
+    struct store_private *p = NULL;
+    struct error e = {""};
+    ck_assert_int_eq(store_private_start(dir, false, &p, &e), 0);
+    struct store *s = connect_redis(store_private_url(p));
+
+    store_reply_free(store_command(s, "SET kept 1"));
+    store_reply_free(store_command(s, "WAITAOF 1 0 0")); /* unknown to 7.0: an error reply, no harm */
+    store_append(s, (struct store_arg[]){{"PING", 4}}, 1);
+    store_private_stop(p);
+    ck_assert_int_eq(store_flush(s, NULL, NULL), -EIO);
+    ck_assert(store_is_broken(s));
+    ck_assert_ptr_null(store_command(s, "PING"));
+    ck_assert_int_ne(store_reconnect(s, &e), 0);
+
+    ck_assert_int_eq(store_private_start(dir, false, &p, &e), 0);
+    ck_assert_int_eq(store_reconnect(s, &e), 0);
+    struct store_reply *r = store_command(s, "GET kept");
+    ck_assert_str_eq(store_reply_string(r, NULL), "1");
+    store_reply_free(r);
+    store_close(s);
+    store_private_stop(p);
+    remove_dir(dir);
+}
+END_TEST
+
+START_TEST(private_server_is_private_joined_and_stopped)
+{
+    char dir[64], inner[80];
+    struct stat st;
+    make_temporary_dir(dir);
+    snprintf(inner, sizeof(inner), "%s/state", dir);
+    struct store_private *first = start_redis(inner);
+    struct store *s = connect_redis(store_private_url(first));
+    pid_t pid = redis_pid(s);
+
+    ck_assert_int_eq(stat(inner, &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0700);
+    struct store_private *second = start_redis(inner);
+    ck_assert_str_eq(store_private_url(second), store_private_url(first));
+    store_private_stop(second);
+    struct store_reply *r = store_command(s, "PING");
+    ck_assert_ptr_nonnull(r);
+    store_reply_free(r);
+    store_close(s);
+    store_private_stop(first);
+    ck_assert_int_eq(kill(pid, 0), -1);
+    ck_assert_int_eq(errno, ESRCH);
+    remove_dir(dir);
+}
+END_TEST
+
+START_TEST(private_server_ends_with_its_parent)
+{
+    char dir[64];
+    int report[2];
+    make_temporary_dir(dir);
+    ck_assert_int_eq(pipe(report), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct store_private *p = NULL;
+        struct store *s = NULL;
+        pid_t pid = 0;
+        if (store_private_start(dir, true, &p, NULL) == 0 &&
+            store_open(&(struct store_options){.url = store_private_url(p)}, &s, NULL) == 0)
+            pid = redis_pid(s);
+        if (write(report[1], &pid, sizeof(pid)) != sizeof(pid))
+            _exit(1);
+        raise(SIGKILL);
+    }
+    pid_t server = 0;
+    ck_assert_int_eq(read(report[0], &server, sizeof(server)), sizeof(server));
+    waitpid(child, NULL, 0);
+    ck_assert_int_gt(server, 1);
+    char state[32] = "";
+    for (int i = 0; i < 300; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int)server);
+        FILE *f = fopen(path, "r");
+        if (f == NULL)
+            break;
+        if (fscanf(f, "%*d %*s %31s", state) == 1 && state[0] == 'Z') { /* ended; nobody reaps it in some containers */
+            fclose(f);
+            break;
+        }
+        fclose(f);
+        usleep(10000);
+        ck_assert_int_lt(i, 299);
+    }
+    remove_dir(dir);
+}
+END_TEST
+
+START_TEST(private_server_says_why_not)
+{
+    struct store_private *p = NULL;
+    struct error e = {""};
+    char path[300] = "/tmp/spanward-test-";
+
+    ck_assert_int_eq(store_private_start("/proc/none", true, &p, &e), -ENOENT);
+    memset(path + strlen(path), 'x', 100);
+    ck_assert_int_eq(store_private_start(path, true, &p, &e), -ENAMETOOLONG);
+    rmdir(path);
+    char dir[64], *old = strdup(getenv("PATH"));
+    make_temporary_dir(dir);
+    setenv("PATH", "/nonexistent", 1);
+    ck_assert_int_eq(store_private_start(dir, true, &p, &e), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(e.text, "redis-server is not installed"));
+    setenv("PATH", old, 1);
+    free(old);
+    remove_dir(dir);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {urls,
+                                  errors_say_what_and_where,
+                                  pipelines_and_binary_arguments,
+                                  password_and_database,
+                                  a_dead_server_breaks_and_comes_back,
+                                  private_server_is_private_joined_and_stopped,
+                                  private_server_ends_with_its_parent,
+                                  private_server_says_why_not};
+
+    need_redis();
+    return unit_run("store", tests, sizeof(tests) / sizeof(tests[0]));
+}
