@@ -5,16 +5,17 @@
  *
  * A bin for values is a sketch of at most 14 centroids of about equal weight (the merging step of Dunning's t-digest
  * with a uniform size bound): one hour's values are sorted, merged with the centroids and regrouped. Quantiles
- * interpolate between the centroids' middles, so a quantile is right to about a fourteenth of the mass, which suffices for
- * the median and the quartiles; those are all that is used. Quartiles, not tails: one polluted week among eight moves
- * neither. A bin for proportions keeps four decayed sums, from which come the mean share and, by moments, how much
- * more the shares vary than a binomial would.
+ * interpolate between the centroids' middles, so a quantile is right to about a fourteenth of the mass, which suffices
+ * for the median and the quartiles; those are all that is used. Quartiles, not tails: one polluted week among eight
+ * moves neither. A bin for proportions keeps four decayed sums, from which come the mean share and, by moments, how
+ * much more the shares vary than a binomial would.
  *
  * Evidence halves in six weeks. A level speaks when it has three distinct weeks (hour of week) or dates (hour of day,
- * global). During the first three dates the finest level learns nothing: nothing could yet tell a fault from the normal.
+ * global). During the first three dates the finest level learns nothing: nothing could yet tell a fault from the
+ * normal.
  *
- * Limits: weights are 16-bit; the fine level takes 60 values an hour at weight 16, hour-of-day at 4, global four quartile
- * points at 2 each, so that six weeks' worth fits. Values below 1e-38 are 0.
+ * Limits: weights are 16-bit; the fine level takes 60 values an hour at weight 16, hour-of-day at 4, global four
+ * quartile points at 2 each, so that six weeks' worth fits. Values below 1e-38 are 0.
  */
 
 #include "control/baseline.h"
@@ -23,16 +24,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HALF_LIFE_DAYS    42.0
-#define ENOUGH_PERIODS    3
-#define WEIGHT_WEEK       16u
-#define WEIGHT_DAY        4u
-#define WEIGHT_GLOBAL     2u
-#define GLOBAL_POINTS     4u
-#define QUARTILE_SIGMA    0.6744897501960817
-#define LEAST_SPREAD      0.03
-#define LEAST_RHO         1e-4
-#define MOST_RHO          0.2
+#define HALF_LIFE_DAYS 42.0
+#define ENOUGH_PERIODS 3
+#define WEIGHT_WEEK    16u
+#define WEIGHT_DAY     4u
+#define WEIGHT_GLOBAL  2u
+#define GLOBAL_POINTS  4u
+#define QUARTILE_SIGMA 0.6744897501960817
+#define LEAST_SPREAD   0.03
+#define LEAST_RHO      1e-4
+#define MOST_RHO       0.2
 
 uint16_t baseline_code(double value)
 {
@@ -71,8 +72,7 @@ static double decay_since(const struct baseline_bin *bin, int32_t date)
 static void touch(struct baseline_bin *bin, int32_t date, bool by_week)
 {
     int32_t last = date - (int32_t)(uint16_t)((uint16_t)date - bin->last_date);
-    bool is_new = bin->periods == 0 ||
-                  (by_week ? local_week(last) != local_week(date) : last != date);
+    bool is_new = bin->periods == 0 || (by_week ? local_week(last) != local_week(date) : last != date);
 
     if (is_new && bin->periods < UINT8_MAX)
         bin->periods++;
@@ -130,8 +130,8 @@ static void teach(struct baseline_bin *bin, int32_t date, bool by_week, const ui
     for (size_t i = 0; i < n || old < bin->n_centroids;) {
         bool take_old = i == n || (old < bin->n_centroids && bin->u.sketch.value[old] <= codes[i]);
         if (take_old) {
-            all[count++] = (struct centroid){baseline_value(bin->u.sketch.value[old]),
-                                             bin->u.sketch.weight[old] * keep};
+            all[count++] =
+                (struct centroid){baseline_value(bin->u.sketch.value[old]), bin->u.sketch.weight[old] * keep};
             old++;
         } else {
             all[count++] = (struct centroid){baseline_value(codes[i]), weight};
@@ -147,19 +147,32 @@ static int compare_codes(const void *a, const void *b)
     return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
 }
 
-static struct baseline_bin *bin_of(struct baseline *b, const struct local_time *t, enum baseline_level level)
+void baseline_fini(struct baseline *b)
 {
-    switch (level) {
-    case BASELINE_HOUR_OF_WEEK:
-        return &b->bin[t->hour_of_week];
-    case BASELINE_HOUR_OF_DAY:
-        return &b->bin[HOURS_PER_WEEK + t->hour];
-    case BASELINE_GLOBAL:
-    case BASELINE_NONE:
-    case BASELINE_LEVEL_COUNT:
-        break;
-    }
-    return &b->bin[HOURS_PER_WEEK + 24];
+    for (unsigned i = 0; i < BASELINE_GROUPS; i++)
+        free(b->group[i]);
+    *b = (struct baseline){0};
+}
+
+unsigned baseline_group_bins(unsigned group)
+{
+    return group == BASELINE_DAY_GROUP ? BASELINE_GROUP_BINS : 24;
+}
+
+struct baseline_bin *baseline_group(struct baseline *b, unsigned group)
+{
+    if (b->group[group] == NULL)
+        b->group[group] = calloc(baseline_group_bins(group), sizeof(struct baseline_bin));
+    return b->group[group];
+}
+
+/* NULL while the level's group does not exist. */
+static struct baseline_bin *bin_of(const struct baseline *b, const struct local_time *t, enum baseline_level level)
+{
+    unsigned group = level == BASELINE_HOUR_OF_WEEK ? t->weekday : BASELINE_DAY_GROUP;
+    unsigned index = level == BASELINE_GLOBAL ? 24 : t->hour;
+
+    return b->group[group] != NULL ? &b->group[group][index] : NULL;
 }
 
 void baseline_learn_values(struct baseline *b, const struct local_time *t, uint16_t *codes, size_t n)
@@ -171,6 +184,9 @@ void baseline_learn_values(struct baseline *b, const struct local_time *t, uint1
     qsort(codes, n, sizeof(*codes), compare_codes);
     for (size_t i = 0; i < GLOBAL_POINTS; i++)
         points[i] = codes[(2 * i + 1) * n / (2 * GLOBAL_POINTS)];
+    struct baseline_bin *days = baseline_group(b, BASELINE_DAY_GROUP);
+    if (days == NULL || baseline_group(b, t->weekday) == NULL)
+        return; /* without memory nothing is learnt; verdicts stay as they are */
     struct baseline_bin *global = bin_of(b, t, BASELINE_GLOBAL);
     if (global->periods > ENOUGH_PERIODS)
         teach(bin_of(b, t, BASELINE_HOUR_OF_WEEK), t->date, true, codes, n, WEIGHT_WEEK);
@@ -191,8 +207,11 @@ static void teach_counts(struct baseline_bin *bin, int32_t date, bool by_week, c
 
 void baseline_learn_counts(struct baseline *b, const struct local_time *t, const struct baseline_counts *c)
 {
-    struct baseline_bin *global = bin_of(b, t, BASELINE_GLOBAL);
+    struct baseline_bin *days = baseline_group(b, BASELINE_DAY_GROUP);
 
+    if (days == NULL || baseline_group(b, t->weekday) == NULL)
+        return;
+    struct baseline_bin *global = bin_of(b, t, BASELINE_GLOBAL);
     if (global->periods > ENOUGH_PERIODS)
         teach_counts(bin_of(b, t, BASELINE_HOUR_OF_WEEK), t->date, true, c);
     teach_counts(bin_of(b, t, BASELINE_HOUR_OF_DAY), t->date, false, c);
@@ -228,8 +247,8 @@ static const struct baseline_bin *finest(const struct baseline *b, const struct 
                                          enum baseline_level *ret_level)
 {
     for (enum baseline_level level = BASELINE_HOUR_OF_WEEK; level > BASELINE_NONE; level--) {
-        const struct baseline_bin *bin = bin_of((struct baseline *)b, t, level);
-        if (bin->periods >= ENOUGH_PERIODS) {
+        const struct baseline_bin *bin = bin_of(b, t, level);
+        if (bin != NULL && bin->periods >= ENOUGH_PERIODS) {
             *ret_level = level;
             return bin;
         }

@@ -14,7 +14,6 @@
 #include "store/entities.h"
 
 #define BASELINE_CENTROIDS 14u
-#define BASELINE_BINS      (HOURS_PER_WEEK + 24u + 1u)
 #define BASELINE_HOURLY    64u /* most values that one hour teaches */
 
 /*
@@ -38,9 +37,21 @@ struct baseline_bin {
 };
 _Static_assert(sizeof(struct baseline_bin) == 64, "a bin is 64 bytes");
 
+/*
+ * Bins come in groups that exist once something was learnt: 0..6 the hours of a weekday, 7 the hours of the day
+ * and, last, the global bin. Owner: the series. An object that was seen once stays small.
+ */
+#define BASELINE_GROUPS     8u
+#define BASELINE_GROUP_BINS 25u
+#define BASELINE_DAY_GROUP  7u
 struct baseline {
-    struct baseline_bin bin[BASELINE_BINS]; /* hours of the week, hours of the day, global */
+    struct baseline_bin *group[BASELINE_GROUPS];
 };
+void baseline_fini(struct baseline *b);
+/* Bins of a group, made (empty) when missing; NULL without memory. */
+struct baseline_bin *baseline_group(struct baseline *b, unsigned group);
+/* Bins that a group holds: 24, or 25 for the last. */
+unsigned baseline_group_bins(unsigned group);
 
 /* One hour of counts on its way into a baseline. */
 struct baseline_counts {
@@ -50,10 +61,10 @@ struct baseline_counts {
 /* What the finest bin with enough evidence says. level NONE: the rest is 0. */
 struct baseline_view {
     enum baseline_level level;
-    double median;         /* values */
-    double spread_up;      /* of log(value), as a standard deviation, one-sided */
+    double median;    /* values */
+    double spread_up; /* of log(value), as a standard deviation, one-sided */
     double spread_down;
-    double mean, rho;      /* counts: share and its correlation within a window */
+    double mean, rho; /* counts: share and its correlation within a window */
 };
 
 uint16_t baseline_code(double value);

@@ -9,41 +9,39 @@
  * four one-sided robust deviations of the logarithm, and only when that is 2 ms or more. Load is out above 4 x or below
  * a quarter at six deviations; from a fall-back bin it is a suspicion, no more.
  *
- * An anomaly begins when 7 of 9 minutes are out; its onset is the first of them. It ends after 15 quiet minutes. Minutes
- * that were not observed count for neither. A window longer than a minute speaks for all of its minutes, so that coarser
- * histories run through the same rules.
+ * An anomaly begins when 7 of 9 minutes are out; its onset is the first of them. It ends after 15 quiet minutes.
+ * Minutes that were not observed count for neither. A window longer than a minute speaks for all of its minutes, so
+ * that coarser histories run through the same rules.
  *
- * Learning waits for the end of the local hour; what was out, or came while anomalous, is not learnt. Limits are computed once
- * per hour and series, so that a minute costs a comparison.
+ * Learning waits for the end of the local hour; what was out, or came while anomalous, is not learnt. Limits are
+ * computed once per hour and series, so that a minute costs a comparison.
  */
 
 #include "control/detect.h"
 
 #include <math.h>
 #include <string.h>
-#include "common/timefmt.h"
-
-#define ENTER_OUT        7
-#define ENTER_OF         9
-#define LEAVE_QUIET      15
-#define SUSPECT_OUT      3
-#define STATE_VERSION    1u
-#define SHARE_TAIL       1e-4
-#define SHARE_FACTOR     5.0
-#define SHARE_FLOOR      0.3
-#define THRESHOLD_NULL   0.25
-#define THRESHOLD_TAIL   1e-3
-#define THRESHOLD_RHO    1e-3
-#define CONNECT_SHARE    0.2
-#define CONNECT_LEAST    20u
-#define RTT_LEAST_N      5u
-#define RTT_SCORE        4.0
-#define RTT_LEAST_NS     2e6
-#define LOAD_SCORE       6.0
-#define LOAD_FACTOR      4.0
-#define OBSERVED_MINUTES 30
-
 #include "control/stats.h"
+
+#define ENTER_OUT                               7
+#define ENTER_OF                                9
+#define LEAVE_QUIET                             15
+#define SUSPECT_OUT                             3
+#define STATE_VERSION                           1u
+#define SHARE_TAIL                              1e-4
+#define SHARE_FACTOR                            5.0
+#define SHARE_FLOOR                             0.3
+#define THRESHOLD_NULL                          0.25
+#define THRESHOLD_TAIL                          1e-3
+#define THRESHOLD_RHO                           1e-3
+#define CONNECT_SHARE                           0.2
+#define CONNECT_LEAST                           20u
+#define RTT_LEAST_N                             5u
+#define RTT_SCORE                               4.0
+#define RTT_LEAST_NS                            2e6
+#define LOAD_SCORE                              6.0
+#define LOAD_FACTOR                             4.0
+#define OBSERVED_MINUTES                        30
 
 #define X(symbol, name, fault, direction, kind) {name, fault, direction, kind},
 const struct metric_info metric_info[METRIC_COUNT] = {METRICS(X)};
@@ -52,7 +50,7 @@ const struct metric_info metric_info[METRIC_COUNT] = {METRICS(X)};
 const char *anomaly_state_name(enum anomaly_state s)
 {
 #define X(symbol, name) name,
-    static const char *const names[ANOMALY_STATE_COUNT] = {ANOMALY_STATES(X)};
+    static const char *const names[ANOMALY_STATE_COUNT] = { ANOMALY_STATES(X) };
 #undef X
     return names[s];
 }
@@ -108,10 +106,37 @@ void series_init(struct series *x, enum metric metric)
     x->low = -INFINITY;
 }
 
+void series_fini(struct series *x)
+{
+    baseline_fini(&x->baseline);
+}
+
+bool metric_present(enum metric metric, const struct observation *o)
+{
+    switch (metric) {
+    case METRIC_LOSS_A2B:
+        return o->dir[0].judged_pkts > 0;
+    case METRIC_LOSS_B2A:
+        return o->dir[1].judged_pkts > 0;
+    case METRIC_CONNECT:
+        return o->connects + o->failed_connects >= CONNECT_LEAST;
+    case METRIC_RTT_A:
+        return o->rtt_n[0] > 0;
+    case METRIC_RTT_B:
+        return o->rtt_n[1] > 0;
+    case METRIC_LOAD_A2B:
+        return o->dir[0].bytes > 0;
+    case METRIC_LOAD_B2A:
+        return o->dir[1].bytes > 0;
+    case METRIC_COUNT:
+        break;
+    }
+    return false;
+}
+
 uint32_t series_exposure(const struct series *x, int32_t date)
 {
-    if (x->s.exposure_date == INT32_MIN || date > x->s.exposure_date ||
-        date <= x->s.exposure_date - EXPOSURE_DATES)
+    if (x->s.exposure_date == INT32_MIN || date > x->s.exposure_date || date <= x->s.exposure_date - EXPOSURE_DATES)
         return 0;
     if (date == x->s.exposure_date)
         return x->s.exposure_today;
@@ -126,6 +151,7 @@ static void note_exposure(struct series *x, int32_t date, unsigned hour)
         memset(x->exposure, 0, sizeof(x->exposure));
         s->exposure_date = date;
         s->exposure_today = 0;
+        x->dirty |= SERIES_DIRTY_EXPOSURE;
     }
     if (date > s->exposure_date) {
         x->exposure[(uint32_t)s->exposure_date % EXPOSURE_DATES] = s->exposure_today;
@@ -355,9 +381,8 @@ static void hysteresis(struct series_state *s, struct detection *d, uint32_t end
         }
     } else if (n_out >= ENTER_OUT) {
         s->state = ANOMALY_ANOMALOUS;
-        uint32_t oldest = 31u - (uint32_t)__builtin_clz(s->out_mask); /* bit 0 is the minute that ends now */
-        uint32_t length = oldest + 1 > minutes ? oldest + 1 : minutes;
-        s->onset_minute = end_minute - length;
+        uint32_t oldest = 31u - (uint32_t)__builtin_clz(s->out_mask);          /* bit 0 is the minute that ends now */
+        s->onset_minute = end_minute - (oldest + minutes) / minutes * minutes; /* whole windows */
         d->entered = true;
     } else if (n_out >= SUSPECT_OUT || d->verdict == VERDICT_OUT_WEAK) {
         s->state = ANOMALY_SUSPECT;

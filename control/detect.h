@@ -16,13 +16,13 @@
 enum metric_kind { METRIC_SHARE, METRIC_VALUE, METRIC_LOAD };
 
 /* symbol, JSON name, fault class, direction, kind */
-#define METRICS(X)                                                                                 \
-    X(LOSS_A2B, "loss_a2b", FAULT_LOSS, DIRECTION_A2B, METRIC_SHARE)                               \
-    X(LOSS_B2A, "loss_b2a", FAULT_LOSS, DIRECTION_B2A, METRIC_SHARE)                               \
-    X(CONNECT, "connect", FAULT_CONNECT, DIRECTION_BOTH, METRIC_SHARE)                             \
-    X(RTT_A, "rtt_a", FAULT_LATENCY, DIRECTION_SIDE_A, METRIC_VALUE)                               \
-    X(RTT_B, "rtt_b", FAULT_LATENCY, DIRECTION_SIDE_B, METRIC_VALUE)                               \
-    X(LOAD_A2B, "load_a2b", FAULT_LOAD, DIRECTION_A2B, METRIC_LOAD)                                \
+#define METRICS(X)                                                                                                     \
+    X(LOSS_A2B, "loss_a2b", FAULT_LOSS, DIRECTION_A2B, METRIC_SHARE)                                                   \
+    X(LOSS_B2A, "loss_b2a", FAULT_LOSS, DIRECTION_B2A, METRIC_SHARE)                                                   \
+    X(CONNECT, "connect", FAULT_CONNECT, DIRECTION_BOTH, METRIC_SHARE)                                                 \
+    X(RTT_A, "rtt_a", FAULT_LATENCY, DIRECTION_SIDE_A, METRIC_VALUE)                                                   \
+    X(RTT_B, "rtt_b", FAULT_LATENCY, DIRECTION_SIDE_B, METRIC_VALUE)                                                   \
+    X(LOAD_A2B, "load_a2b", FAULT_LOAD, DIRECTION_A2B, METRIC_LOAD)                                                    \
     X(LOAD_B2A, "load_b2a", FAULT_LOAD, DIRECTION_B2A, METRIC_LOAD)
 
 #define X(symbol, name, fault, direction, kind) METRIC_##symbol,
@@ -56,11 +56,11 @@ struct detect_params {
     uint64_t min_pkts;
 };
 
-#define ANOMALY_STATES(X)                                                                          \
-    X(UNKNOWN, "unknown")                                                                          \
-    X(NORMAL, "normal")                                                                            \
-    X(SUSPECT, "suspect")                                                                          \
-    X(ANOMALOUS, "anomalous")                                                                      \
+#define ANOMALY_STATES(X)                                                                                              \
+    X(UNKNOWN, "unknown")                                                                                              \
+    X(NORMAL, "normal")                                                                                                \
+    X(SUSPECT, "suspect")                                                                                              \
+    X(ANOMALOUS, "anomalous")                                                                                          \
     X(CLEARING, "clearing")
 #define X(symbol, name) ANOMALY_##symbol,
 enum anomaly_state { ANOMALY_STATES(X) ANOMALY_STATE_COUNT };
@@ -102,14 +102,13 @@ _Static_assert(sizeof(struct series_state) == 200, "series_state has no padding"
 #define SERIES_DIRTY_STATE    1u
 #define SERIES_DIRTY_EXPOSURE 2u
 #define SERIES_DIRTY_GROUP(g) (4u << (g)) /* g = 0..6: a weekday's bins, 7: hours of the day and global */
-#define SERIES_GROUPS         8u
 
 struct series {
     struct series_state s;
     double high, low;          /* limits in the hour being collected */
     struct baseline_view view; /* of that hour */
     uint32_t dirty;
-    uint8_t metric; /* enum metric */
+    uint8_t metric;                    /* enum metric */
     uint32_t exposure[EXPOSURE_DATES]; /* by date modulo: bit h = hour h was observed */
     struct baseline baseline;
 };
@@ -124,6 +123,7 @@ struct detection {
 };
 
 void series_init(struct series *x, enum metric metric);
+void series_fini(struct series *x);
 
 /* A window of `minutes` length that ends at end_minute; t is the local time of its start. */
 void series_step(struct series *x, const struct detect_params *p, const struct observation *o, uint32_t end_minute,
@@ -134,6 +134,9 @@ bool series_abandon(struct series *x);
 
 /* After loading: what is derived from state and baseline. */
 void series_restore(struct series *x);
+
+/* Whether a window says anything about a metric: objects without it need no series. */
+bool metric_present(enum metric metric, const struct observation *o);
 
 /* Hours observed on a date (bit per hour), 0 outside the ring. */
 uint32_t series_exposure(const struct series *x, int32_t date);

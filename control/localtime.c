@@ -8,6 +8,7 @@
 #include "control/localtime.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,9 @@ int local_init(const char *zone, struct error *e)
         const char *dir = getenv("TZDIR");
         snprintf(path, sizeof(path), "%s/%s", dir != NULL ? dir : "/usr/share/zoneinfo", zone);
         /* glibc takes an unknown name for UTC without a word; people would find their Tuesdays shifted. */
-        if (zone[0] == '/' || strstr(zone, "..") != NULL ||
-            (access(path, R_OK) != 0 && strcmp(zone, "UTC") != 0))
+        bool rule = strchr(zone, ',') != NULL; /* a POSIX rule such as CET-1CEST,M3.5.0,M10.5.0/3 needs no tzdata */
+        if (!rule &&
+            (zone[0] == '/' || strstr(zone, "..") != NULL || (access(path, R_OK) != 0 && strcmp(zone, "UTC") != 0)))
             return error_set(e, -EINVAL, "time.zone '%.64s': no such zone in the machine's tzdata", zone);
         if (setenv("TZ", zone, 1) != 0)
             return error_set(e, -errno, "cannot set the time zone");
@@ -77,8 +79,7 @@ uint64_t local_to_ns(int32_t date, unsigned hour, unsigned minute)
 
 const char *weekday_name(uint8_t weekday)
 {
-    static const char *const names[7] = {"Monday", "Tuesday",  "Wednesday", "Thursday",
-                                         "Friday", "Saturday", "Sunday"};
+    static const char *const names[7] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
     return names[weekday % 7];
 }
 

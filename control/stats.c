@@ -29,13 +29,13 @@ double hypergeometric_tail(uint64_t total, uint64_t white, uint64_t n, uint64_t 
     if (k <= least)
         return 1;
     for (uint64_t i = k; i <= most; i++)
-        sum += exp(log_choose((double)white, (double)i) +
-                   log_choose((double)(total - white), (double)(n - i)) -
+        sum += exp(log_choose((double)white, (double)i) + log_choose((double)(total - white), (double)(n - i)) -
                    log_choose((double)total, (double)n));
     return sum < 1 ? sum : 1;
 }
 
-/* Sums pmf(k), pmf(k+1), ... where pmf(i+1) = pmf(i) * (n-i)/(i+1) * (a+i)/(b+n-i-1); a = b = 0 means binomial with odds. */
+/* Sums pmf(k), pmf(k+1), ... where pmf(i+1) = pmf(i) * (n-i)/(i+1) * (a+i)/(b+n-i-1); a = b = 0 means binomial with
+ * odds. */
 static double sum_up(double term, uint64_t n, uint64_t k, double a, double b, double odds)
 {
     double sum = 0;
@@ -83,8 +83,8 @@ double beta_binomial_tail(uint64_t n, double mean, double rho, uint64_t k)
     double a = mean * (1 / rho - 1);
     double b = (1 - mean) * (1 / rho - 1);
     double log_beta = lgamma(a) + lgamma(b) - lgamma(a + b);
-    double term = exp(log_choose((double)n, (double)k) + lgamma((double)k + a) +
-                      lgamma((double)(n - k) + b) - lgamma((double)n + a + b) - log_beta);
+    double term = exp(log_choose((double)n, (double)k) + lgamma((double)k + a) + lgamma((double)(n - k) + b) -
+                      lgamma((double)n + a + b) - log_beta);
     double sum = sum_up(term, n, k, a, b, 0);
     return sum < 1 ? sum : 1;
 }
@@ -96,8 +96,8 @@ double wilson_lower(uint64_t k, uint64_t n)
     double count = (double)n;
     double p = (double)k / count;
     double z2 = Z_95 * Z_95;
-    double low = (p + z2 / (2 * count) - Z_95 * sqrt(p * (1 - p) / count + z2 / (4 * count * count))) /
-                 (1 + z2 / count);
+    double low =
+        (p + z2 / (2 * count) - Z_95 * sqrt(p * (1 - p) / count + z2 / (4 * count * count))) / (1 + z2 / count);
     return low > 0 ? low : 0;
 }
 

@@ -20,7 +20,8 @@ double beta_binomial_tail(uint64_t n, double mean, double rho, uint64_t k);
 /* Lower end of Wilson's one-sided 95 % interval for k of n. 0 when n = 0. */
 double wilson_lower(uint64_t k, uint64_t n);
 
-/* Clean exposures in a row that refute a hit rate of k/n at 5 %: smallest m >= ln .05 / ln(1 - wilson_lower). At least 1. */
+/* Clean exposures in a row that refute a hit rate of k/n at 5 %: smallest m >= ln .05 / ln(1 - wilson_lower). At
+ * least 1. */
 uint64_t clean_exposures_needed(uint64_t k, uint64_t n);
 
 /*

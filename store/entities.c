@@ -94,6 +94,9 @@ static const struct field outbox_fields[] = {OUTBOX_FIELDS(F_TEXT, F_NUM, F_REAL
 #define ENTITY entity_connector
 static const struct field connector_fields[] = {CONNECTOR_FIELDS(F_TEXT, F_NUM, F_REAL, F_ENUM)};
 #undef ENTITY
+#define ENTITY entity_cursor
+static const struct field cursor_fields[] = {CURSOR_FIELDS(F_TEXT, F_NUM, F_REAL, F_ENUM)};
+#undef ENTITY
 
 static const struct kind {
     const char *name;
@@ -107,11 +110,29 @@ static const struct kind {
     [ENTITY_TICKET] = {"ticket", ticket_fields, COUNT_OF(ticket_fields), sizeof(struct entity_ticket)},
     [ENTITY_OUTBOX] = {"outbox", outbox_fields, COUNT_OF(outbox_fields), sizeof(struct entity_outbox)},
     [ENTITY_CONNECTOR] = {"connector", connector_fields, COUNT_OF(connector_fields), sizeof(struct entity_connector)},
+    [ENTITY_CURSOR] = {"cursor", cursor_fields, COUNT_OF(cursor_fields), sizeof(struct entity_cursor)},
 };
 
 size_t entity_size(enum entity_kind kind)
 {
     return kinds[kind].size;
+}
+
+/* Text that was cut within a character must not make its entity unstorable: '?' stands for each byte of it. */
+static json_t *text_to_json(const char *text)
+{
+    json_t *v = json_string(text);
+
+    if (v == NULL) {
+        char *ascii = strdup(text);
+        for (char *p = ascii; p != NULL && *p != '\0'; p++) {
+            if ((unsigned char)*p >= 0x80)
+                *p = '?';
+        }
+        v = ascii != NULL ? json_string(ascii) : NULL;
+        free(ascii);
+    }
+    return v;
 }
 
 static json_t *field_to_json(const struct field *f, const unsigned char *base)
@@ -123,7 +144,7 @@ static json_t *field_to_json(const struct field *f, const unsigned char *base)
 
     switch (f->type) {
     case FIELD_TEXT:
-        return json_string((const char *)p);
+        return text_to_json((const char *)p);
     case FIELD_NUM:
         memcpy(&num, p, sizeof(num));
         return json_integer((json_int_t)num);
@@ -147,7 +168,6 @@ char *entity_encode(enum entity_kind kind, const void *entity)
     if (object == NULL)
         return NULL;
     for (size_t i = 0; i < k->n_fields; i++) {
-        /* NULL here is invalid UTF-8 as well as lack of memory; names were escaped on their way in. */
         if (json_object_set_new(object, k->fields[i].name, field_to_json(&k->fields[i], entity)) != 0)
             goto out;
     }
@@ -322,7 +342,7 @@ int entities_get(struct store *s, enum entity_kind kind, const char *id, void *r
     char key[KEY_BYTES];
     struct store_reply *r;
     size_t len;
-    int rc;
+    int rc = -EBADMSG;
 
     entity_key(key, kind);
     r = kind == ENTITY_META ? store_command(s, "GET %s", key) : store_command(s, "HGET %s %s", key, id);
@@ -438,9 +458,9 @@ static void batch_command(struct entity_batch *b, const struct store_arg *args, 
 
 #define ARG(text) ((struct store_arg){text, strlen(text)})
 
-static void entity_id(enum entity_kind kind, const void *entity, char id[ENTITY_ID_BYTES + 16])
+static void entity_id(enum entity_kind kind, const void *entity, char id[64])
 {
-    const size_t size = ENTITY_ID_BYTES + 16;
+    const size_t size = 64;
 
     switch (kind) {
     case ENTITY_META:
@@ -462,13 +482,16 @@ static void entity_id(enum entity_kind kind, const void *entity, char id[ENTITY_
     case ENTITY_CONNECTOR:
         snprintf(id, size, "%s", ((const struct entity_connector *)entity)->name);
         break;
+    case ENTITY_CURSOR:
+        snprintf(id, size, "%s", ((const struct entity_cursor *)entity)->sensor);
+        break;
     }
 }
 
 void entity_batch_put(struct entity_batch *b, enum entity_kind kind, const void *entity)
 {
     char key[KEY_BYTES];
-    char id[ENTITY_ID_BYTES + 16];
+    char id[64];
     char *json = entity_encode(kind, entity);
 
     if (json == NULL) {
@@ -570,7 +593,7 @@ int entity_batch_commit(struct entity_batch *b, struct error *e)
     int rc = 0;
 
     if (b->failed) {
-        rc = error_set(e, -ENOMEM, "cannot encode a change of state (memory, or text that is not UTF-8)");
+        rc = error_set(e, -ENOMEM, "no memory for a change of state");
         goto out;
     }
     if (b->n_commands == 0)

@@ -14,11 +14,11 @@
  * slot.
  *
  * Keys:  sw1:{ctl}:meta               string  JSON, struct entity_meta
- *        sw1:{ctl}:incident           hash    id -> JSON      (problem, ticket and connector alike)
+ *        sw1:{ctl}:incident           hash    id -> JSON      (problem, ticket, connector and cursor alike)
  *        sw1:{ctl}:outbox             hash    sequence, 10 digits -> JSON
- *        sw1:{ctl}:history            hash    fingerprint -> binary onsets
- *        sw1:{ctl}:series             hash    scope|object|metric -> binary detector
- *        sw1:{ctl}:bins:SERIES        hash    part -> binary baseline bins
+ *        sw1:{ctl}:series             hash    SERIES = scope|object|metric -> binary detector
+ *        sw1:{ctl}:history            hash    SERIES -> binary onsets
+ *        sw1:{ctl}:bins:SERIES        hash    part -> binary baseline bins, hours of exposure
  */
 
 #include <stddef.h>
@@ -267,6 +267,13 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(sent)                                                                                                          \
     NUM(failed)
 
+/* How far a sensor's closed windows have been taken in. */
+#define CURSOR_FIELDS(TEXT, NUM, REAL, ENUM)                                                                           \
+    TEXT(sensor, 64)                                                                                                   \
+    TEXT(position, 44)                                                                                                 \
+    NUM(closed_ns)                                                                                                     \
+    NUM(windows)
+
 #define META_FIELDS(TEXT, NUM, REAL, ENUM)                                                                             \
     NUM(version)                                                                                                       \
     NUM(cursor_ns) /* everything before has been processed */                                                          \
@@ -295,6 +302,7 @@ ENTITY_STRUCT(entity_problem, PROBLEM_FIELDS);
 ENTITY_STRUCT(entity_ticket, TICKET_FIELDS);
 ENTITY_STRUCT(entity_outbox, OUTBOX_FIELDS);
 ENTITY_STRUCT(entity_connector, CONNECTOR_FIELDS);
+ENTITY_STRUCT(entity_cursor, CURSOR_FIELDS);
 ENTITY_STRUCT(entity_meta, META_FIELDS);
 
 #define ENTITY_KINDS(X)                                                                                                \
@@ -303,7 +311,8 @@ ENTITY_STRUCT(entity_meta, META_FIELDS);
     X(PROBLEM, "problem")                                                                                              \
     X(TICKET, "ticket")                                                                                                \
     X(OUTBOX, "outbox")                                                                                                \
-    X(CONNECTOR, "connector")
+    X(CONNECTOR, "connector")                                                                                          \
+    X(CURSOR, "cursor")
 
 #define X(symbol, name) ENTITY_##symbol,
 enum entity_kind { ENTITY_KINDS(X) ENTITY_KIND_COUNT };

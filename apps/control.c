@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * spanward-control: wiring of configuration, store, control core, feed and ticket delivery.
+ *
+ * Three ways to run: follow the store until SIGTERM; --once, catch up and exit; --replay, a window stream instead of
+ * sensors. All state is in Redis and commits with its cursor, therefore the program may be killed at any time. When
+ * Redis goes away the state in memory is dropped and read again after reconnecting: whatever Redis kept is the truth.
+ *
+ * Exit: 0 done, 1 failed, 2 wrong use, 3 a window stream was cut (what came before it was processed).
+ */
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "apps/place.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/site.h"
+#include "common/timefmt.h"
+#include "control/connectors/connector.h"
+#include "control/control.h"
+#include "control/feed.h"
+#include "control/localtime.h"
+#include "control/outbox.h"
+#include "control/replay.h"
+#include "store/store.h"
+
+#define POLL_NS          (1 * NS_PER_S)
+#define LIVE_STEPS       600u
+#define DELIVER_ROWS     20u
+#define FLUSH_NS         (20 * NS_PER_S)
+#define RECONNECT_MOST_S 30u
+
+static volatile int stop_flag;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    stop_flag = 1;
+}
+
+static const char help_text[] =
+    "Examples:\n"
+    "  spanward-control                              follow the sensors of this machine's Redis\n"
+    "  spanward-control --redis redis://store:6379   follow those of another one\n"
+    "  spanward-control --once                       take in what is there, and exit\n"
+    "  spanward-control --replay history.gz          run a window stream (docs/SIMULATION.md)\n"
+    "  spanward-control --check-config               check the configuration, and exit\n"
+    "\n"
+    "Turns closed windows into incidents, recurring problems and tickets. State is kept in Redis;\n"
+    "look at it with: spanward incidents | problems | tickets\n"
+    "\n"
+    "Options:\n"
+    "  --redis URL      unix:/path, redis://[user:password@]host[:port][/db]\n"
+    "                   (default: $SPANWARD_REDIS, store.redis, a private server in the state directory)\n"
+    "  --config FILE    configuration (default: $SPANWARD_CONFIG, " PLACE_CONFIG ")\n"
+    "  --once           catch up, deliver what is due, exit\n"
+    "  --replay FILE    windows from a stream, plain or gzip; - is standard input\n"
+    "  --check-config   exit 0 when the configuration is good\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 wrong use, 3 the stream was cut\n";
+
+struct arguments {
+    const char *redis, *config, *replay;
+    bool once, check;
+};
+
+/* Everything that is open. Freed in reverse by program_close. */
+struct program {
+    struct arguments args;
+    struct config *config;
+    struct store_private *private_redis;
+    struct store *store;
+    struct control *control;
+    struct feed *feed;
+    struct stream_reader *stream;
+    struct outbox_connector connector; /* plug NULL: none */
+    struct control_options options;
+    char url[PLACE_URL_BYTES];
+    char password[256];
+    char zone[64];
+};
+
+static uint64_t wall_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static void wait_ns(uint64_t ns)
+{
+    struct timespec t = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+
+    nanosleep(&t, NULL); /* a signal ends it early, as it should */
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {
+        {"redis", required_argument, NULL, 'r'},  {"config", required_argument, NULL, 'c'},
+        {"replay", required_argument, NULL, 'p'}, {"once", no_argument, NULL, 'o'},
+        {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (c) {
+        case 'r':
+            a->redis = optarg;
+            break;
+        case 'c':
+            a->config = optarg;
+            break;
+        case 'p':
+            a->replay = optarg;
+            break;
+        case 'o':
+            a->once = true;
+            break;
+        case 'k':
+            a->check = true;
+            break;
+        case 'h':
+            fputs(help_text, stdout);
+            return 0;
+        case 'v':
+            puts("spanward-control " SPANWARD_VERSION);
+            return 0;
+        default:
+            fputs("try: spanward-control --help\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "spanward-control: unexpected argument '%s'; try --help\n", argv[optind]);
+        return 2;
+    }
+    return -1;
+}
+
+/* Ownership by rule: the first owners entry whose site glob matches a side of the path; then a site's owner; then
+ * default. */
+static const char *owner_of(const void *ctx, const char *object)
+{
+    const struct config *c = ctx;
+    char sides[2][SITE_NAME_BYTES + 1];
+    const char *tilde = strchr(object, '~');
+    const char *fallback = "";
+
+    snprintf(sides[0], sizeof(sides[0]), "%.*s", tilde != NULL ? (int)(tilde - object) : (int)strlen(object), object);
+    snprintf(sides[1], sizeof(sides[1]), "%s", tilde != NULL ? tilde + 1 : "");
+    for (size_t i = 0; i < c->n_owners; i++) {
+        const struct config_owner *o = &c->owners[i];
+        if (strcmp(o->match_kind, "default") == 0)
+            fallback = o->owner;
+        else if (strcmp(o->match_kind, "site") == 0 &&
+                 (fnmatch(o->match, sides[0], 0) == 0 || fnmatch(o->match, sides[1], 0) == 0))
+            return o->owner;
+    }
+    for (size_t i = 0; i < c->n_sites; i++) {
+        const struct config_site *s = &c->sites[i];
+        if (s->owner != NULL && (strcmp(s->name, sides[0]) == 0 || strcmp(s->name, sides[1]) == 0))
+            return s->owner;
+    }
+    return fallback;
+}
+
+/* The first connector that the configuration asks for. */
+static int open_connector(struct program *p, struct error *e)
+{
+    for (const struct connector *const *x = connectors; *x != NULL; x++) {
+        int rc = (*x)->open(p->config, &p->connector.ctx, p->connector.settings_hash, e);
+        if (rc < 0)
+            return rc;
+        if (rc == 1) {
+            p->connector.plug = *x;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static enum log_level level_of(const char *name)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return (enum log_level)i;
+    }
+    return LOG_LEVEL_INFO;
+}
+
+static int load_settings(struct program *p, struct error *e)
+{
+    int rc = place_load_config(p->args.config, &p->config, e);
+
+    if (rc != 0)
+        return rc;
+    log_init("spanward-control", level_of(config_string(p->config, "log.level")));
+    if (p->args.replay != NULL && !p->args.check) {
+        rc = stream_open(p->args.replay, &p->stream, e);
+        if (rc != 0)
+            return rc;
+    }
+    const char *zone = config_string(p->config, "time.zone");
+    if (zone[0] == '\0' && p->stream != NULL)
+        zone = stream_reader_header(p->stream)->zone; /* its slots mean hours of that zone */
+    snprintf(p->zone, sizeof(p->zone), "%s", zone);
+    rc = local_init(p->zone, e);
+    if (rc == 0)
+        rc = open_connector(p, e);
+    p->options = (struct control_options){
+        .detect = {.loss_share = config_double(p->config, "detect.loss_percent") / 100,
+                   .rtt_factor = config_double(p->config, "detect.rtt_factor"),
+                   .min_pkts = config_u64(p->config, "detect.min_packets")},
+        .reopen_window_ns = config_u64(p->config, "detect.reopen_window"),
+        .zone = p->zone,
+        .connector = p->connector.plug != NULL ? p->connector.plug->name : "",
+        .dry_run = strcmp(config_string(p->config, "tickets.mode"), "file") != 0,
+        .owner = owner_of,
+        .owner_ctx = p->config,
+    };
+    return rc;
+}
+
+static int read_password(struct program *p, struct error *e)
+{
+    const char *path = config_string(p->config, "store.password_file");
+
+    if (path[0] == '\0')
+        return 0;
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return error_set(e, -errno, "store.password_file %.120s: %s", path, strerror(errno));
+    if (fgets(p->password, sizeof(p->password), f) == NULL)
+        p->password[0] = '\0';
+    fclose(f);
+    p->password[strcspn(p->password, "\r\n")] = '\0';
+    return 0;
+}
+
+static int open_store(struct program *p, struct error *e)
+{
+    char dir[PLACE_URL_BYTES - PLACE_REDIS_EXTRA];
+    const char *env = getenv("SPANWARD_REDIS");
+    bool named =
+        p->args.redis != NULL || (env != NULL && env[0] != '\0') || config_string(p->config, "store.redis")[0] != '\0';
+    const char *user = config_string(p->config, "store.user");
+    int rc = read_password(p, e);
+
+    if (rc == 0 && named)
+        rc = place_redis_url(p->args.redis, p->config, p->url, sizeof(p->url), e);
+    if (rc == 0 && !named) {
+        rc = place_state_dir(p->config, dir, sizeof(dir), e);
+        rc = rc == 0 ? place_make_dir(dir, e) : rc;
+        rc = rc == 0 ? store_private_start(dir, false, &p->private_redis, e) : rc;
+        if (rc == 0)
+            snprintf(p->url, sizeof(p->url), "%s", store_private_url(p->private_redis));
+    }
+    if (rc != 0)
+        return rc;
+    struct store_options options = {.url = p->url,
+                                    .user = user[0] != '\0' ? user : NULL,
+                                    .password = p->password[0] != '\0' ? p->password : NULL,
+                                    .command_timeout_ms = 60000};
+    return store_open(&options, &p->store, e);
+}
+
+static int open_control(struct program *p, struct error *e)
+{
+    int rc = control_open(&p->options, p->store, &p->control, e);
+
+    if (rc != 0)
+        return rc;
+    p->feed = feed_new(p->store, p->control);
+    return p->feed != NULL ? 0 : error_set(e, -ENOMEM, "no memory for the feed");
+}
+
+static void close_control(struct program *p)
+{
+    feed_free(p->feed);
+    control_close(p->control);
+    p->feed = NULL;
+    p->control = NULL;
+}
+
+static void program_close(struct program *p)
+{
+    close_control(p);
+    store_close(p->store);
+    if (p->private_redis != NULL)
+        store_private_stop(p->private_redis);
+    if (p->connector.plug != NULL)
+        p->connector.plug->close(p->connector.ctx);
+    stream_close(p->stream);
+    config_free(p->config);
+}
+
+static int deliver(struct program *p, struct error *e)
+{
+    if (p->connector.plug == NULL || p->options.dry_run)
+        return 0;
+    return outbox_deliver(p->control, &p->connector, wall_ns(), DELIVER_ROWS, e);
+}
+
+/* After a replay or a catch-up: sends what is due and waits a little for what is not. */
+static int flush_outbox(struct program *p, struct error *e)
+{
+    uint64_t until = wall_ns() + FLUSH_NS;
+    int rc = 0;
+
+    while (rc >= 0 && !stop_flag && p->connector.plug != NULL && !p->options.dry_run) {
+        rc = deliver(p, e);
+        uint64_t due = outbox_next_due_ns(p->control);
+        if (due >= until)
+            break;
+        uint64_t now = wall_ns();
+        if (due > now)
+            wait_ns(due - now);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static void report(struct program *p)
+{
+    struct control_totals t;
+
+    control_totals(p->control, &t);
+    log_info("%llu incidents, %llu problems, %llu tickets%s; %llu messages wait for delivery",
+             (unsigned long long)t.incidents, (unsigned long long)t.problems, (unsigned long long)t.tickets,
+             p->options.dry_run || p->connector.plug == NULL ? " (dry run: none is sent)" : "",
+             (unsigned long long)t.outbox_pending);
+}
+
+static int run_replay(struct program *p)
+{
+    struct replay_result result;
+    struct error e = {""}, why;
+    struct replay_options options = {.stop = &stop_flag};
+    int rc = replay_run(p->control, p->stream, &options, &result, &e);
+
+    if (rc != 0)
+        log_error("%s", e.text);
+    log_info("replayed %llu windows in %llu steps (%llu were known)", (unsigned long long)result.windows,
+             (unsigned long long)result.steps, (unsigned long long)result.skipped_windows);
+    if (rc == 0 && flush_outbox(p, &why) != 0) {
+        log_error("%s", why.text);
+        return 1;
+    }
+    report(p);
+    return rc == 0 ? 0 : rc == -EPIPE ? 3 : 1;
+}
+
+static int run_once(struct program *p)
+{
+    struct error e;
+    int rc;
+
+    do
+        rc = feed_poll(p->feed, true, LIVE_STEPS, &e);
+    while (rc > 0 && !stop_flag);
+    if (rc == 0)
+        rc = flush_outbox(p, &e);
+    if (rc < 0) {
+        log_error("%s", e.text);
+        return 1;
+    }
+    report(p);
+    return 0;
+}
+
+/* Drops the state in memory, waits for Redis, reads the state again. 0, or -errno when that is hopeless. */
+static int reload(struct program *p)
+{
+    struct error e;
+    unsigned wait_s = 1;
+    int rc = -EIO;
+
+    close_control(p);
+    while (!stop_flag && rc != 0) {
+        wait_ns(wait_s * NS_PER_S);
+        wait_s = wait_s * 2 < RECONNECT_MOST_S ? wait_s * 2 : RECONNECT_MOST_S;
+        rc = store_is_broken(p->store) ? store_reconnect(p->store, &e) : 0;
+        if (rc != 0)
+            continue;
+        rc = open_control(p, &e);
+        if (rc != 0 && !store_is_broken(p->store)) {
+            log_error("%s", e.text);
+            return rc;
+        }
+    }
+    if (rc == 0)
+        log_info("connected to Redis again");
+    return stop_flag ? 0 : rc;
+}
+
+static int run_live(struct program *p)
+{
+    struct error e;
+
+    log_info("following the sensors in %s", p->private_redis != NULL ? "a private Redis" : "Redis");
+    while (!stop_flag) {
+        int rc = feed_poll(p->feed, false, LIVE_STEPS, &e);
+        int sent = rc >= 0 ? deliver(p, &e) : rc;
+        if (rc < 0 || sent < 0) {
+            log_warn("%s", e.text);
+            if (reload(p) != 0)
+                return 1;
+        } else if (rc == 0) {
+            wait_ns(POLL_NS);
+        }
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct program p = {0};
+    struct sigaction action = {.sa_handler = on_signal};
+    struct error e;
+    int code = parse_arguments(argc, argv, &p.args);
+
+    if (code >= 0)
+        return code;
+    log_init("spanward-control", LOG_LEVEL_INFO);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int rc = load_settings(&p, &e);
+    if (rc == 0 && p.args.check) {
+        log_info("the configuration is good; tickets: %s, connector: %s", p.options.dry_run ? "dry run" : "filed",
+                 p.options.connector[0] != '\0' ? p.options.connector : "none");
+        program_close(&p);
+        return 0;
+    }
+    rc = rc == 0 ? open_store(&p, &e) : rc;
+    rc = rc == 0 ? open_control(&p, &e) : rc;
+    if (rc != 0) {
+        log_error("%s", e.text);
+        program_close(&p);
+        return 1;
+    }
+    code = p.args.replay != NULL ? run_replay(&p) : p.args.once ? run_once(&p) : run_live(&p);
+    program_close(&p);
+    return code;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_CONTROL_INTERNAL_H
+#define SPANWARD_CONTROL_INTERNAL_H
+
+/* The core's own structs, shared by control.c, persist.c, incident.c, problem.c, ticket.c and outbox.c only. */
+
+#include "control/control.h"
+#include "control/recurrence.h"
+
+/* An entity in memory with its dirty mark. Owner: the control's list. */
+struct incident {
+    struct entity_incident e;
+    struct control_object *object;
+    uint8_t metric;
+    bool dirty;
+};
+struct problem {
+    struct entity_problem e;
+    bool dirty;
+};
+struct ticket {
+    struct entity_ticket e;
+    bool dirty;
+};
+struct outbox_row {
+    struct entity_outbox e;
+    bool dirty;
+};
+struct connector_status {
+    struct entity_connector e;
+    bool dirty;
+};
+struct cursor {
+    struct entity_cursor e;
+    bool dirty;
+};
+
+/* Vector of pointers: entities do not move. */
+#define VECTOR(type)                                                                                                   \
+    struct {                                                                                                           \
+        type **item;                                                                                                   \
+        size_t n, room;                                                                                                \
+    }
+int vector_room(void ***item, size_t n, size_t *room);
+#define VECTOR_PUSH(v, x)                                                                                              \
+    (vector_room((void ***)&(v).item, (v).n, &(v).room) == 0 ? ((v).item[(v).n++] = (x), 0) : -ENOMEM)
+
+/*
+ * What is known about one metric of one object. Invariant: active is in control.incidents and not CLOSED; fingerprint
+ * is "" until first needed.
+ */
+struct fault_line {
+    struct series *series; /* NULL until the metric was present */
+    struct incident *active;
+    struct history history;
+    bool history_dirty;
+    char fingerprint[FINGERPRINT_BYTES];
+    char ticket[ENTITY_ID_BYTES]; /* the ticket of incidents with this fingerprint */
+};
+
+struct control_object {
+    enum window_scope scope;
+    char name[WINDOW_NAME_BYTES];
+    uint64_t stamp; /* step in which obs was set */
+    struct observation obs;
+    struct fault_line line[METRIC_COUNT];
+};
+
+/* An anomaly that began or ended in this step; applied in order of name so that the order of windows is of no effect.
+ */
+struct change {
+    struct control_object *object;
+    uint8_t metric;
+    bool entered;
+    uint32_t minutes; /* of the window */
+    struct detection d;
+};
+
+struct control {
+    struct control_options options;
+    char zone[64], connector[32];
+    struct store *store;
+    struct entity_meta meta;
+    bool meta_dirty;
+    uint64_t stamp;
+
+    VECTOR(struct control_object) objects;
+    VECTOR(struct control_object) touched;
+    struct control_object **table; /* open addressing by scope and name; size is a power of two */
+    size_t table_size;
+
+    struct change *changes;
+    size_t n_changes, room_changes;
+
+    VECTOR(struct incident) incidents; /* not CLOSED, or closed since the last commit */
+    VECTOR(struct problem) problems;
+    VECTOR(struct ticket) tickets;
+    VECTOR(struct outbox_row) outbox; /* pending or in doubt, or done since the last commit */
+    VECTOR(struct connector_status) connectors;
+    VECTOR(struct cursor) cursors;
+    VECTOR(char) withdrawn; /* ids of candidates to delete */
+    bool failed;            /* lack of memory in a step: the next commit refuses */
+};
+
+/* persist.c */
+int persist_load(struct control *c, struct error *e);
+int persist_commit(struct control *c, struct error *e);
+void series_name(char *ret, size_t size, const struct control_object *o, enum metric metric);
+#define SERIES_NAME_BYTES 200
+
+/* control.c */
+/* control_object for a name that was escaped before. */
+struct control_object *control_object_raw(struct control *c, enum window_scope scope, const char *clean);
+struct series *control_series(struct control *c, struct control_object *o, enum metric metric);
+const char *line_fingerprint(struct control_object *o, enum metric metric);
+struct control_object *control_find_line(struct control *c, const char *fingerprint, enum metric *ret_metric);
+
+/* incident.c */
+void incident_enter(struct control *c, const struct change *change, uint64_t end_ns);
+void incident_leave(struct control *c, struct incident *i, uint64_t end_ns);
+void incident_evidence(struct incident *i, const struct detection *d, const struct observation *o, uint64_t end_ns,
+                       uint32_t minutes);
+void incident_tick(struct control *c, uint64_t end_ns);
+void incident_describe(struct entity_incident *e, struct control_object *o, enum metric metric);
+
+/* problem.c */
+void problem_weekly_look(struct control *c, uint64_t now_ns);
+/* The problem that an onset belongs to, or NULL. */
+struct problem *problem_of(struct control *c, const char *fingerprint, uint64_t onset_ns);
+void problem_occurred(struct control *c, struct problem *p, struct incident *i);
+/* An occurrence is over: the ticket gets its final numbers. */
+void problem_settled(struct control *c, struct problem *p, struct incident *i, uint64_t now_ns);
+struct problem *problem_find(struct control *c, const char *id);
+bool problem_is_open(const struct entity_problem *e);
+
+/* ticket.c: brings the ticket in line with its fault; files, updates or closes through the outbox. */
+void ticket_sync_incident(struct control *c, struct incident *i, uint64_t now_ns);
+void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns);
+struct ticket *ticket_find(struct control *c, const char *id);
+
+/* outbox.c */
+bool outbox_is_waiting(const struct control *c, uint64_t seq);
+void outbox_enqueue(struct control *c, const struct ticket *t, enum outbox_op op, uint64_t now_ns);
+
+/* SHA-256 of text in hex. */
+void hash_text(char ret[FINGERPRINT_BYTES], const char *text);
+
+#endif

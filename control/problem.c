@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Problems: what recurs, from candidate to verified.
+ *
+ * Once a local week every fingerprint with onsets in the last 12 weeks is tested (recurrence.c); the smallest p-value
+ * of each takes part in one Benjamini-Hochberg round at q = 0.05. A pattern that passes confirms a problem; one that
+ * comes near (three occurrences, p below 0.05) is kept as a candidate, and withdrawn when a later look no longer sees
+ * it. Several faults of one object with the same slot are one problem: the first in the order loss, connect, latency,
+ * load leads, the others are members.
+ *
+ * A problem is closed by evidence only: in VERIFYING, after as many clean exposed slots as refute the earlier hit rate
+ * at 5 %. An occurrence during VERIFYING is a failed fix and goes back to the owner.
+ */
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/timefmt.h"
+#include "control/internal.h"
+#include "control/stats.h"
+
+#define FALSE_DISCOVERY 0.05
+#define CANDIDATE_P     0.05
+#define REOPEN_ONSETS   2
+
+struct look {
+    struct control_object *object;
+    enum metric metric;
+    size_t n_patterns;
+    struct recurrence_pattern pattern[RECURRENCE_PATTERNS];
+    int32_t first_date;
+    double best_p;
+};
+
+bool problem_is_open(const struct entity_problem *e)
+{
+    return e->state != PROBLEM_CANDIDATE && e->state != PROBLEM_CLOSED && e->state != PROBLEM_DUPLICATE;
+}
+
+struct problem *problem_find(struct control *c, const char *id)
+{
+    for (size_t i = 0; i < c->problems.n; i++) {
+        if (strcmp(c->problems.item[i]->e.id, id) == 0)
+            return c->problems.item[i];
+    }
+    return NULL;
+}
+
+static bool has_member(const struct entity_problem *e, const char *fingerprint)
+{
+    return strcmp(e->fingerprint, fingerprint) == 0 || strstr(e->members, fingerprint) != NULL;
+}
+
+static bool onset_matches(const struct entity_problem *e, uint64_t onset_ns)
+{
+    struct local_time t;
+
+    local_from_ns(onset_ns, &t);
+    return recurrence_matches(e->pattern, (uint8_t)e->weekday, (unsigned)e->from_hour, (unsigned)e->to_hour, t.date,
+                              t.hour);
+}
+
+struct problem *problem_of(struct control *c, const char *fingerprint, uint64_t onset_ns)
+{
+    for (size_t i = 0; i < c->problems.n; i++) {
+        struct problem *p = c->problems.item[i];
+        if (problem_is_open(&p->e) && has_member(&p->e, fingerprint) && onset_matches(&p->e, onset_ns))
+            return p;
+    }
+    return NULL;
+}
+
+static void set_next_decision(struct entity_problem *e)
+{
+    const char *text = "";
+
+    switch (e->state) {
+    case PROBLEM_CANDIDATE:
+        text = "none yet: wait for more evidence";
+        break;
+    case PROBLEM_CONFIRMED:
+        text = "name an owner who finds the cause";
+        break;
+    case PROBLEM_ASSIGNED:
+        text = e->failed_fixes > 0 ? "the fix did not hold: find the cause again, or redesign"
+                                   : "find the cause: what happens on this side at this hour?";
+        break;
+    case PROBLEM_ROOT_CAUSE:
+    case PROBLEM_KNOWN_ERROR:
+        text = "schedule the fix, or accept the risk with an expiry";
+        break;
+    case PROBLEM_FIX_SCHEDULED:
+        text = "carry the fix out and resolve";
+        break;
+    case PROBLEM_VERIFYING:
+        text = "none: clean slots are being counted";
+        break;
+    case PROBLEM_CLOSED:
+        text = "none: verified";
+        break;
+    case PROBLEM_RISK_ACCEPTED:
+        text = "review the acceptance when it expires";
+        break;
+    case PROBLEM_DUPLICATE:
+    case PROBLEM_STATE_COUNT:
+        text = "none";
+        break;
+    }
+    if (problem_is_open(e) && e->state < PROBLEM_VERIFYING && e->clean_needed > 0 &&
+        e->clean_exposures >= e->clean_needed)
+        text = "it seems to have stopped: say what fixed it, or resolve";
+    snprintf(e->next_decision, sizeof(e->next_decision), "%s", text);
+}
+
+static void set_state(struct problem *p, enum problem_state state)
+{
+    p->e.state = state;
+    set_next_decision(&p->e);
+    p->dirty = true;
+}
+
+/* Evidence over the occurrences in the slot: the sums that tickets and reviews show. */
+static void sum_occurrences(struct entity_problem *e, const struct history *h)
+{
+    double weighted = 0;
+    double plain = 0;
+    uint64_t n = 0;
+
+    e->minutes_lost = e->exposure_n = e->lost_upstream_pkts = e->lost_downstream_pkts = e->lost_unknown_pkts = 0;
+    e->first_ns = 0;
+    e->peak = 0;
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct occurrence *o = &h->item[i];
+        if (!onset_matches(e, o->onset_ns))
+            continue;
+        if (e->first_ns == 0)
+            e->first_ns = o->onset_ns;
+        if (o->onset_ns > e->last_ns)
+            e->last_ns = o->onset_ns;
+        e->minutes_lost += o->bad_minutes;
+        e->exposure_n += o->exposure_n;
+        e->lost_upstream_pkts += o->lost_upstream_pkts;
+        e->lost_downstream_pkts += o->lost_downstream_pkts;
+        e->lost_unknown_pkts += o->lost_unknown_pkts;
+        e->peak = fmax(e->peak, (double)o->peak);
+        e->baseline = (double)o->baseline;
+        if (o->severity > e->severity)
+            e->severity = (enum event_severity)o->severity;
+        weighted += (double)o->value * (double)o->exposure_n;
+        plain += (double)o->value;
+        n++;
+    }
+    bool share = e->fault == FAULT_LOSS || e->fault == FAULT_CONNECT;
+    e->value = n == 0 ? 0 : share && e->exposure_n > 0 ? weighted / (double)e->exposure_n : plain / (double)n;
+}
+
+/* Observed slots without an occurrence since the last one (or since the fix). */
+static void count_clean(struct entity_problem *e, const struct series *x, uint64_t now_ns)
+{
+    struct local_time t, now;
+    uint64_t since_ns = e->verify_from_ns > e->last_ns ? e->verify_from_ns : e->last_ns;
+
+    local_from_ns(since_ns, &t);
+    local_from_ns(now_ns, &now);
+    e->clean_exposures = 0;
+    for (int32_t date = t.date; date < now.date; date++) {
+        /* A date counts when all of its slot lies after the fix or occurrence. */
+        if (local_to_ns(date, (unsigned)e->from_hour, 0) <= since_ns)
+            continue;
+        if (!recurrence_matches(e->pattern, (uint8_t)e->weekday, (unsigned)e->from_hour, (unsigned)e->to_hour, date,
+                                (unsigned)e->from_hour % 24))
+            continue;
+        uint64_t hours = series_exposure(x, date) | (uint64_t)series_exposure(x, date + 1) << 24;
+        uint64_t slot = ((1ull << (e->to_hour - e->from_hour)) - 1) << e->from_hour;
+        e->clean_exposures += 2 * (unsigned)__builtin_popcountll(hours & slot) > (unsigned)__builtin_popcountll(slot);
+    }
+}
+
+static void owner_and_state(struct control *c, struct problem *p)
+{
+    if (p->e.owner[0] == '\0' && c->options.owner != NULL)
+        snprintf(p->e.owner, sizeof(p->e.owner), "%s", c->options.owner(c->options.owner_ctx, p->e.object));
+    set_state(p, p->e.owner[0] != '\0' ? PROBLEM_ASSIGNED : PROBLEM_CONFIRMED);
+}
+
+void problem_occurred(struct control *c, struct problem *p, struct incident *i)
+{
+    struct local_time last, now;
+
+    local_from_ns(p->e.last_ns, &last);
+    local_from_ns(i->e.onset_ns, &now);
+    snprintf(i->e.problem, sizeof(i->e.problem), "%s", p->e.id);
+    snprintf(i->e.ticket, sizeof(i->e.ticket), "%s", p->e.ticket);
+    i->dirty = true;
+    if (last.date != now.date) { /* the weekly look recounts; until then each date adds one */
+        p->e.occurrences++;
+        p->e.exposures++;
+        p->e.weeks += last.week != now.week;
+    }
+    p->e.clean_exposures = 0;
+    if (strcmp(p->e.fingerprint, i->e.fingerprint) == 0)
+        sum_occurrences(&p->e, &i->object->line[i->metric].history);
+    p->e.last_ns = i->e.onset_ns;
+    if (p->e.state == PROBLEM_VERIFYING) {
+        p->e.failed_fixes++;
+        p->e.verify_from_ns = 0;
+        snprintf(p->e.reason, sizeof(p->e.reason), "fix failed: it came back in %s", i->e.id);
+        owner_and_state(c, p);
+    }
+    p->dirty = true;
+    ticket_sync_problem(c, p, i->e.detected_ns);
+}
+
+void problem_settled(struct control *c, struct problem *p, struct incident *i, uint64_t now_ns)
+{
+    if (strcmp(p->e.fingerprint, i->e.fingerprint) != 0)
+        return; /* a member's numbers are not those of the leading fault */
+    sum_occurrences(&p->e, &i->object->line[i->metric].history);
+    p->dirty = true;
+    ticket_sync_problem(c, p, now_ns);
+}
+
+/* --- the weekly look --- */
+
+static uint32_t exposure_of(const void *ctx, int32_t date)
+{
+    return series_exposure(ctx, date);
+}
+
+static int compare_looks(const void *a, const void *b)
+{
+    const struct look *x = a;
+    const struct look *y = b;
+
+    if (x->object != y->object) {
+        if (x->object->scope != y->object->scope)
+            return x->object->scope < y->object->scope ? -1 : 1;
+        return strcmp(x->object->name, y->object->name);
+    }
+    return (int)x->metric - (int)y->metric;
+}
+
+static struct look *look_at_all(struct control *c, int32_t today, size_t *ret_n)
+{
+    struct recurrence_days days;
+    struct look *looks = NULL;
+    size_t n = 0, room = 0;
+
+    for (size_t i = 0; i < c->objects.n; i++) {
+        for (enum metric m = 0; m < METRIC_COUNT; m++) {
+            struct fault_line *line = &c->objects.item[i]->line[m];
+            if (line->history.n == 0 || line->series == NULL)
+                continue;
+            if (n == room) {
+                room = room == 0 ? 64 : room * 2;
+                struct look *grown = realloc(looks, room * sizeof(*looks));
+                if (grown == NULL) {
+                    c->failed = true;
+                    break;
+                }
+                looks = grown;
+            }
+            recurrence_collect(&days, &line->history, today, exposure_of, line->series);
+            looks[n] = (struct look){.object = c->objects.item[i], .metric = m, .first_date = days.first_date};
+            looks[n].n_patterns = recurrence_test(&days, looks[n].pattern, &looks[n].best_p);
+            bool recent = false;
+            for (uint32_t d = 0; d < days.n; d++)
+                recent |= days.onset[d] != 0;
+            n += recent;
+        }
+    }
+    if (n > 0)
+        qsort(looks, n, sizeof(*looks), compare_looks);
+    *ret_n = n;
+    return looks;
+}
+
+/* The largest p-value that the round across fingerprints accepts. */
+static double accepted_p(struct control *c, const struct look *looks, size_t n)
+{
+    double *p = malloc((n + 1) * sizeof(*p));
+
+    if (p == NULL) {
+        c->failed = true;
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        p[i] = looks[i].best_p;
+    double accepted = benjamini_hochberg(p, n, FALSE_DISCOVERY);
+    free(p);
+    return accepted;
+}
+
+static bool hours_overlap(uint64_t from_a, uint64_t to_a, uint64_t from_b, uint64_t to_b)
+{
+    return from_a < to_b && from_b < to_a;
+}
+
+struct slot {
+    enum pattern_class class;
+    uint64_t weekday, from_hour, to_hour;
+};
+
+static bool same_slot(const struct entity_problem *e, const struct slot *s)
+{
+    if (e->pattern != s->class || (e->pattern == PATTERN_WEEKLY_SLOT && e->weekday != s->weekday))
+        return false;
+    /* An hour of drift is the same slot. */
+    return hours_overlap(e->from_hour, e->to_hour + 1, s->from_hour, s->to_hour + 1);
+}
+
+/* The problem of this fingerprint in the slot, else a confirmed one of another fault of the object, else NULL. */
+static struct problem *find_in_slot(struct control *c, const struct control_object *o, const char *fingerprint,
+                                    const struct slot *s)
+{
+    struct problem *other = NULL;
+
+    for (size_t i = 0; i < c->problems.n; i++) {
+        struct entity_problem *e = &c->problems.item[i]->e;
+        if (e->scope != o->scope || strcmp(e->object, o->name) != 0 || !same_slot(e, s))
+            continue;
+        if (strcmp(e->fingerprint, fingerprint) == 0)
+            return c->problems.item[i];
+        if (e->state != PROBLEM_CANDIDATE && e->state != PROBLEM_DUPLICATE && other == NULL)
+            other = c->problems.item[i];
+    }
+    return other;
+}
+
+static void take_numbers(struct entity_problem *e, const struct recurrence_pattern *r, const struct slot *s,
+                         uint64_t now_ns)
+{
+    e->pattern = s->class;
+    e->weekday = s->weekday;
+    e->from_hour = s->from_hour;
+    e->to_hour = s->to_hour;
+    recurrence_text(e->pattern_text, sizeof(e->pattern_text), s->class, (uint8_t)s->weekday, (unsigned)s->from_hour,
+                    (unsigned)s->to_hour);
+    e->occurrences = r->k;
+    e->exposures = r->n;
+    e->weeks = r->weeks;
+    e->dates_hit = r->dates_hit;
+    e->dates_seen = r->dates_seen;
+    e->hit_rate = r->hit_rate;
+    e->lift = r->lift;
+    e->p_value = r->p_value;
+    e->looked_ns = now_ns;
+    e->clean_needed = clean_exposures_needed(r->k, r->n);
+}
+
+static struct problem *create_problem(struct control *c, const struct look *l)
+{
+    struct problem *p = calloc(1, sizeof(*p));
+    struct entity_incident who = {0};
+
+    if (p == NULL || VECTOR_PUSH(c->problems, p) != 0) {
+        free(p);
+        c->failed = true;
+        return NULL;
+    }
+    incident_describe(&who, l->object, l->metric);
+    snprintf(p->e.id, sizeof(p->e.id), "PRB-%llu", (unsigned long long)++c->meta.problem_seq);
+    snprintf(p->e.fingerprint, sizeof(p->e.fingerprint), "%s", who.fingerprint);
+    snprintf(p->e.object, sizeof(p->e.object), "%s", who.object);
+    p->e.scope = who.scope;
+    p->e.direction = who.direction;
+    p->e.fault = who.fault;
+    p->e.severity = EVENT_minor;
+    p->e.state = PROBLEM_CANDIDATE;
+    return p;
+}
+
+/* Links incidents that are still open to their new problem, and takes over the ticket of its fingerprints. */
+static void adopt(struct control *c, struct problem *p, struct control_object *o)
+{
+    for (size_t i = 0; i < c->incidents.n; i++) {
+        struct incident *x = c->incidents.item[i];
+        if (x->object != o || !has_member(&p->e, x->e.fingerprint) || !onset_matches(&p->e, x->e.onset_ns))
+            continue;
+        snprintf(x->e.problem, sizeof(x->e.problem), "%s", p->e.id);
+        x->dirty = true;
+    }
+    for (enum metric m = 0; m < METRIC_COUNT && p->e.ticket[0] == '\0'; m++) {
+        if (o->line[m].ticket[0] != '\0' && has_member(&p->e, line_fingerprint(o, m)))
+            snprintf(p->e.ticket, sizeof(p->e.ticket), "%s", o->line[m].ticket);
+    }
+}
+
+static void add_member(struct problem *p, const char *fingerprint)
+{
+    size_t len = strlen(p->e.members);
+
+    if (has_member(&p->e, fingerprint) || len + FINGERPRINT_BYTES + 1 >= sizeof(p->e.members))
+        return;
+    snprintf(p->e.members + len, sizeof(p->e.members) - len, "%s%s", len > 0 ? "," : "", fingerprint);
+    p->dirty = true;
+}
+
+static uint32_t onsets_since(const struct entity_problem *e, const struct history *h, uint64_t since_ns)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < h->n; i++)
+        n += h->item[i].onset_ns > since_ns && onset_matches(e, h->item[i].onset_ns);
+    return n;
+}
+
+/* A closed problem stays closed for the occurrences that it was closed with. */
+static bool still_closed(struct control *c, struct problem *p, const struct history *h)
+{
+    if (p->e.state != PROBLEM_CLOSED)
+        return false;
+    if (onsets_since(&p->e, h, p->e.closed_ns) < REOPEN_ONSETS)
+        return true;
+    p->e.failed_fixes++;
+    p->e.verify_from_ns = 0;
+    p->e.closed_ns = 0;
+    snprintf(p->e.reason, sizeof(p->e.reason), "it came back after it had been verified");
+    owner_and_state(c, p);
+    return false;
+}
+
+static void take_pattern(struct control *c, const struct look *l, const struct recurrence_pattern *r, bool confirmed,
+                         uint64_t now_ns)
+{
+    struct fault_line *line = &l->object->line[l->metric];
+    unsigned from, to;
+
+    recurrence_hours(r, &line->history, l->first_date, &from, &to);
+    struct slot s = {r->class, r->weekday, from, to};
+    if (from >= 24) { /* it belongs to the day that it really starts on */
+        s.weekday = (s.weekday + 1) % 7;
+        s.from_hour -= 24;
+        s.to_hour -= 24;
+    }
+    const char *fingerprint = line_fingerprint(l->object, l->metric);
+    struct problem *p = find_in_slot(c, l->object, fingerprint, &s);
+    if (p != NULL && strcmp(p->e.fingerprint, fingerprint) != 0) {
+        if (confirmed)
+            add_member(p, fingerprint);
+        return;
+    }
+    if (p == NULL)
+        p = create_problem(c, l);
+    if (p == NULL || p->e.state == PROBLEM_DUPLICATE || still_closed(c, p, &line->history))
+        return;
+    take_numbers(&p->e, r, &s, now_ns);
+    sum_occurrences(&p->e, &line->history);
+    p->dirty = true;
+    if (p->e.state == PROBLEM_CANDIDATE && confirmed) {
+        p->e.confirmed_ns = now_ns;
+        owner_and_state(c, p);
+        adopt(c, p, l->object);
+        ticket_sync_problem(c, p, now_ns);
+    }
+    set_next_decision(&p->e);
+}
+
+/* What no look has refreshed: candidates go, the others count clean slots. */
+static void after_look(struct control *c, uint64_t now_ns)
+{
+    for (size_t i = 0; i < c->problems.n; i++) {
+        struct problem *p = c->problems.item[i];
+        enum metric m;
+        if (p->e.state == PROBLEM_CANDIDATE && p->e.looked_ns != now_ns) {
+            char *id = strdup(p->e.id);
+            if (id == NULL || VECTOR_PUSH(c->withdrawn, id) != 0)
+                c->failed = true;
+            free(p);
+            c->problems.item[i--] = c->problems.item[--c->problems.n];
+            continue;
+        }
+        struct control_object *o = problem_is_open(&p->e) ? control_find_line(c, p->e.fingerprint, &m) : NULL;
+        if (o == NULL)
+            continue;
+        count_clean(&p->e, o->line[m].series, now_ns);
+        if (p->e.state == PROBLEM_VERIFYING && p->e.clean_exposures >= p->e.clean_needed) {
+            p->e.closed_ns = now_ns;
+            snprintf(p->e.reason, sizeof(p->e.reason), "verified: %llu clean slots, %llu were needed",
+                     (unsigned long long)p->e.clean_exposures, (unsigned long long)p->e.clean_needed);
+            set_state(p, PROBLEM_CLOSED);
+            ticket_sync_problem(c, p, now_ns);
+        }
+        set_next_decision(&p->e);
+        p->dirty = true;
+    }
+}
+
+static int compare_problems(const void *a, const void *b)
+{
+    const struct problem *const *x = a;
+    const struct problem *const *y = b;
+    size_t nx = strlen((*x)->e.id);
+    size_t ny = strlen((*y)->e.id);
+
+    return nx != ny ? (nx < ny ? -1 : 1) : strcmp((*x)->e.id, (*y)->e.id);
+}
+
+void problem_weekly_look(struct control *c, uint64_t now_ns)
+{
+    struct local_time t;
+    size_t n;
+
+    local_from_ns(now_ns, &t);
+    struct look *looks = look_at_all(c, t.date, &n);
+    double limit = n > 0 ? accepted_p(c, looks, n) : -1;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < looks[i].n_patterns; k++) {
+            const struct recurrence_pattern *r = &looks[i].pattern[k];
+            bool confirmed = r->passes && r->p_value <= limit;
+            if (confirmed || r->p_value < CANDIDATE_P)
+                take_pattern(c, &looks[i], r, confirmed, now_ns);
+        }
+    }
+    free(looks);
+    after_look(c, now_ns);
+    if (c->problems.n > 1)
+        qsort(c->problems.item, c->problems.n, sizeof(*c->problems.item), compare_problems);
+}
+
+/* --- what people do --- */
+
+static int act_on_incident(struct control *c, enum control_verb verb, const char *id, const char *text,
+                           uint64_t when_ns, struct error *e)
+{
+    for (size_t i = 0; i < c->incidents.n; i++) {
+        struct incident *x = c->incidents.item[i];
+        if (strcmp(x->e.id, id) != 0)
+            continue;
+        if (verb == CONTROL_ACK && x->e.state == INCIDENT_OPEN) {
+            x->e.state = INCIDENT_ACKED;
+            x->e.acked_ns = when_ns;
+        } else if (verb == CONTROL_ASSIGN && x->e.state < INCIDENT_CLOSED) {
+            snprintf(x->e.owner, sizeof(x->e.owner), "%s", text);
+        } else {
+            return error_set(e, -EINVAL, "%s is %s: it cannot be changed by %s", id, incident_state_name(x->e.state),
+                             control_verb_name(verb));
+        }
+        x->dirty = true;
+        return 0;
+    }
+    return error_set(e, -ENOENT, "no open incident %s", id);
+}
+
+/* The state that a verb leads to from `from`, or -1. */
+static int state_after(enum control_verb verb, enum problem_state from)
+{
+    bool working = from >= PROBLEM_CONFIRMED && from <= PROBLEM_FIX_SCHEDULED;
+
+    switch (verb) {
+    case CONTROL_ACK:
+        return -1;
+    case CONTROL_ASSIGN:
+        return working ? (from == PROBLEM_CONFIRMED ? PROBLEM_ASSIGNED : (int)from) : -1;
+    case CONTROL_ROOT_CAUSE:
+        return working ? PROBLEM_ROOT_CAUSE : -1;
+    case CONTROL_KNOWN_ERROR:
+        return working ? PROBLEM_KNOWN_ERROR : -1;
+    case CONTROL_SCHEDULE_FIX:
+        return working ? PROBLEM_FIX_SCHEDULED : -1;
+    case CONTROL_RESOLVE:
+        return working || from == PROBLEM_RISK_ACCEPTED ? PROBLEM_VERIFYING : -1;
+    case CONTROL_ACCEPT_RISK:
+        return working ? PROBLEM_RISK_ACCEPTED : -1;
+    case CONTROL_DUPLICATE:
+        return from != PROBLEM_CLOSED ? PROBLEM_DUPLICATE : -1;
+    case CONTROL_VERB_COUNT:
+        break;
+    }
+    return -1;
+}
+
+int control_act(struct control *c, enum control_verb verb, const char *id, const char *text, uint64_t when_ns,
+                struct error *e)
+{
+    struct problem *p;
+
+    if (strncmp(id, "INC-", 4) == 0)
+        return act_on_incident(c, verb, id, text, when_ns, e);
+    p = problem_find(c, id);
+    if (p == NULL)
+        return error_set(e, -ENOENT, "no problem %s", id);
+    int state = state_after(verb, p->e.state);
+    if (state < 0)
+        return error_set(e, -EINVAL, "%s is %s: it cannot be changed by %s", id, problem_state_name(p->e.state),
+                         control_verb_name(verb));
+    if (verb == CONTROL_ASSIGN)
+        snprintf(p->e.owner, sizeof(p->e.owner), "%s", text);
+    else
+        snprintf(p->e.reason, sizeof(p->e.reason), "%s", text);
+    if (verb == CONTROL_RESOLVE) {
+        p->e.verify_from_ns = when_ns;
+        p->e.clean_exposures = 0;
+    }
+    set_state(p, (enum problem_state)state);
+    ticket_sync_problem(c, p, when_ns);
+    return 0;
+}
