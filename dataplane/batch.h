@@ -19,6 +19,7 @@
 #define BATCH_MAX  64u
 #define MAX_LAYERS 16u
 #define MAX_VLANS  4u
+#define RX_NO_VLAN 0xffffu
 #define MAX_SACK   4u
 
 /* Link types that an rx backend may deliver. */
@@ -70,7 +71,8 @@ struct pkt {
     uint32_t cap_len;
     uint32_t wire_len; /* without FCS */
     uint32_t snap_len; /* captured by the mirror; cap_len may be less, but holds the headers */
-    uint32_t pad0;
+    uint16_t rx_vlan;  /* tag that the driver took off, RX_NO_VLAN: none */
+    uint16_t pad0;
 
     /* decode */
     uint32_t verdict;  /* enum pkt_verdict or PKT_DROP0 + enum ledger_drop */

@@ -187,6 +187,7 @@ static void add_packet(struct rx_pcap *rx, const struct source *s)
     p->snap_len = from->cap_len;
     p->wire_len = from->wire_len;
     p->ts_ns = from->ts_ns;
+    p->rx_vlan = RX_NO_VLAN;
     if (rx->batch.n == BATCH_MAX)
         flush(rx);
 }

@@ -107,6 +107,8 @@ static void decode_one(struct pkt *p, enum layer layer, const struct decode_opti
     clear_decoded(p);
     if (p->snap_len < p->wire_len)
         p->flags |= PKT_TRUNCATED;
+    if (p->rx_vlan != RX_NO_VLAN)
+        p->vlan[p->n_vlans++] = p->rx_vlan;
     while (layer != LAYER_DONE) {
         if (depth++ == MAX_LAYERS) {
             drop(p, LEDGER_too_many_layers);

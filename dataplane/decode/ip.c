@@ -28,8 +28,10 @@ static enum layer enter_l4(struct cursor *c, struct pkt *p, uint8_t proto)
  */
 static void enter_datagram(struct cursor *c, struct pkt *p, uint32_t datagram_bytes)
 {
-    if (datagram_bytes > c->wire_left)
+    if (datagram_bytes > c->wire_left) {
         p->flags |= PKT_TRUNCATED;
+        p->wire_len += datagram_bytes - c->wire_left;
+    }
     c->wire_left = datagram_bytes;
     if ((uint64_t)(c->end - c->p) > datagram_bytes)
         c->end = c->p + datagram_bytes;

@@ -83,9 +83,18 @@ void run_capture(const char *path, struct run *ret_run)
     struct service_table *services = service_table_new();
     site_table_finish(sites);
     const struct worker_options options = {
-        .flows = 65536, .trouble_blocks = 65536, .dns_entries = 16384, .max_paths = 1024, .max_services = 1024,
-        .tcp_idle_ns = 600 * NS_PER_S, .other_idle_ns = 120 * NS_PER_S, .closed_linger_ns = 5 * NS_PER_S,
-        .window_ns = 10 * NS_PER_S, .writer = {.ring = ring}, .sites = sites, .services = services,
+        .flows = 65536,
+        .trouble_blocks = 65536,
+        .dns_entries = 16384,
+        .max_paths = 1024,
+        .max_services = 1024,
+        .tcp_idle_ns = 600 * NS_PER_S,
+        .other_idle_ns = 120 * NS_PER_S,
+        .closed_linger_ns = 5 * NS_PER_S,
+        .window_ns = 10 * NS_PER_S,
+        .writer = {.ring = ring},
+        .sites = sites,
+        .services = services,
     };
     assert(worker_new(&options, &w) == 0);
     r->end = (int)rx_pcap_run(rx, w, &stop, NULL, NULL, &e);
