@@ -73,6 +73,16 @@ static uint32_t interface_link(const struct capfile *file, unsigned i)
     return (uint32_t)pcap_datalink(state->pcap);
 }
 
+/* With nanosecond precision tv_usec holds nanoseconds. A time before 1970 is taken as 1970. */
+static uint64_t time_ns(const struct pcap_pkthdr *hdr)
+{
+    __int128 ns = (__int128)hdr->ts.tv_sec * (__int128)NS_PER_S + hdr->ts.tv_usec;
+
+    if (ns < 0)
+        return 0;
+    return ns > INT64_MAX ? (uint64_t)INT64_MAX : (uint64_t)ns;
+}
+
 static enum capfile_status next_packet(struct capfile *file, struct capfile_packet *ret_packet)
 {
     struct libpcap_state *state = file->state;
@@ -85,10 +95,10 @@ static enum capfile_status next_packet(struct capfile *file, struct capfile_pack
         return file->reason.text[0] != '\0' ? CAPFILE_CUT : CAPFILE_EOF;
     if (result != 1)
         return capfile_damaged(file, "%s", pcap_geterr(state->pcap));
+    if (hdr->caplen > CAPFILE_PACKET_MAX)
+        return capfile_damaged(file, "a packet of %u captured bytes", hdr->caplen);
     file->recycled = false;
-    ret_packet->ts_ns = 0; /* also for times before 1970 */
-    if (hdr->ts.tv_sec >= 0)
-        ret_packet->ts_ns = (uint64_t)hdr->ts.tv_sec * NS_PER_S + (uint64_t)hdr->ts.tv_usec; /* which holds ns */
+    ret_packet->ts_ns = time_ns(hdr);
     ret_packet->link = interface_link(file, 0);
     capfile_set_lengths(ret_packet, hdr->caplen, hdr->len, 0);
     return CAPFILE_PACKET;
