@@ -63,6 +63,8 @@ static const char help_text[] =
     "  --config FILE    configuration (default: $SPANWARD_CONFIG, " PLACE_CONFIG ")\n"
     "  --once           catch up, deliver what is due, exit\n"
     "  --replay FILE    windows from a stream, plain or gzip; - is standard input\n"
+    "  --dry-run        file no ticket, whatever tickets.mode says\n"
+    "  --quiet          warnings and errors only\n"
     "  --check-config   exit 0 when the configuration is good\n"
     "  --help, --version\n"
     "\n"
@@ -70,7 +72,7 @@ static const char help_text[] =
 
 struct arguments {
     const char *redis, *config, *replay;
-    bool once, check;
+    bool once, check, dry_run, quiet;
 };
 
 /* Everything that is open. Freed in reverse by program_close. */
@@ -110,7 +112,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     static const struct option options[] = {
         {"redis", required_argument, NULL, 'r'},  {"config", required_argument, NULL, 'c'},
         {"replay", required_argument, NULL, 'p'}, {"once", no_argument, NULL, 'o'},
-        {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
+        {"check-config", no_argument, NULL, 'k'}, {"dry-run", no_argument, NULL, 'd'},
+        {"quiet", no_argument, NULL, 'q'},        {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
     };
     int c;
@@ -131,6 +134,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'k':
             a->check = true;
+            break;
+        case 'd':
+            a->dry_run = true;
+            break;
+        case 'q':
+            a->quiet = true;
             break;
         case 'h':
             fputs(help_text, stdout);
@@ -209,7 +218,7 @@ static int load_settings(struct program *p, struct error *e)
 
     if (rc != 0)
         return rc;
-    log_init("spanward-control", level_of(config_string(p->config, "log.level")));
+    log_init("spanward-control", p->args.quiet ? LOG_LEVEL_WARN : level_of(config_string(p->config, "log.level")));
     if (p->args.replay != NULL && !p->args.check) {
         rc = stream_open(p->args.replay, &p->stream, e);
         if (rc != 0)
@@ -229,7 +238,7 @@ static int load_settings(struct program *p, struct error *e)
         .reopen_window_ns = config_u64(p->config, "detect.reopen_window"),
         .zone = p->zone,
         .connector = p->connector.plug != NULL ? p->connector.plug->name : "",
-        .dry_run = strcmp(config_string(p->config, "tickets.mode"), "file") != 0,
+        .dry_run = p->args.dry_run || strcmp(config_string(p->config, "tickets.mode"), "file") != 0,
         .owner = owner_of,
         .owner_ctx = p->config,
     };
