@@ -65,18 +65,18 @@ static void start(struct json_text *j, const char *key)
     }
 }
 
-void json_open(struct json_text *j, const char *key, char bracket)
+void json_text_open(struct json_text *j, const char *key, char bracket)
 {
     start(j, key);
     put(j, &bracket, 1);
 }
 
-void json_close(struct json_text *j, char bracket)
+void json_text_close(struct json_text *j, char bracket)
 {
     put(j, &bracket, 1);
 }
 
-void json_u64(struct json_text *j, const char *key, uint64_t v)
+void json_text_u64(struct json_text *j, const char *key, uint64_t v)
 {
     char text[24];
 
@@ -84,7 +84,7 @@ void json_u64(struct json_text *j, const char *key, uint64_t v)
     put(j, text, (size_t)snprintf(text, sizeof(text), "%" PRIu64, v));
 }
 
-void json_i64(struct json_text *j, const char *key, int64_t v)
+void json_text_i64(struct json_text *j, const char *key, int64_t v)
 {
     char text[24];
 
@@ -92,19 +92,19 @@ void json_i64(struct json_text *j, const char *key, int64_t v)
     put(j, text, (size_t)snprintf(text, sizeof(text), "%" PRId64, v));
 }
 
-void json_bool(struct json_text *j, const char *key, bool v)
+void json_text_bool(struct json_text *j, const char *key, bool v)
 {
     start(j, key);
     put_str(j, v ? "true" : "false");
 }
 
-void json_null(struct json_text *j, const char *key)
+void json_text_null(struct json_text *j, const char *key)
 {
     start(j, key);
     put(j, "null", 4);
 }
 
-void json_us(struct json_text *j, const char *key, uint64_t ns)
+void json_text_us(struct json_text *j, const char *key, uint64_t ns)
 {
     char text[40];
 
@@ -112,12 +112,12 @@ void json_us(struct json_text *j, const char *key, uint64_t ns)
     put_str(j, format_us_json(text, sizeof(text), ns));
 }
 
-void json_decimal(struct json_text *j, const char *key, double v)
+void json_text_decimal(struct json_text *j, const char *key, double v)
 {
     char text[64];
 
     if (!isfinite(v)) {
-        json_null(j, key);
+        json_text_null(j, key);
         return;
     }
     int len = snprintf(text, sizeof(text), "%.4f", v);
@@ -127,7 +127,7 @@ void json_decimal(struct json_text *j, const char *key, double v)
     put(j, text, (size_t)len);
 }
 
-void json_string(struct json_text *j, const char *key, const void *text, size_t len)
+void json_text_string(struct json_text *j, const char *key, const void *text, size_t len)
 {
     char safe[1024];
     size_t n = text_escape(safe, sizeof(safe), text, len);
@@ -142,12 +142,12 @@ void json_string(struct json_text *j, const char *key, const void *text, size_t 
     put(j, "\"", 1);
 }
 
-void json_str(struct json_text *j, const char *key, const char *text)
+void json_text_str(struct json_text *j, const char *key, const char *text)
 {
-    json_string(j, key, text, strlen(text));
+    json_text_string(j, key, text, strlen(text));
 }
 
-void json_raw(struct json_text *j, const char *key, const char *json)
+void json_text_raw(struct json_text *j, const char *key, const char *json)
 {
     start(j, key);
     put_str(j, json);

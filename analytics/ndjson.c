@@ -3,7 +3,8 @@
 /*
  * See ndjson.h. Rules of the contract that are kept here: "type" first, keys in the contract's order, null where a
  * number cannot be known: loss and spurious of one-way or sampled flows, min and max of an RTT without samples, ports
- * of protocols without ports, counters that a driver does not support. Text from packets is escaped by json_string.
+ * of protocols without ports, counters that a driver does not support. Text from packets is escaped by
+ * json_text_string.
  *
  * On a write error (disk full, reader gone) the stream stops and keeps the reason; sorting happens before the first
  * byte of output, so a full temporary disk leaves no half output behind.
@@ -22,76 +23,76 @@
 
 static void put_rtt(struct json_text *j, const char *key, const struct rec_rtt *r)
 {
-    json_open(j, key, '{');
+    json_text_open(j, key, '{');
     if (r->n == 0) {
-        json_null(j, "min");
-        json_null(j, "max");
-        json_u64(j, "sum", 0);
+        json_text_null(j, "min");
+        json_text_null(j, "max");
+        json_text_u64(j, "sum", 0);
     } else {
-        json_us(j, "min", r->min_ns);
-        json_us(j, "max", r->max_ns);
-        json_us(j, "sum", r->sum_ns);
+        json_text_us(j, "min", r->min_ns);
+        json_text_us(j, "max", r->max_ns);
+        json_text_us(j, "sum", r->sum_ns);
     }
-    json_u64(j, "n", r->n);
-    json_close(j, '}');
+    json_text_u64(j, "n", r->n);
+    json_text_close(j, '}');
 }
 
 static void put_u64_or_null(struct json_text *j, const char *key, bool known, uint64_t v)
 {
     if (known)
-        json_u64(j, key, v);
+        json_text_u64(j, key, v);
     else
-        json_null(j, key);
+        json_text_null(j, key);
 }
 
 static void put_us_or_null(struct json_text *j, const char *key, bool known, uint64_t ns)
 {
     if (known)
-        json_us(j, key, ns);
+        json_text_us(j, key, ns);
     else
-        json_null(j, key);
+        json_text_null(j, key);
 }
 
 static void put_dir(struct json_text *j, const char *key, const struct rec_dir *d)
 {
-    json_open(j, key, '{');
-    json_u64(j, "pkts", d->pkts);
-    json_u64(j, "bytes", d->bytes);
-    json_u64(j, "frame_bytes", d->frame_bytes);
-    json_u64(j, "dup_pkts", d->dup_pkts);
-    json_u64(j, "second_hop_pkts", d->second_hop_pkts);
-    json_close(j, '}');
+    json_text_open(j, key, '{');
+    json_text_u64(j, "pkts", d->pkts);
+    json_text_u64(j, "bytes", d->bytes);
+    json_text_u64(j, "frame_bytes", d->frame_bytes);
+    json_text_u64(j, "dup_pkts", d->dup_pkts);
+    json_text_u64(j, "second_hop_pkts", d->second_hop_pkts);
+    json_text_close(j, '}');
 }
 
 static void put_tcp_dir(struct json_text *j, const char *key, const struct rec_tcp_dir *d, bool loss_known)
 {
-    json_open(j, key, '{');
-    json_u64(j, "retrans_pkts", d->retrans_pkts);
-    json_u64(j, "retrans_bytes", d->retrans_bytes);
+    json_text_open(j, key, '{');
+    json_text_u64(j, "retrans_pkts", d->retrans_pkts);
+    json_text_u64(j, "retrans_bytes", d->retrans_bytes);
     put_u64_or_null(j, "lost_upstream_pkts", loss_known, d->lost_upstream_pkts);
     put_u64_or_null(j, "lost_downstream_pkts", loss_known, d->lost_downstream_pkts);
     put_u64_or_null(j, "lost_unknown_pkts", loss_known, d->lost_unknown_pkts);
     put_u64_or_null(j, "spurious_pkts", loss_known, d->spurious_pkts);
-    json_u64(j, "reordered_pkts", d->reordered_pkts);
-    json_u64(j, "capture_lost_bytes", d->capture_lost_bytes);
-    json_u64(j, "capture_gaps", d->capture_gaps);
-    json_u64(j, "dup_acks", d->dup_acks);
-    json_u64(j, "keepalives", d->keepalives);
-    json_u64(j, "zero_windows", d->zero_windows);
-    json_u64(j, "zero_window_us", d->zero_window_us);
-    json_u64(j, "rst", d->rst);
-    json_close(j, '}');
+    json_text_u64(j, "reordered_pkts", d->reordered_pkts);
+    json_text_u64(j, "capture_lost_bytes", d->capture_lost_bytes);
+    json_text_u64(j, "capture_gaps", d->capture_gaps);
+    json_text_u64(j, "dup_acks", d->dup_acks);
+    json_text_u64(j, "keepalives", d->keepalives);
+    json_text_u64(j, "zero_windows", d->zero_windows);
+    json_text_u64(j, "zero_window_us", d->zero_window_us);
+    json_text_u64(j, "rst", d->rst);
+    json_text_close(j, '}');
 }
 
 static void put_tcp(struct json_text *j, const struct rec_flow *f)
 {
     bool loss_known = (f->flags & (RFLOW_ONE_WAY | RFLOW_SAMPLED)) == 0;
 
-    json_open(j, "tcp", '{');
-    json_str(j, "state", f->tcp_state < TCP_STATE_COUNT ? tcp_state_name(f->tcp_state) : "?");
-    json_u64(j, "syn_retries", f->syn_retries);
-    json_bool(j, "refused", (f->flags & RFLOW_REFUSED) != 0);
-    json_bool(j, "unanswered", (f->flags & RFLOW_UNANSWERED) != 0);
+    json_text_open(j, "tcp", '{');
+    json_text_str(j, "state", f->tcp_state < TCP_STATE_COUNT ? tcp_state_name(f->tcp_state) : "?");
+    json_text_u64(j, "syn_retries", f->syn_retries);
+    json_text_bool(j, "refused", (f->flags & RFLOW_REFUSED) != 0);
+    json_text_bool(j, "unanswered", (f->flags & RFLOW_UNANSWERED) != 0);
     put_us_or_null(j, "handshake_server_us", (f->flags & RFLOW_HAS_HANDSHAKE_SERVER) != 0, f->handshake_server_ns);
     put_us_or_null(j, "handshake_client_us", (f->flags & RFLOW_HAS_HANDSHAKE_CLIENT) != 0, f->handshake_client_ns);
     put_rtt(j, "rtt_server_us", &f->rtt[1]);
@@ -102,7 +103,7 @@ static void put_tcp(struct json_text *j, const struct rec_flow *f)
     put_rtt(j, "think_us", &f->think);
     put_tcp_dir(j, "c2s", &f->tcp[C2S], loss_known);
     put_tcp_dir(j, "s2c", &f->tcp[S2C], loss_known);
-    json_close(j, '}');
+    json_text_close(j, '}');
 }
 
 /* Number to name, for the values that people meet (IANA DNS parameters). */
@@ -126,12 +127,12 @@ static void put_dns_name(struct json_text *j, const char *key, const struct dns_
 
     for (size_t i = 0; i < n; i++) {
         if (table[i].number == number) {
-            json_str(j, key, table[i].name);
+            json_text_str(j, key, table[i].name);
             return;
         }
     }
     snprintf(text, sizeof(text), "%s%u", prefix, number);
-    json_str(j, key, text);
+    json_text_str(j, key, text);
 }
 
 static void put_dns(struct json_text *j, const struct rec_dns *d)
@@ -139,31 +140,31 @@ static void put_dns(struct json_text *j, const struct rec_dns *d)
     bool answered = (d->flags & RDNS_ANSWERED) != 0;
     uint8_t len = d->name_len <= sizeof(d->name) ? d->name_len : sizeof(d->name);
 
-    json_open(j, NULL, '{');
-    json_u64(j, "id", d->id);
-    json_string(j, "query", d->name, len);
+    json_text_open(j, NULL, '{');
+    json_text_u64(j, "id", d->id);
+    json_text_string(j, "query", d->name, len);
     put_dns_name(j, "qtype", dns_types, sizeof(dns_types) / sizeof(dns_types[0]), d->qtype, "TYPE");
     if (answered)
         put_dns_name(j, "rcode", dns_rcodes, sizeof(dns_rcodes) / sizeof(dns_rcodes[0]), d->rcode, "RCODE");
     else
-        json_null(j, "rcode");
+        json_text_null(j, "rcode");
     put_us_or_null(j, "rtt_us", answered && (d->flags & RDNS_QUERY_SEEN) != 0, d->rtt_ns);
-    json_u64(j, "retries", d->retries);
-    json_bool(j, "unanswered", !answered);
-    json_close(j, '}');
+    json_text_u64(j, "retries", d->retries);
+    json_text_bool(j, "unanswered", !answered);
+    json_text_close(j, '}');
 }
 
 static void put_rtp(struct json_text *j, const struct rec_rtp *r)
 {
-    json_open(j, NULL, '{');
-    json_u64(j, "ssrc", r->ssrc);
-    json_str(j, "dir", r->dir == C2S ? "c2s" : "s2c");
-    json_u64(j, "expected", r->expected);
-    json_u64(j, "lost", r->lost);
-    json_us(j, "jitter_us", r->jitter_ns);
-    json_u64(j, "reordered", r->reordered);
-    json_u64(j, "dup", r->dup);
-    json_close(j, '}');
+    json_text_open(j, NULL, '{');
+    json_text_u64(j, "ssrc", r->ssrc);
+    json_text_str(j, "dir", r->dir == C2S ? "c2s" : "s2c");
+    json_text_u64(j, "expected", r->expected);
+    json_text_u64(j, "lost", r->lost);
+    json_text_us(j, "jitter_us", r->jitter_ns);
+    json_text_u64(j, "reordered", r->reordered);
+    json_text_u64(j, "dup", r->dup);
+    json_text_close(j, '}');
 }
 
 /* DNS and RTP entries lie behind the flow; a length that does not hold them all ends the list early. */
@@ -173,26 +174,26 @@ static void put_attached(struct json_text *j, const struct rec_flow *f)
     const uint8_t *end = (const uint8_t *)f + f->hdr.len_bytes;
 
     if (f->n_dns != 0) {
-        json_open(j, "dns", '[');
+        json_text_open(j, "dns", '[');
         for (unsigned i = 0; i < f->n_dns && end - p >= (ptrdiff_t)sizeof(struct rec_dns); i++) {
             put_dns(j, (const struct rec_dns *)(const void *)p);
             p += sizeof(struct rec_dns);
         }
-        json_close(j, ']');
+        json_text_close(j, ']');
     }
     if ((f->flags & RFLOW_ICMP) != 0) {
-        json_open(j, "icmp", '{');
+        json_text_open(j, "icmp", '{');
         put_rtt(j, "echo_rtt_us", &f->icmp_echo);
-        json_u64(j, "unanswered", f->icmp_unanswered);
-        json_close(j, '}');
+        json_text_u64(j, "unanswered", f->icmp_unanswered);
+        json_text_close(j, '}');
     }
     if (f->n_rtp != 0) {
-        json_open(j, "rtp", '[');
+        json_text_open(j, "rtp", '[');
         for (unsigned i = 0; i < f->n_rtp && end - p >= (ptrdiff_t)sizeof(struct rec_rtp); i++) {
             put_rtp(j, (const struct rec_rtp *)(const void *)p);
             p += sizeof(struct rec_rtp);
         }
-        json_close(j, ']');
+        json_text_close(j, ']');
     }
 }
 
@@ -201,13 +202,13 @@ static void put_quic(struct json_text *j, const struct rec_flow *f)
     char version[16];
 
     snprintf(version, sizeof(version), "0x%08x", f->quic_version);
-    json_open(j, "quic", '{');
-    json_str(j, "version", f->quic_version == 1 ? "1" : f->quic_version == 0x6b3343cf ? "2" : version);
+    json_text_open(j, "quic", '{');
+    json_text_str(j, "version", f->quic_version == 1 ? "1" : f->quic_version == 0x6b3343cf ? "2" : version);
     put_us_or_null(j, "handshake_us", f->quic_handshake_ns != 0, f->quic_handshake_ns);
     put_rtt(j, "spin_rtt_client_us", &f->spin_rtt[0]);
     put_rtt(j, "spin_rtt_server_us", &f->spin_rtt[1]);
     put_rtt(j, "spin_rtt_full_us", &f->spin_rtt_full);
-    json_close(j, '}');
+    json_text_close(j, '}');
 }
 
 static bool has_ports(uint8_t proto)
@@ -220,38 +221,38 @@ static void put_endpoints(struct json_text *j, const struct rec_flow *f)
     char id[COMMUNITY_ID_BYTES], text[48], proto[8];
 
     community_id(id, 0, f->addr, f->af, f->proto, f->port);
-    json_str(j, "community_id", id);
-    json_str(j, "proto", proto_name(f->proto, proto));
-    json_str(j, "client", ip_format(&f->addr[0], f->af, text));
+    json_text_str(j, "community_id", id);
+    json_text_str(j, "proto", proto_name(f->proto, proto));
+    json_text_str(j, "client", ip_format(&f->addr[0], f->af, text));
     put_u64_or_null(j, "client_port", has_ports(f->proto), f->port[0]);
-    json_str(j, "server", ip_format(&f->addr[1], f->af, text));
+    json_text_str(j, "server", ip_format(&f->addr[1], f->af, text));
     put_u64_or_null(j, "server_port", has_ports(f->proto), f->port[1]);
-    json_bool(j, "client_known", (f->flags & RFLOW_CLIENT_KNOWN) != 0);
+    json_text_bool(j, "client_known", (f->flags & RFLOW_CLIENT_KNOWN) != 0);
 }
 
 static void put_encapsulation(struct json_text *j, const struct rec_flow *f)
 {
     char text[48];
 
-    json_open(j, "vlans", '[');
+    json_text_open(j, "vlans", '[');
     for (unsigned i = 0; i < f->n_vlans && i < 4; i++)
-        json_u64(j, NULL, f->vlan[i]);
-    json_close(j, ']');
+        json_text_u64(j, NULL, f->vlan[i]);
+    json_text_close(j, ']');
     if (f->tunnel == TUNNEL_NONE || f->tunnel >= TUNNEL_COUNT) {
-        json_null(j, "tunnel");
+        json_text_null(j, "tunnel");
         return;
     }
-    json_open(j, "tunnel", '{');
-    json_str(j, "type", tunnel_type_name(f->tunnel));
-    json_u64(j, "id", f->tunnel_id);
+    json_text_open(j, "tunnel", '{');
+    json_text_str(j, "type", tunnel_type_name(f->tunnel));
+    json_text_u64(j, "id", f->tunnel_id);
     if (f->tunnel_af != 0) {
-        json_str(j, "src", ip_format(&f->tunnel_src, f->tunnel_af, text));
-        json_str(j, "dst", ip_format(&f->tunnel_dst, f->tunnel_af, text));
+        json_text_str(j, "src", ip_format(&f->tunnel_src, f->tunnel_af, text));
+        json_text_str(j, "dst", ip_format(&f->tunnel_dst, f->tunnel_af, text));
     } else {
-        json_null(j, "src");
-        json_null(j, "dst");
+        json_text_null(j, "src");
+        json_text_null(j, "dst");
     }
-    json_close(j, '}');
+    json_text_close(j, '}');
 }
 
 /* "A~B" in the bytewise order of the names. */
@@ -263,7 +264,7 @@ static void put_path(struct json_text *j, const struct rec_flow *f, const struct
     site_name(names->sites, f->site[1], b);
     bool in_order = strcmp(a, b) <= 0;
     snprintf(path, sizeof(path), "%s~%s", in_order ? a : b, in_order ? b : a);
-    json_str(j, "path", path);
+    json_text_str(j, "path", path);
 }
 
 void ndjson_flow(struct json_text *j, const struct rec_flow *f, const struct object_names *names)
@@ -271,18 +272,18 @@ void ndjson_flow(struct json_text *j, const struct rec_flow *f, const struct obj
     char service[SERVICE_NAME_BYTES];
 
     json_text_clear(j);
-    json_open(j, NULL, '{');
-    json_str(j, "type", "flow");
+    json_text_open(j, NULL, '{');
+    json_text_str(j, "type", "flow");
     put_endpoints(j, f);
     put_encapsulation(j, f);
-    json_u64(j, "first_ns", f->first_ns);
-    json_u64(j, "last_ns", f->last_ns);
-    json_str(j, "end", f->end < FLOW_END_COUNT ? flow_end_name(f->end) : "?");
-    json_bool(j, "one_way", (f->flags & RFLOW_ONE_WAY) != 0);
-    json_bool(j, "midstream", (f->flags & RFLOW_MIDSTREAM) != 0);
+    json_text_u64(j, "first_ns", f->first_ns);
+    json_text_u64(j, "last_ns", f->last_ns);
+    json_text_str(j, "end", f->end < FLOW_END_COUNT ? flow_end_name(f->end) : "?");
+    json_text_bool(j, "one_way", (f->flags & RFLOW_ONE_WAY) != 0);
+    json_text_bool(j, "midstream", (f->flags & RFLOW_MIDSTREAM) != 0);
     put_path(j, f, names);
     service_name(names->services, f->service, service);
-    json_str(j, "service", service);
+    json_text_str(j, "service", service);
     put_dir(j, "c2s", &f->dir[C2S]);
     put_dir(j, "s2c", &f->dir[S2C]);
     if ((f->flags & RFLOW_TCP) != 0)
@@ -290,18 +291,18 @@ void ndjson_flow(struct json_text *j, const struct rec_flow *f, const struct obj
     put_attached(j, f);
     if ((f->flags & RFLOW_QUIC) != 0)
         put_quic(j, f);
-    json_close(j, '}');
+    json_text_close(j, '}');
 }
 
 /* A fixed array that may lack its end. */
 static void put_array(struct json_text *j, const char *key, const char *text, size_t size)
 {
-    json_string(j, key, text, strnlen(text, size));
+    json_text_string(j, key, text, strnlen(text, size));
 }
 
 static void put_detail(struct json_text *j, const char *key, const struct rec_event *ev)
 {
-    json_open(j, key, '{');
+    json_text_open(j, key, '{');
     for (unsigned i = 0; i < ev->n_kv && i < REC_KV_MAX; i++) {
         const struct rec_kv *kv = &ev->kv[i];
         char name[sizeof(kv->key) + 1];
@@ -309,9 +310,9 @@ static void put_detail(struct json_text *j, const char *key, const struct rec_ev
         if (kv->text[0] != '\0')
             put_array(j, name, kv->text, sizeof(kv->text));
         else
-            json_i64(j, name, kv->number);
+            json_text_i64(j, name, kv->number);
     }
-    json_close(j, '}');
+    json_text_close(j, '}');
 }
 
 void ndjson_event_detail(struct json_text *j, const struct rec_event *ev)
@@ -327,38 +328,38 @@ void ndjson_event(struct json_text *j, const struct rec_event *ev, const struct 
 
     object_name(names, &key, mirror);
     json_text_clear(j);
-    json_open(j, NULL, '{');
-    json_str(j, "type", "event");
-    json_u64(j, "ts_ns", ev->ts_ns);
-    json_str(j, "kind", ev->kind < EVENT_KIND_COUNT ? event_kind_name(ev->kind) : "?");
-    json_str(j, "mirror", mirror);
+    json_text_open(j, NULL, '{');
+    json_text_str(j, "type", "event");
+    json_text_u64(j, "ts_ns", ev->ts_ns);
+    json_text_str(j, "kind", ev->kind < EVENT_KIND_COUNT ? event_kind_name(ev->kind) : "?");
+    json_text_str(j, "mirror", mirror);
     put_array(j, "subject", ev->subject, sizeof(ev->subject));
-    json_str(j, "severity", event_severity_name(ev->severity < EVENT_SEVERITY_COUNT ? ev->severity : EVENT_info));
+    json_text_str(j, "severity", event_severity_name(ev->severity < EVENT_SEVERITY_COUNT ? ev->severity : EVENT_info));
     put_detail(j, "detail", ev);
-    json_close(j, '}');
+    json_text_close(j, '}');
 }
 
 static void put_pair(struct json_text *j, const char *key, const char *const name[2], uint64_t a, uint64_t b)
 {
-    json_open(j, key, '{');
-    json_u64(j, name[0], a);
-    json_u64(j, name[1], b);
-    json_close(j, '}');
+    json_text_open(j, key, '{');
+    json_text_u64(j, name[0], a);
+    json_text_u64(j, name[1], b);
+    json_text_close(j, '}');
 }
 
 static void put_quantiles(struct json_text *j, const char *key, const struct window_quantiles *q)
 {
     bool known = q->n != 0;
 
-    json_open(j, key, '{');
+    json_text_open(j, key, '{');
     put_us_or_null(j, "min", known, q->min_ns);
     put_us_or_null(j, "p10", known, q->p10_ns);
     put_us_or_null(j, "p50", known, q->p50_ns);
     put_us_or_null(j, "p90", known, q->p90_ns);
     put_us_or_null(j, "p99", known, q->p99_ns);
     put_us_or_null(j, "max", known, q->max_ns);
-    json_u64(j, "n", q->n);
-    json_close(j, '}');
+    json_text_u64(j, "n", q->n);
+    json_text_close(j, '}');
 }
 
 /* Names of directions, segments and sides: a path has sites A and B, the rest a client and a server. */
@@ -384,16 +385,16 @@ static void put_loss(struct json_text *j, const struct window *w, const struct w
     const struct window_dir *d = w->c.dir;
     bool known = loss_known(&d[0]) && loss_known(&d[1]);
 
-    json_open(j, "lost_pkts", '{');
+    json_text_open(j, "lost_pkts", '{');
     for (int i = 0; i < 2; i++) {
         put_u64_or_null(j, words->segment[i][0], loss_known(&d[i]), d[i].lost_upstream_pkts);
         put_u64_or_null(j, words->segment[i][1], loss_known(&d[i]), d[i].lost_downstream_pkts);
     }
-    json_close(j, '}');
+    json_text_close(j, '}');
     put_pair(j, "data_pkts", words->direction, d[0].data_pkts, d[1].data_pkts);
     put_u64_or_null(j, "spurious_pkts", known, d[0].spurious_pkts + d[1].spurious_pkts);
-    json_u64(j, "reordered_pkts", d[0].reordered_pkts + d[1].reordered_pkts);
-    json_u64(j, "capture_lost_bytes", d[0].capture_lost_bytes + d[1].capture_lost_bytes);
+    json_text_u64(j, "reordered_pkts", d[0].reordered_pkts + d[1].reordered_pkts);
+    json_text_u64(j, "capture_lost_bytes", d[0].capture_lost_bytes + d[1].capture_lost_bytes);
 }
 
 void ndjson_window(struct json_text *j, const struct window *w)
@@ -402,10 +403,10 @@ void ndjson_window(struct json_text *j, const struct window *w)
     const struct window_dir *d = w->c.dir;
 
     json_text_clear(j);
-    json_open(j, NULL, '{');
-    json_str(j, "type", window_scope_name(w->scope));
-    json_str(j, w->scope == WINDOW_PATH ? "path" : "id", w->name);
-    json_u64(j, "flows", w->c.new_flows);
+    json_text_open(j, NULL, '{');
+    json_text_str(j, "type", window_scope_name(w->scope));
+    json_text_str(j, w->scope == WINDOW_PATH ? "path" : "id", w->name);
+    json_text_u64(j, "flows", w->c.new_flows);
     put_pair(j, "pkts", words->direction, d[0].pkts, d[1].pkts);
     put_pair(j, "bytes", words->direction, d[0].bytes, d[1].bytes);
     put_loss(j, w, words);
@@ -414,47 +415,47 @@ void ndjson_window(struct json_text *j, const struct window *w)
         put_quantiles(j, words->rtt[1], &w->q[WINDOW_HIST_RTT_B]);
         put_quantiles(j, "response_us", &w->q[WINDOW_HIST_RESPONSE]);
     }
-    json_u64(j, "failed_connects", w->c.refused_connects + w->c.unanswered_connects);
-    json_str(j, "quality", window_quality_name(w->quality));
-    json_close(j, '}');
+    json_text_u64(j, "failed_connects", w->c.refused_connects + w->c.unanswered_connects);
+    json_text_str(j, "quality", window_quality_name(w->quality));
+    json_text_close(j, '}');
 }
 
 void ndjson_ledger(struct json_text *j, const char *mirror, const struct ledger *l)
 {
     json_text_clear(j);
-    json_open(j, NULL, '{');
-    json_str(j, "type", "ledger");
-    json_str(j, "mirror", mirror);
-    json_u64(j, "offered", l->offered);
-    json_u64(j, "processed", l->processed);
-    json_open(j, "drops", '{');
+    json_text_open(j, NULL, '{');
+    json_text_str(j, "type", "ledger");
+    json_text_str(j, "mirror", mirror);
+    json_text_u64(j, "offered", l->offered);
+    json_text_u64(j, "processed", l->processed);
+    json_text_open(j, "drops", '{');
     for (unsigned i = 0; i < LEDGER_DROP_COUNT; i++)
         put_u64_or_null(j, ledger_drop_name(i), (l->unsupported >> i & 1) == 0, l->drops[i]);
-    json_close(j, '}');
-    json_close(j, '}');
+    json_text_close(j, '}');
+    json_text_close(j, '}');
 }
 
 void ndjson_verdict(struct json_text *j, const char *mirror, const struct verdict *v)
 {
     json_text_clear(j);
-    json_open(j, NULL, '{');
-    json_str(j, "type", "verdict");
-    json_str(j, "mirror", mirror);
+    json_text_open(j, NULL, '{');
+    json_text_str(j, "type", "verdict");
+    json_text_str(j, "mirror", mirror);
     if (v->has_both_directions)
-        json_bool(j, "both_directions", v->both_directions);
+        json_text_bool(j, "both_directions", v->both_directions);
     else
-        json_null(j, "both_directions");
-    json_decimal(j, "duplicate_pct", v->duplicate_pct);
-    json_bool(j, "truncated", v->truncated);
+        json_text_null(j, "both_directions");
+    json_text_decimal(j, "duplicate_pct", v->duplicate_pct);
+    json_text_bool(j, "truncated", v->truncated);
     if (v->has_capture_loss)
-        json_decimal(j, "capture_loss_pct", v->capture_loss_pct);
+        json_text_decimal(j, "capture_loss_pct", v->capture_loss_pct);
     else
-        json_null(j, "capture_loss_pct");
-    json_open(j, "notes", '[');
+        json_text_null(j, "capture_loss_pct");
+    json_text_open(j, "notes", '[');
     for (unsigned i = 0; i < v->n_notes; i++)
-        json_str(j, NULL, v->note[i]);
-    json_close(j, ']');
-    json_close(j, '}');
+        json_text_str(j, NULL, v->note[i]);
+    json_text_close(j, ']');
+    json_text_close(j, '}');
 }
 
 int ndjson_init(struct ndjson *n, FILE *out, bool live, size_t sort_bytes)
