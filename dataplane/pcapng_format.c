@@ -275,7 +275,7 @@ static enum capfile_status read_block(struct capfile *file, struct capfile_packe
         return CAPFILE_PACKET;
     }
     if (!capfile_has(file, len))
-        return capfile_lacking(file, len, type == BLOCK_INTERFACE ? "interface description" : "packet block");
+        return capfile_lacking(file, len, type == BLOCK_INTERFACE ? "description of an interface" : "packet block");
     if (!has_block_end(file, h, len))
         return capfile_damaged(file, "a block of %u bytes, whose end says %u", len, capfile_load32(file, h + len - 4));
     enum capfile_status status;

@@ -24,7 +24,7 @@
 
 #include "dataplane/capfile.h"
 
-#define BUFFER_BYTES_MAX (4u << 20)
+#define BUFFER_BYTES_MAX (1u << 20) /* larger ones read no faster */
 #define BUFFER_BYTES_MIN (2 * CAPFILE_PACKET_MAX)
 #define BUFFERS_BYTES    (64u << 20) /* for all files together, as far as BUFFER_BYTES_MIN allows */
 #define PROGRESS_PKTS    0x10000u    /* packets between two looks at *stop and reports of progress */
@@ -158,6 +158,10 @@ static void fetch(struct rx_pcap *rx, struct source *s)
         capfile_refill(s->file);
     }
     s->has_next = status == CAPFILE_PACKET;
+    if (status == CAPFILE_CUT && rx->stop != NULL && *rx->stop) { /* libpcap takes the signal for a fault */
+        rx->stopped = true;
+        return;
+    }
     if (s->has_next && s->next.link != s->known_link) {
         s->known_link = s->next.link;
         s->link = link_of(s->next.link);

@@ -686,7 +686,7 @@ START_TEST(pcapng_damage_is_located)
     expect_damage(unknown_version, "a section of pcapng version 514.0");
     expect_damage(section_without_order, "a section header without byte order");
     expect_damage(huge_packet_block, "a packet block of 4294967292 bytes, more than can be");
-    expect_damage(huge_interface, "a interface description of 2147483644 bytes, more than can be");
+    expect_damage(huge_interface, "a description of an interface of 2147483644 bytes, more than can be");
 }
 END_TEST
 
