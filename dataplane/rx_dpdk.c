@@ -38,6 +38,7 @@
 #define EAL_ARGS_MAX      64u
 #define STATS_EVERY_US    100000u
 #define DRAIN_EMPTY_POLLS 1000u /* empty polls after which a stopped worker's queues count as drained */
+#define JUMBO_MTU         9600u
 #define TICK_EVERY_NS     1000000u
 
 struct port {
@@ -134,12 +135,14 @@ static int eal_start(const struct rx_dpdk_options *o, struct error *e)
     bool any_pci = false;
 
     arg(&a, "%s", "spanward-probe");
-    arg(&a, "%s", "--in-memory");
     arg(&a, "%s", "--no-telemetry");
     arg(&a, "%s", "--log-level=error");
     lcore_args(&a, o->n_workers);
-    if (!has_huge_pages()) {
-        arg(&a, "%s", "--no-huge");
+    if (has_huge_pages()) {
+        arg(&a, "%s", "--in-memory");
+    } else {
+        arg(&a, "%s", "--no-huge"); /* excludes --in-memory */
+        arg(&a, "%s", "--no-shconf");
         arg(&a, "%s", "-m");
         char megabytes[16];
         snprintf(megabytes, sizeof(megabytes), "%u",
@@ -218,11 +221,26 @@ static int port_queues(struct rx_dpdk *rx, uint16_t id, const struct rte_eth_dev
     return 0;
 }
 
+/* A mirror may carry jumbo frames: as large as the device allows and, without scattered frames, a buffer holds. */
+static uint32_t largest_mtu(const struct rte_eth_dev_info *info, uint32_t snap_bytes)
+{
+    uint32_t overhead = info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu
+                            ? info->max_rx_pktlen - info->max_mtu
+                            : RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+    uint32_t mtu = (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) ? JUMBO_MTU : snap_bytes - overhead;
+
+    if (mtu > info->max_mtu)
+        mtu = info->max_mtu;
+    if (info->max_rx_pktlen > overhead && mtu > info->max_rx_pktlen - overhead)
+        mtu = info->max_rx_pktlen - overhead;
+    return mtu < RTE_ETHER_MIN_MTU ? RTE_ETHER_MIN_MTU : mtu;
+}
+
 static int port_start(struct rx_dpdk *rx, struct port *port, const char *device, const struct rx_dpdk_options *o,
                       struct error *e)
 {
     struct rte_eth_dev_info info;
-    struct rte_eth_conf conf = {.rxmode = {.mtu = RTE_ETHER_MTU}};
+    struct rte_eth_conf conf = {0};
     int error = rte_eth_dev_info_get(port->id, &info);
 
     if (error != 0)
@@ -234,9 +252,8 @@ static int port_start(struct rx_dpdk *rx, struct port *port, const char *device,
     error = rss_config(&info, o->n_workers, &conf, e);
     if (error != 0)
         return error;
-    if (o->snap_bytes > RTE_ETHER_MAX_LEN && info.max_mtu >= o->snap_bytes)
-        conf.rxmode.mtu = o->snap_bytes;
     conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+    conf.rxmode.mtu = largest_mtu(&info, o->snap_bytes);
     error = rte_eth_dev_configure(port->id, (uint16_t)o->n_workers, (uint16_t)o->n_workers, &conf);
     if (error != 0)
         return error_set(e, error, "%s does not take its configuration: %s", device, strerror(-error));
