@@ -6,7 +6,8 @@
  * For programs (--json) it is the probe alone, whose records go straight to our stdout. For people the probe
  * writes its records into a pipe that ends in a report of constant size, and its windows into Redis; spanward-control
  * then looks at these once, as it would live, and what it found is shown below. Redis is a private, volatile one in a
- * temporary directory unless --redis names another.
+ * temporary directory unless --redis names another. Control files no ticket here, whatever the configuration says: an
+ * old capture must not reach anybody's ticketing system.
  *
  * Ctrl-C reaches the children too (one process group); we then only clean up. Everything that was started is stopped
  * and the directory is removed on every way out, except when we are killed: then the kernel ends the children
@@ -60,6 +61,7 @@ static void catch_signals(void)
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
+    sigaction(SIGPIPE, &sa, NULL); /* caught, not ignored: children start with the default */
 }
 
 /* ---- the temporary Redis ---- */
@@ -104,13 +106,19 @@ static void stop_redis(struct run *run)
 
 /* ---- the probe ---- */
 
+/* exec's argv is not const, but nothing writes to it. */
+static char *word(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
 static size_t add_option(char **argv, size_t n, const struct args *a, const char *option, const char *probe_option)
 {
     const char *value = args_value(a, option);
 
     if (value != NULL) {
-        argv[n++] = (char *)(uintptr_t)probe_option;
-        argv[n++] = (char *)(uintptr_t)value;
+        argv[n++] = word(probe_option);
+        argv[n++] = word(value);
     }
     return n;
 }
@@ -124,18 +132,18 @@ static char **probe_argv(const struct run *run)
 
     if (argv == NULL)
         return NULL;
-    argv[n++] = (char *)(uintptr_t) "spanward-probe";
+    argv[n++] = word("spanward-probe");
     for (size_t i = 0; i < a->n_rest; i++) {
-        argv[n++] = (char *)(uintptr_t) "--read";
+        argv[n++] = word("--read");
         argv[n++] = a->rest[i];
     }
     n = add_option(argv, n, a, "config", "--config");
     n = add_option(argv, n, a, "name", "--name");
     if (run->url != NULL) {
-        argv[n++] = (char *)(uintptr_t) "--redis";
-        argv[n++] = (char *)(uintptr_t)run->url;
+        argv[n++] = word("--redis");
+        argv[n++] = word(run->url);
     }
-    argv[n++] = (char *)(uintptr_t) "--json";
+    argv[n++] = word("--json");
     return argv;
 }
 
@@ -244,12 +252,14 @@ static int run_probe(struct run *run, enum child_stdout out)
 static int run_control(struct run *run)
 {
     const char *config = args_value(&run->cli->args, "config");
-    char *argv[] = {(char *)(uintptr_t) "spanward-control",
-                    (char *)(uintptr_t) "--once",
-                    (char *)(uintptr_t) "--redis",
-                    (char *)(uintptr_t)run->url,
-                    (char *)(uintptr_t)(config ? "--config" : NULL),
-                    (char *)(uintptr_t)config,
+    char *argv[] = {word("spanward-control"),
+                    word("--once"),
+                    word("--quiet"),
+                    word("--dry-run"),
+                    word("--redis"),
+                    word(run->url),
+                    word(config ? "--config" : NULL),
+                    word(config),
                     NULL};
     struct child control;
     struct error e;
@@ -344,7 +354,8 @@ static int read_for_people(struct run *run)
     if (code != CLI_OK && code != CLI_CUT)
         return code;
     report_print(stdout, &run->report, &run->cli->view);
-    fflush(stdout);
+    if (cli_flush(run->cli) != CLI_OK || interrupted != 0)
+        return CLI_ERROR;
     int control = run_control(run);
     if (control == CLI_OK)
         control = print_entities(run);
@@ -363,11 +374,16 @@ static int run_read(struct cli *cli)
     if (code != CLI_OK)
         return code;
     catch_signals();
+    cli->view.no_note = true;
     if (cli->view.mode == TABLE_JSON) {
         run.url = args_value(&cli->args, "redis");
         return run_probe(&run, CHILD_STDOUT_INHERIT);
     }
     code = read_for_people(&run);
+    if (interrupted == 0 && cli_flush(cli) != CLI_OK)
+        code = CLI_ERROR;
+    if (interrupted != 0)
+        code = 128 + interrupted;
     stop_redis(&run);
     report_fini(&run.report);
     return code;

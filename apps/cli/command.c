@@ -11,6 +11,7 @@
 #include "apps/cli/command.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,18 @@ int cli_fail(const struct cli *cli, int code, const char *format, ...)
     va_end(ap);
     fputc('\n', stderr);
     return code;
+}
+
+int cli_flush(struct cli *cli)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return CLI_OK;
+    if (!cli->write_failed && errno != EPIPE)
+        fprintf(stderr, "spanward %s: cannot write the output: %s\n", cli->command->name,
+                errno != 0 ? strerror(errno) : "an earlier part failed");
+    cli->write_failed = true;
+    return CLI_ERROR;
 }
 
 int cli_rows(struct cli *cli, json_t *rows, const char *empty)
@@ -134,14 +147,6 @@ static int unknown_command(const char *name)
     return CLI_USAGE;
 }
 
-static int flush_output(int code)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    fprintf(stderr, "spanward: cannot write the output: %s\n", strerror(errno));
-    return code == CLI_OK ? CLI_ERROR : code;
-}
-
 int cli_main(int argc, char **argv)
 {
     struct cli cli = {.args.program = argc > 0 ? argv[0] : "spanward"};
@@ -156,5 +161,7 @@ int cli_main(int argc, char **argv)
     if (cli.command == NULL)
         return unknown_command(name);
     int code = run_command(&cli, argc > 2 ? argc - 2 : 0, argv + (argc > 2 ? 2 : argc));
-    return flush_output(argc < 2 && code == CLI_OK ? CLI_USAGE : code);
+    if (code < 128 && cli_flush(&cli) != CLI_OK)
+        return code == CLI_OK ? CLI_ERROR : code;
+    return argc < 2 && code == CLI_OK ? CLI_USAGE : code;
 }

@@ -18,8 +18,8 @@
 /* Exit codes, the same for every command: number, when. */
 #define EXIT_CODES(X)                                                                                                  \
     X(OK, 0, "done")                                                                                                   \
-    X(ERROR, 1, "something failed; one line on stderr says what, where and what to do")                                \
-    X(USAGE, 2, "the command line or the configuration is wrong")                                                      \
+    X(ERROR, 1, "something failed: a file, the configuration, Redis; one line on stderr says what to do")              \
+    X(USAGE, 2, "the command line is wrong")                                                                           \
     X(CUT, 3, "a capture file is cut in the middle; everything before the cut was analysed")
 
 enum exit_code {
@@ -68,6 +68,7 @@ struct cli {
     const struct command *command;
     struct args args;
     struct term term;
+    bool write_failed;      /* and a message about it was printed */
     struct table_view view; /* from the options; a command may fill in its own default sort and limit */
 };
 
@@ -108,6 +109,9 @@ void help_overview(FILE *out, const struct term *t);
 void help_command(FILE *out, const struct command *c, const struct term *t);
 void help_man(FILE *out);
 void help_bash(FILE *out);
+
+/* Flushes stdout. CLI_ERROR when it or something before it could not be written; the first time with a message. */
+int cli_flush(struct cli *cli);
 
 /* Prints "spanward NAME: reason" on stderr and returns code. */
 int cli_fail(const struct cli *cli, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -323,7 +323,6 @@ void report_print(FILE *out, struct report *r, const struct table_view *view)
     put_summary(out, r, view);
     put_section(out, view, "Top paths, worst first: loss by segment, RTT by side", path_columns, &r->paths);
     put_section(out, view, "Services", service_columns, &r->services);
-    put_section(out, view, "Worst flows: loss and mean RTT on the client's and the server's side of the tap",
-                flow_columns, &r->flows);
+    put_section(out, view, "Worst flows: loss and mean RTT by side of the tap", flow_columns, &r->flows);
     put_events(out, r, view);
 }

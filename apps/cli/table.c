@@ -503,6 +503,25 @@ static int print_for_people(FILE *out, struct layout *l, json_t **rows, const st
     return r;
 }
 
+/* What is not shown, and how to see it; nothing when all is. */
+static void put_note(FILE *out, const struct layout *l, size_t rows_left_out, const struct table_view *view)
+{
+    char note[160] = "";
+    size_t n = 0;
+
+    if (rows_left_out > 0)
+        n += (size_t)snprintf(note, sizeof(note), "%zu more row%s: --limit 0. ", rows_left_out,
+                              rows_left_out == 1 ? "" : "s");
+    if (l->n_hidden > 0)
+        snprintf(note + n, sizeof(note) - n, "%zu column%s left out: wider terminal or --columns.", l->n_hidden,
+                 l->n_hidden == 1 ? "" : "s");
+    if (*note == '\0')
+        return;
+    put_spaces(out, view->indent);
+    term_put(out, view->colour, STYLE_DIM, note);
+    fputc('\n', out);
+}
+
 int table_print(FILE *out, const struct column *columns, json_t *rows, const struct table_view *view, struct error *e)
 {
     struct layout l = {0};
@@ -518,18 +537,8 @@ int table_print(FILE *out, const struct column *columns, json_t *rows, const str
         r = print_for_people(out, &l, list, view);
         if (r < 0)
             error_set(e, r, "out of memory");
-        size_t left_out = json_array_size(rows) - l.n_rows;
-        if (l.n_hidden > 0 || left_out > 0) {
-            char note[160];
-            int n = snprintf(note, sizeof(note), "%*s", (int)view->indent, "");
-            if (left_out > 0)
-                n += snprintf(note + n, sizeof(note) - (size_t)n, "%zu more rows: --limit 0. ", left_out);
-            if (l.n_hidden > 0)
-                snprintf(note + n, sizeof(note) - (size_t)n, "%zu columns left out: wider terminal or --columns.",
-                         l.n_hidden);
-            term_put(out, view->colour, STYLE_DIM, note);
-            fputc('\n', out);
-        }
+        if (!view->no_note)
+            put_note(out, &l, json_array_size(rows) - l.n_rows, view);
     } else {
         print_for_programs(out, &l, list, view);
     }

@@ -61,6 +61,7 @@ struct table_view {
     bool colour;
     unsigned width; /* 0: unlimited */
     unsigned indent;
+    bool no_note; /* do not say that rows or columns were left out */
 };
 
 /* Ends with an entry whose name is NULL. */

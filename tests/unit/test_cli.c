@@ -104,7 +104,7 @@ START_TEST(usage_errors)
         {"read /tmp", CLI_ERROR, "is a directory"},
         {"status --redis unix:/nonexistent/r.sock", CLI_ERROR, "no Redis at unix:/nonexistent/r.sock"},
         {"flows --redis ftp://x", CLI_ERROR, "Redis URL"},
-        {"status --config /nonexistent/c.yaml", CLI_USAGE, "/nonexistent/c.yaml"},
+        {"status --config /nonexistent/c.yaml", CLI_ERROR, "/nonexistent/c.yaml"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int code = spanward(cases[i].line);
@@ -122,7 +122,7 @@ START_TEST(wrong_config_key)
     ck_assert_int_eq(dprintf(fd, "store:\n  rediss: x\n"), 19);
     close(fd);
     snprintf(line, sizeof(line), "status --config %s", path);
-    ck_assert_int_eq(spanward(line), CLI_USAGE);
+    ck_assert_int_eq(spanward(line), CLI_ERROR);
     unlink(path);
     expect_one_line(":2:");
     expect_in(err, "rediss");
