@@ -3,12 +3,12 @@
 /*
  * Baselines: hour-of-week bins that decay and that forgive.
  *
- * A bin for values is a sketch of at most 14 centroids of about equal weight (the merging step of Dunning's t-digest
- * with a uniform size bound): one hour's values are sorted, merged with the centroids and regrouped. Quantiles
- * interpolate between the centroids' middles, so a quantile is right to about a fourteenth of the mass, which suffices
- * for the median and the quartiles; those are all that is used. Quartiles, not tails: one polluted week among eight
- * moves neither. A bin for proportions keeps four decayed sums, from which come the mean share and, by moments, how
- * much more the shares vary than a binomial would.
+ * A bin for values is a sketch of at most 14 centroids in code space. One hour's values are sorted, thinned to 16
+ * points, merged with the centroids, and neighbours are joined while more than 14 are left, cheapest first in the sense
+ * of Ward (J. H. Ward, JASA 1963), so that a far cluster (one polluted day) stays apart instead of smearing into the
+ * mass. Quantiles interpolate between the centroids' middles. Only median and quartiles are used: one polluted week
+ * among eight moves neither. A bin for proportions keeps four decayed sums, from which come the mean share and, by
+ * moments, how much more the shares vary than a binomial would.
  *
  * Evidence halves in six weeks. A level speaks when it has three distinct weeks (hour of week) or dates (hour of day,
  * global). During the first three dates the finest level learns nothing: nothing could yet tell a fault from the
@@ -26,9 +26,10 @@
 
 #define HALF_LIFE_DAYS 42.0
 #define ENOUGH_PERIODS 3
-#define WEIGHT_WEEK    16u
-#define WEIGHT_DAY     4u
-#define WEIGHT_GLOBAL  2u
+#define HOUR_GROUPS    16u /* an hour is thinned to so many points before it is merged */
+#define WEIGHT_WEEK    16.0
+#define WEIGHT_DAY     4.0
+#define WEIGHT_GLOBAL  2.0
 #define GLOBAL_POINTS  4u
 #define QUARTILE_SIGMA 0.6744897501960817
 #define LEAST_SPREAD   0.03
@@ -56,8 +57,9 @@ double baseline_value(uint16_t code)
     return (double)f;
 }
 
+/* Positions are codes: nearly logarithmic, so distances are ratios. */
 struct centroid {
-    double value;
+    double code;
     double weight;
 };
 
@@ -87,58 +89,81 @@ static void store_centroids(struct baseline_bin *bin, const struct centroid *c, 
         double weight = floor(c[i].weight + 0.5);
         if (weight < 1)
             continue;
-        bin->u.sketch.value[bin->n_centroids] = baseline_code(c[i].value);
+        bin->u.sketch.value[bin->n_centroids] = (uint16_t)(c[i].code + 0.5);
         bin->u.sketch.weight[bin->n_centroids] = (uint16_t)(weight < 65535 ? weight : 65535);
         bin->n_centroids++;
     }
 }
 
-/* Regroups ascending `all` into at most BASELINE_CENTROIDS of about equal weight. */
-static size_t regroup(const struct centroid *all, size_t n, struct centroid out[BASELINE_CENTROIDS])
+/*
+ * Joins neighbours until BASELINE_CENTROIDS are left, each time those that lose least (Ward: the growth of the squared
+ * distances). None grows beyond a seventh of the mass, so that quartiles stay resolved; a pair below that always exists
+ * while more than 14 are left.
+ */
+static size_t join(struct centroid *c, size_t n)
 {
     double total = 0;
-    double done = 0;
-    size_t groups = 0;
 
     for (size_t i = 0; i < n; i++)
-        total += all[i].weight;
-    struct centroid open = {0, 0};
-    for (size_t i = 0; i < n; i++) {
-        open.value += all[i].value * all[i].weight;
-        open.weight += all[i].weight;
-        done += all[i].weight;
-        bool full = done >= total * (double)(groups + 1) / BASELINE_CENTROIDS;
-        if ((full || i + 1 == n) && open.weight > 0 && groups < BASELINE_CENTROIDS) {
-            out[groups++] = (struct centroid){open.value / open.weight, open.weight};
-            open = (struct centroid){0, 0};
+        total += c[i].weight;
+    while (n > BASELINE_CENTROIDS) {
+        double best_cost = INFINITY;
+        size_t best = 0;
+        for (size_t i = 0; i + 1 < n; i++) {
+            double weight = c[i].weight + c[i + 1].weight;
+            double distance = c[i + 1].code - c[i].code;
+            double cost = c[i].weight * c[i + 1].weight / weight * distance * distance;
+            if (weight <= total * (2.0 / BASELINE_CENTROIDS) * (1 + 1e-9) && cost < best_cost) {
+                best_cost = cost;
+                best = i;
+            }
         }
+        double weight = c[best].weight + c[best + 1].weight;
+        c[best].code = (c[best].code * c[best].weight + c[best + 1].code * c[best + 1].weight) / weight;
+        c[best].weight = weight;
+        memmove(&c[best + 1], &c[best + 2], (n - best - 2) * sizeof(*c));
+        n--;
+    }
+    return n;
+}
+
+/* Sorted codes as at most HOUR_GROUPS runs. */
+static size_t group_hour(const uint16_t *codes, size_t n, unsigned weight, struct centroid *out)
+{
+    size_t run = (n + HOUR_GROUPS - 1) / HOUR_GROUPS;
+    size_t groups = 0;
+
+    for (size_t i = 0; i < n; i += run) {
+        size_t end = i + run < n ? i + run : n;
+        double sum = 0;
+        for (size_t k = i; k < end; k++)
+            sum += codes[k];
+        out[groups++] = (struct centroid){sum / (double)(end - i), (double)(weight * (end - i))};
     }
     return groups;
 }
 
-static void teach(struct baseline_bin *bin, int32_t date, bool by_week, const uint16_t *codes, size_t n,
-                  unsigned weight)
+static void teach(struct baseline_bin *bin, int32_t date, bool by_week, const struct centroid *hour, size_t n,
+                  double scale)
 {
-    struct centroid all[BASELINE_CENTROIDS + BASELINE_HOURLY];
-    struct centroid grouped[BASELINE_CENTROIDS];
-    double keep = decay_since(bin, date);
+    struct centroid all[BASELINE_CENTROIDS + HOUR_GROUPS];
     size_t count = 0;
     size_t old = 0;
 
     if (bin->periods == 0)
         bin->last_date = (uint16_t)date;
+    double keep = decay_since(bin, date);
     for (size_t i = 0; i < n || old < bin->n_centroids;) {
-        bool take_old = i == n || (old < bin->n_centroids && bin->u.sketch.value[old] <= codes[i]);
+        bool take_old = i == n || (old < bin->n_centroids && bin->u.sketch.value[old] <= hour[i].code);
         if (take_old) {
-            all[count++] =
-                (struct centroid){baseline_value(bin->u.sketch.value[old]), bin->u.sketch.weight[old] * keep};
+            all[count++] = (struct centroid){bin->u.sketch.value[old], bin->u.sketch.weight[old] * keep};
             old++;
         } else {
-            all[count++] = (struct centroid){baseline_value(codes[i]), weight};
+            all[count++] = (struct centroid){hour[i].code, hour[i].weight * scale};
             i++;
         }
     }
-    store_centroids(bin, grouped, regroup(all, count, grouped));
+    store_centroids(bin, all, join(all, count));
     touch(bin, date, by_week);
 }
 
@@ -177,21 +202,21 @@ static struct baseline_bin *bin_of(const struct baseline *b, const struct local_
 
 void baseline_learn_values(struct baseline *b, const struct local_time *t, uint16_t *codes, size_t n)
 {
-    uint16_t points[GLOBAL_POINTS];
+    struct centroid hour[HOUR_GROUPS], points[GLOBAL_POINTS];
 
     if (n == 0)
         return;
-    qsort(codes, n, sizeof(*codes), compare_codes);
-    for (size_t i = 0; i < GLOBAL_POINTS; i++)
-        points[i] = codes[(2 * i + 1) * n / (2 * GLOBAL_POINTS)];
-    struct baseline_bin *days = baseline_group(b, BASELINE_DAY_GROUP);
-    if (days == NULL || baseline_group(b, t->weekday) == NULL)
+    if (baseline_group(b, BASELINE_DAY_GROUP) == NULL || baseline_group(b, t->weekday) == NULL)
         return; /* without memory nothing is learnt; verdicts stay as they are */
+    qsort(codes, n, sizeof(*codes), compare_codes);
+    size_t groups = group_hour(codes, n, 1, hour);
+    for (size_t i = 0; i < GLOBAL_POINTS; i++)
+        points[i] = (struct centroid){codes[(2 * i + 1) * n / (2 * GLOBAL_POINTS)], WEIGHT_GLOBAL};
     struct baseline_bin *global = bin_of(b, t, BASELINE_GLOBAL);
     if (global->periods > ENOUGH_PERIODS)
-        teach(bin_of(b, t, BASELINE_HOUR_OF_WEEK), t->date, true, codes, n, WEIGHT_WEEK);
-    teach(bin_of(b, t, BASELINE_HOUR_OF_DAY), t->date, false, codes, n, WEIGHT_DAY);
-    teach(global, t->date, false, points, GLOBAL_POINTS, WEIGHT_GLOBAL);
+        teach(bin_of(b, t, BASELINE_HOUR_OF_WEEK), t->date, true, hour, groups, WEIGHT_WEEK);
+    teach(bin_of(b, t, BASELINE_HOUR_OF_DAY), t->date, false, hour, groups, WEIGHT_DAY);
+    teach(global, t->date, false, points, GLOBAL_POINTS, 1);
 }
 
 static void teach_counts(struct baseline_bin *bin, int32_t date, bool by_week, const struct baseline_counts *c)

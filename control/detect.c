@@ -33,7 +33,7 @@
 #define SHARE_FLOOR                             0.3
 #define THRESHOLD_NULL                          0.25
 #define THRESHOLD_TAIL                          1e-3
-#define THRESHOLD_RHO                           1e-3
+#define THRESHOLD_RHO                           2e-4
 #define CONNECT_SHARE                           0.2
 #define CONNECT_LEAST                           20u
 #define RTT_LEAST_N                             5u

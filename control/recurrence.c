@@ -224,8 +224,8 @@ size_t recurrence_test(const struct recurrence_days *d, struct recurrence_patter
     size_t n = 0;
 
     *ret_best_p = 1;
-    for (enum pattern_class c = PATTERN_DAILY; c >= PATTERN_WEEKDAYS; c--) {
-        /* The widest group that passes explains the narrower ones. */
+    for (enum pattern_class c = PATTERN_WEEKDAYS; c <= PATTERN_DAILY; c++) {
+        /* A group that passes explains the single weekdays; "daily" asks nothing of the weekday and comes last. */
         if (best_of_group(d, c, &ret[n], ret_best_p))
             return 1;
     }
