@@ -100,8 +100,8 @@ window:
 END
 read -r before _ < <(received)
 # nsenter itself, not at(): in the background a function is a subshell, and $! must be the program.
-nsenter --target "$sensor" --net "$probe" --config "$scratch/spanward.yaml" --port 'net_af_packet0,iface=m1,blocksz=65536,framesz=2048,framecnt=8192' \
-    --duration 120 >"$scratch/probe.log" 2>&1 &
+nsenter --target "$sensor" --net "$probe" --config "$scratch/spanward.yaml" --port 'net_af_packet0,iface=m1,framecnt=8192' \
+    --duration 120s >"$scratch/probe.log" 2>&1 &
 probe_pid=$!
 started+=("$probe_pid")
 
