@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *non_empty(const char *text)
@@ -89,4 +90,14 @@ int place_load_config(const char *path, struct config **ret_config, struct error
     if (path == NULL && access(PLACE_CONFIG, F_OK) == 0)
         path = PLACE_CONFIG;
     return config_load(path, ret_config, e);
+}
+
+void place_use_zone(const struct config *c)
+{
+    const char *zone = config_string(c, "time.zone");
+
+    if (*zone == '\0')
+        return;
+    setenv("TZ", zone, 1);
+    tzset();
 }

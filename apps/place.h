@@ -32,4 +32,7 @@ int place_redis_url(const char *option, const struct config *c, char *ret_url, s
  */
 int place_load_config(const char *path, struct config **ret_config, struct error *e);
 
+/* Local times are those of time.zone from here on, where it is set. Call before any thread starts. */
+void place_use_zone(const struct config *c);
+
 #endif

@@ -28,7 +28,9 @@
 #include "apps/cli/child.h"
 #include "apps/cli/entity_rows.h"
 #include "apps/cli/report.h"
+#include "apps/place.h"
 #include "common/bytes.h"
+#include "common/config.h"
 #include "store/store.h"
 
 #define TICK_MS     200
@@ -341,6 +343,23 @@ static int check_files(const struct cli *cli)
     return CLI_OK;
 }
 
+/* Only what --config names: a capture is read the same on every machine. Its errors are found before anything starts.
+ */
+static int check_config(const struct cli *cli)
+{
+    const char *path = args_value(&cli->args, "config");
+    struct config *config;
+    struct error e;
+
+    if (path == NULL)
+        return CLI_OK;
+    if (config_load(path, &config, &e) < 0)
+        return cli_fail(cli, CLI_ERROR, "%s", e.text);
+    place_use_zone(config);
+    config_free(config);
+    return CLI_OK;
+}
+
 /* Probe, report, control; the probe's exit code counts where it still left something to show (a cut capture). */
 static int read_for_people(struct run *run)
 {
@@ -371,6 +390,8 @@ static int run_read(struct cli *cli)
     struct run run = {.cli = cli, .progress = isatty(STDERR_FILENO) == 1};
     int code = check_files(cli);
 
+    if (code == CLI_OK)
+        code = check_config(cli);
     if (code != CLI_OK)
         return code;
     catch_signals();

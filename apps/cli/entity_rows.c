@@ -19,7 +19,9 @@ const struct column incident_columns[] = {
     {"id", "ID", "id", COLUMN_TEXT, 0, "of the incident"},
     {"state", "STATE", "state", COLUMN_STATE, 0, "pending, open, acked, cleared, closed"},
     {"severity", "SEVERITY", "severity", COLUMN_STATE, 4, "info, minor, major or critical"},
-    {"fault", "FAULT", "derived.fault", COLUMN_TEXT, 0, "what is wrong, with its value and what is normal"},
+    {"fault", "FAULT", "derived.fault", COLUMN_TEXT, 0, "what is wrong, in which direction or on which side"},
+    {"value", "VALUE", "derived.value", COLUMN_TEXT, 4, "how much of it"},
+    {"normal", "NORMAL", "derived.normal", COLUMN_TEXT, 5, "what was expected"},
     {"object", "OBJECT", "object", COLUMN_NAME, 0, "path or service"},
     {"onset", "SINCE", "onset_ns", COLUMN_TIME, 0, "first bad minute"},
     {"lasted", "LASTED", "derived.lasted_ns", COLUMN_DURATION, 5, "from the first to the last bad minute"},
@@ -36,12 +38,14 @@ const struct column problem_columns[] = {
     {"id", "ID", "id", COLUMN_TEXT, 0, "of the problem"},
     {"state", "STATE", "state", COLUMN_STATE, 0, "candidate, confirmed, assigned, ..."},
     {"pattern", "WHEN", "pattern_text", COLUMN_TEXT, 0, "when it recurs"},
-    {"fault", "FAULT", "derived.fault", COLUMN_TEXT, 0, "what is wrong"},
+    {"fault", "FAULT", "derived.fault", COLUMN_TEXT, 0, "what is wrong, in which direction or on which side"},
+    {"value", "VALUE", "derived.value", COLUMN_TEXT, 5, "how much of it, over all occurrences"},
+    {"normal", "NORMAL", "derived.normal", COLUMN_TEXT, 7, "what was expected"},
     {"object", "OBJECT", "object", COLUMN_NAME, 0, "path or service"},
     {"hits", "HITS", "derived.hits", COLUMN_TEXT, 0, "occurred on so many of the observed dates"},
-    {"p", "P", "derived.p", COLUMN_TEXT, 5, "probability that chance alone does this"},
-    {"minutes", "MIN LOST", "minutes_lost", COLUMN_COUNT, 6, "bad minutes, all occurrences"},
-    {"owner", "OWNER", "derived.owner", COLUMN_TEXT, 4, "who is in charge"},
+    {"p", "P", "derived.p", COLUMN_TEXT, 8, "probability that chance alone does this"},
+    {"minutes", "MIN LOST", "minutes_lost", COLUMN_COUNT, 9, "bad minutes, all occurrences"},
+    {"owner", "OWNER", "derived.owner", COLUMN_TEXT, 6, "who is in charge"},
     {"ticket", "TICKET", "derived.ticket", COLUMN_TEXT, 7, "our ticket"},
     {"first", "FIRST", "first_ns", COLUMN_TIME, EX, "first occurrence"},
     {"last", "LAST", "last_ns", COLUMN_TIME, EX, "last occurrence"},
@@ -54,9 +58,9 @@ const struct column ticket_columns[] = {
     {"state", "STATE", "state", COLUMN_STATE, 0, "open or closed"},
     {"filed", "FILED", "derived.filed", COLUMN_TEXT, 0, "remote id, or 'dry run'"},
     {"title", "TITLE", "title", COLUMN_TEXT, 0, "as filed"},
-    {"owner", "OWNER", "derived.owner", COLUMN_TEXT, 4, "who is in charge"},
-    {"updates", "UPDATES", "derived.updates", COLUMN_COUNT, 6, "changes since it was made, all in this one ticket"},
-    {"updated", "UPDATED", "updated_ns", COLUMN_TIME, 5, "last change, data time"},
+    {"owner", "OWNER", "derived.owner", COLUMN_TEXT, 6, "who is in charge"},
+    {"updates", "UPDATES", "derived.updates", COLUMN_COUNT, 8, "changes since it was made, all in this one ticket"},
+    {"updated", "UPDATED", "updated_ns", COLUMN_TIME, 7, "last change, data time"},
     {"problem", "PROBLEM", "derived.problem", COLUMN_TEXT, EX, "what it is about"},
     {"severity", "SEVERITY", "severity", COLUMN_STATE, EX, "info, minor, major or critical"},
     {"connector", "CONNECTOR", "connector", COLUMN_TEXT, EX, "ticketing system"},
@@ -101,25 +105,30 @@ static void format_value(char *buf, size_t size, const char *fault, double v)
         format_percent(buf, size, v, 1);
 }
 
-/* "loss a2b 4.1 % (normal 0.01 %)" */
-static json_t *fault_text(const json_t *row)
+/* A number of the row in the unit of its fault; 0 stands for "not known". */
+static json_t *value_text(const json_t *row, const char *key)
 {
-    char value[32], normal[32];
-    const char *fault = text_at(row, "fault"), *direction = text_at(row, "direction");
-    double baseline = json_number_value(json_object_get(row, "baseline"));
+    double v = json_number_value(json_object_get(row, key));
+    char text[32];
 
-    format_value(value, sizeof(value), fault, json_number_value(json_object_get(row, "value")));
-    if (baseline <= 0)
-        return json_sprintf("%s %s %s", fault, direction, value);
-    format_value(normal, sizeof(normal), fault, baseline);
-    return json_sprintf("%s %s %s (normal %s)", fault, direction, value, normal);
+    if (v <= 0)
+        return json_null();
+    format_value(text, sizeof(text), text_at(row, "fault"), v);
+    return json_string(text);
+}
+
+static void derive_fault(json_t *d, const json_t *row)
+{
+    json_object_set_new(d, "fault", json_sprintf("%s %s", text_at(row, "fault"), text_at(row, "direction")));
+    json_object_set_new(d, "value", value_text(row, "value"));
+    json_object_set_new(d, "normal", value_text(row, "baseline"));
 }
 
 static void derive_incident(json_t *d, const json_t *row)
 {
     uint64_t onset = ns_at(row, "onset_ns"), end = ns_at(row, "end_ns");
 
-    json_object_set_new(d, "fault", fault_text(row));
+    derive_fault(d, row);
     json_object_set_new(d, "lasted_ns", ns_or_null(end > onset ? end - onset : 0));
     json_object_set_new(d, "cleared_ns", ns_or_null(ns_at(row, "cleared_ns")));
     json_object_set_new(d, "problem", text_or_null(text_at(row, "problem")));
@@ -130,7 +139,7 @@ static void derive_problem(json_t *d, const json_t *row)
 {
     double p = json_number_value(json_object_get(row, "p_value"));
 
-    json_object_set_new(d, "fault", fault_text(row));
+    derive_fault(d, row);
     json_object_set_new(d, "hits",
                         json_sprintf("%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT,
                                      json_integer_value(json_object_get(row, "occurrences")),

@@ -124,6 +124,7 @@ int source_open(struct cli *cli, enum source_want want, struct source *ret)
 
     if (place_load_config(args_value(&cli->args, "config"), &s.config, &e) < 0)
         return cli_fail(cli, CLI_ERROR, "%s", e.text);
+    place_use_zone(s.config);
     if (open_store(cli, &s, &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
     else if (want == SOURCE_SENSORS && load_sensors(&s, args_value(&cli->args, "sensor"), &e) < 0)

@@ -5,8 +5,8 @@
  *
  * Values stay raw (ns, us, bytes, percent) until the last moment, so that sorting, --json and --plain never see
  * a rounded number. For people each value is formatted once into a cell; then the columns get their width: the
- * natural one if the terminal has room. If not, first the widest text columns are shortened step by step
- * down to TEXT_MIN, then the columns of the highest rank are left out, one by one, and a last line says so.
+ * natural one if the terminal has room. If not, texts are shortened and columns left out by their rank (fit_width), and
+ * a last line says so.
  *
  * Numbers are aligned right and never shortened: half a number is a wrong number. A value that is not known is "-".
  * Text may come from packets: every string goes through text_escape before it is measured or printed.
@@ -418,8 +418,9 @@ static size_t least_needed(const struct layout *l)
 }
 
 /*
- * Ranks of 5 and more go before text is shortened below half of the terminal's share: a table of stumps tells less than
- * a table without its last columns.
+ * Too wide? In this order: texts give up what they have above a third of the terminal, columns of rank 5 and more go,
+ * texts shrink to TEXT_MIN, the other ranked columns go. A table of stumps tells less than one without its last
+ * columns.
  */
 static void fit_width(struct layout *l, const struct table_view *view)
 {
@@ -427,7 +428,7 @@ static void fit_width(struct layout *l, const struct table_view *view)
         return;
     while (total_width(l, view) > view->width) {
         size_t text = widest_text(l), column = least_needed(l);
-        bool text_is_long = text < l->n && l->width[text] > view->width / 4;
+        bool text_is_long = text < l->n && l->width[text] > view->width / 3;
         if (text < l->n && (text_is_long || column == l->n || l->column[column]->rank < 5)) {
             l->width[text]--;
         } else if (column < l->n) {
@@ -548,17 +549,68 @@ int table_print(FILE *out, const struct column *columns, json_t *rows, const str
 
 /* ---- one row ---- */
 
-/* A text of several lines, each escaped and indented by `indent` but the first. */
-static void put_lines(FILE *out, const char *text, size_t indent)
+/* One escaped line, folded at blanks to fit between indent and width; what is laid out with blanks stays as it is. */
+static void put_folded(FILE *out, const char *line, size_t indent, unsigned width)
+{
+    bool keep = width == 0 || strstr(line + strspn(line, " "), "  ") != NULL;
+    size_t column = indent, hang = indent + strspn(line, " ");
+
+    for (bool first = true; *line != '\0'; first = false) {
+        size_t n = first ? strspn(line, " ") : 0;
+        n += strcspn(line + n, " ");
+        char *word = strndup(line, n);
+        size_t w = word != NULL ? text_width(word) : 0;
+        if (!first && !keep && column + 1 + w > width) {
+            fprintf(out, "\n%*s", (int)hang, "");
+            column = hang;
+        } else if (!first) {
+            fputc(' ', out);
+            column++;
+        }
+        fputs(word != NULL ? word : "", out);
+        free(word);
+        column += w;
+        line += n + (line[n] == ' ');
+    }
+    fputc('\n', out);
+}
+
+/* A text of several lines, each escaped, the later ones indented. */
+static void put_lines(FILE *out, const char *text, size_t indent, unsigned width)
 {
     char line[CELL_BYTES];
 
     for (bool first = true; *text != '\0'; first = false) {
         size_t n = strcspn(text, "\n");
         text_escape(line, sizeof(line), text, n);
-        fprintf(out, "%*s%s\n", first || n == 0 ? 0 : (int)indent, "", line);
+        if (!first && n > 0)
+            put_spaces(out, indent);
+        put_folded(out, line, indent, width);
         text += n + (text[n] == '\n');
     }
+}
+
+/* A name and its value; a text of several lines starts on a line of its own. */
+static void put_field(FILE *out, const struct column *column, const json_t *value, size_t name_width,
+                      const struct table_view *view)
+{
+    const char *text = json_string_value(value);
+    bool several = text != NULL && strchr(text, '\n') != NULL;
+    char buf[CELL_BYTES];
+
+    term_put(out, view->colour, STYLE_BOLD, column->header);
+    if (column->format == COLUMN_TEXT && text != NULL && *text != '\0') {
+        size_t indent = several ? GAP : name_width + GAP;
+        if (several)
+            fputc('\n', out);
+        put_spaces(out, several ? indent : indent - text_width(column->header));
+        put_lines(out, text, indent, view->width);
+        return;
+    }
+    put_spaces(out, name_width + GAP - text_width(column->header));
+    enum term_style style = table_format(buf, sizeof(buf), column->format, value, view->utc);
+    term_put(out, view->colour, style, buf);
+    fputc('\n', out);
 }
 
 int table_print_record(FILE *out, const struct column *columns, const json_t *row, const struct table_view *view,
@@ -566,7 +618,6 @@ int table_print_record(FILE *out, const struct column *columns, const json_t *ro
 {
     struct layout l = {0};
     struct table_view all = *view;
-    char buf[CELL_BYTES];
     size_t width = 0;
 
     if (all.columns == NULL)
@@ -575,18 +626,7 @@ int table_print_record(FILE *out, const struct column *columns, const json_t *ro
     for (size_t c = 0; r == 0 && c < l.n; c++)
         if (text_width(l.column[c]->header) > width)
             width = text_width(l.column[c]->header);
-    for (size_t c = 0; r == 0 && c < l.n; c++) {
-        const json_t *value = row_value(row, l.column[c]->key);
-        size_t pad = width - text_width(l.column[c]->header) + GAP;
-        term_put(out, view->colour, STYLE_BOLD, l.column[c]->header);
-        put_spaces(out, pad);
-        if (l.column[c]->format == COLUMN_TEXT && json_is_string(value) && json_string_length(value) > 0) {
-            put_lines(out, json_string_value(value), width + GAP);
-            continue;
-        }
-        enum term_style style = table_format(buf, sizeof(buf), l.column[c]->format, value, view->utc);
-        term_put(out, view->colour, style, buf);
-        fputc('\n', out);
-    }
+    for (size_t c = 0; r == 0 && c < l.n; c++)
+        put_field(out, l.column[c], row_value(row, l.column[c]->key), width, view);
     return r;
 }

@@ -675,13 +675,13 @@ START_TEST(flows_events_entities)
     expect_in(out, "mirror.one_way");
     expect_in(out, "evil\\x1b[31m");
     ck_assert_int_eq(with_redis("incidents"), 0);
-    expect_in(out, "latency side_b 250 ms");
+    expect_in(out, "latency side_b  250 ms");
     expect_in(out, "10 min");
     ck_assert_int_eq(with_redis("incidents --state closed"), 0);
     expect_one_line("No incidents");
     ck_assert_int_eq(with_redis("problems"), 0);
     expect_in(out, "every Tuesday 08:00-11:00");
-    expect_in(out, "loss b2a 4.1 % (normal 0.01 %)");
+    expect_in(out, "loss b2a  4.1 %  0.01 %");
     expect_in(out, "5 of 6");
     ck_assert_int_eq(with_redis("tickets"), 0);
     expect_in(out, "dry run");
@@ -757,6 +757,10 @@ static void make_programs(const char *probe)
     setenv("TMPDIR", programs, 1);
     snprintf(path, sizeof(path), "%s/x.pcap", programs);
     FILE *f = fopen(path, "w");
+    fclose(f);
+    ck_assert_int_eq(chdir(programs), 0);
+    f = fopen("c.yaml", "w");
+    fputs("sensor:\n  name: s\n", f);
     fclose(f);
 }
 

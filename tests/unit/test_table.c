@@ -265,6 +265,20 @@ START_TEST(unknown_columns)
 }
 END_TEST
 
+START_TEST(long_lines_of_a_record)
+{
+    json_t *r = json_pack("{s:s}", "note", "short\n  one two three four five six\n  laid  out  by  its  author, wide");
+    struct table_view view = {.width = 20, .columns = "note"};
+    FILE *f = fmemopen(output, sizeof(output), "w");
+
+    ck_assert_int_eq(table_print_record(f, columns, r, &view, NULL), 0);
+    fclose(f);
+    ck_assert_str_eq(output,
+                     "NOTE\n  short\n    one two three\n    four five six\n    laid  out  by  its  author, wide\n");
+    json_decref(r);
+}
+END_TEST
+
 START_TEST(one_record)
 {
     json_t *r = row("a~b", "line one\nline two\033", 5, 75);
@@ -274,7 +288,7 @@ START_TEST(one_record)
     ck_assert_int_eq(table_print_record(f, columns, r, &view, NULL), 0);
     fclose(f);
     ck_assert_str_eq(output,
-                     "NAME   a~b\nNOTE   line one\n       line two\\x1b\nPKTS   5\nRTT    75 \xc2\xb5s\nBYTES  5 kB\n"
+                     "NAME   a~b\nNOTE\n  line one\n  line two\\x1b\nPKTS   5\nRTT    75 \xc2\xb5s\nBYTES  5 kB\n"
                      "EXTRA  x\n");
     json_decref(r);
 }
@@ -294,7 +308,8 @@ int main(void)
                                   hostile_text,
                                   colour_only_when_wanted,
                                   unknown_columns,
-                                  one_record};
+                                  one_record,
+                                  long_lines_of_a_record};
     term_init();
     return unit_run("table", tests, sizeof(tests) / sizeof(tests[0]));
 }
