@@ -211,7 +211,7 @@ static void add_evidence(struct text *t, const struct entity_problem *p, const s
     uint32_t shown = 0;
 
     add(t, "\nEvidence (local time; the latest first)\n");
-    add(t, "  %-16s  %-16s  %7s  %10s  %10s  %12s\n", "from", "to", "minutes", value_name(fault), "expected",
+    add(t, "  %-16s  %-16s  %7s  %9s  %8s  %10s\n", "from", "to", "minutes", value_name(fault), "expected",
         exposure_name(fault));
     for (uint32_t i = h->n; i > 0 && shown < EVIDENCE_LINES; i--) {
         const struct occurrence *o = &h->item[i - 1];
@@ -224,7 +224,7 @@ static void add_evidence(struct text *t, const struct entity_problem *p, const s
         struct text v = {value, 0, sizeof(value)}, x = {expected, 0, sizeof(expected)};
         add_value(&v, fault, (double)o->value);
         add_value(&x, fault, (double)o->baseline);
-        add(t, "  %-16s  %-16s  %7u  %10s  %10s  %12llu\n", local_format(from, sizeof(from), o->onset_ns, 0),
+        add(t, "  %-16s  %-16s  %7u  %9s  %8s  %10llu\n", local_format(from, sizeof(from), o->onset_ns, 0),
             local_format(to, sizeof(to), o->end_ns, 0), o->bad_minutes, value, expected,
             (unsigned long long)o->exposure_n);
         shown++;
@@ -286,8 +286,7 @@ static void compose_problem(struct ticket *t, const struct entity_problem *e, co
         add(&body, "; failed fixes: %llu", (unsigned long long)e->failed_fixes);
     add(&body, ".%s%s\n", e->reason[0] != '\0' ? " " : "", e->reason);
     add_evidence(&body, e, h, e->fault);
-    add(&body, "\nNext decision: %s.\nLook deeper: spanward problems, spanward incidents (%s)\n", e->next_decision,
-        e->id);
+    add(&body, "\nNext decision: %s\nLook deeper: spanward problems %s, spanward incidents\n", e->next_decision, e->id);
 }
 
 static void compose_incident(struct ticket *t, const struct entity_incident *e, const struct history *h)
@@ -321,7 +320,7 @@ static void compose_incident(struct ticket *t, const struct entity_incident *e, 
     add_side(&body, &s, e->fault, e->direction, e->lost_upstream_pkts, e->lost_downstream_pkts, e->lost_unknown_pkts);
     add(&body, "State: %s; owner: %s.\n", incident_state_name(e->state), e->owner[0] != '\0' ? e->owner : "nobody yet");
     add_evidence(&body, NULL, h, e->fault);
-    add(&body, "\nNext decision: %s.\nLook deeper: spanward incidents (%s)\n",
+    add(&body, "\nNext decision: %s\nLook deeper: spanward incidents %s\n",
         e->state >= INCIDENT_CLEARED ? "none: it has cleared" : "who takes it?", e->id);
 }
 
