@@ -222,6 +222,7 @@ static void close_incident(struct control *c, struct incident *i, uint64_t end_n
 {
     i->e.state = INCIDENT_CLOSED;
     i->e.closed_ns = end_ns;
+    i->e.flapping = 0; /* it is over; transitions tell the story */
     i->dirty = true;
     i->object->line[i->metric].active = NULL;
     for (size_t k = 0; k < c->incidents.n; k++) { /* a member that goes on stands for itself */

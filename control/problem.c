@@ -373,12 +373,14 @@ static struct problem *create_problem(struct control *c, const struct look *l)
     return p;
 }
 
-/* Links incidents that are still open to their new problem, and takes over the ticket of its fingerprints. */
+/* Links incidents that are not closed (closed ones may have left memory) to their new problem, and takes over the
+ * ticket of its fingerprints. */
 static void adopt(struct control *c, struct problem *p, struct control_object *o)
 {
     for (size_t i = 0; i < c->incidents.n; i++) {
         struct incident *x = c->incidents.item[i];
-        if (x->object != o || !has_member(&p->e, x->e.fingerprint) || !onset_matches(&p->e, x->e.onset_ns))
+        if (x->object != o || x->e.state == INCIDENT_CLOSED || !has_member(&p->e, x->e.fingerprint) ||
+            !onset_matches(&p->e, x->e.onset_ns))
             continue;
         snprintf(x->e.problem, sizeof(x->e.problem), "%s", p->e.id);
         x->dirty = true;
@@ -447,6 +449,9 @@ static void take_pattern(struct control *c, const struct look *l, const struct r
         p = create_problem(c, l);
     if (p == NULL || p->e.state == PROBLEM_DUPLICATE || still_closed(c, p, &line->history))
         return;
+    p->e.looked_ns = now_ns;
+    if (p->e.state == PROBLEM_VERIFYING)
+        return; /* the rate that a fix is judged against is the one from before it */
     take_numbers(&p->e, r, &s, now_ns);
     sum_occurrences(&p->e, &line->history);
     p->dirty = true;

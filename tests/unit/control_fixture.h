@@ -4,6 +4,7 @@
 
 /* A control core on a real Redis, driven with made observations on a clock of its own. */
 
+#include <errno.h>
 #include <unistd.h>
 #include "common/timefmt.h"
 #include "control/control.h"
