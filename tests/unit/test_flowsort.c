@@ -77,8 +77,8 @@ START_TEST(sorted_in_memory_and_over_runs)
     sort_numbers(1 << 20, 50000, &spilled); /* some runs */
     ck_assert_uint_gt(spilled, 50000 * 30);
     ck_assert_uint_lt(spilled, 50000 * 60);
-    sort_numbers(1, 200000, &spilled); /* more runs than are merged at once */
-    ck_assert_uint_gt(spilled, 200000 * 60);
+    sort_numbers(1, 120000, &spilled); /* more runs than are merged at once */
+    ck_assert_uint_gt(spilled, 120000 * 60);
 }
 END_TEST
 
@@ -139,16 +139,16 @@ START_TEST(memory_does_not_grow_with_the_lines)
     long before = resident_kb();
 
     memset(line, 'x', sizeof(line));
-    for (uint64_t i = 0; i < 200000; i++) { /* 80 MB */
+    for (uint64_t i = 0; i < 80000; i++) { /* 32 MB */
         uint64_t key = mix64(i);
         ck_assert_int_eq(flowsort_add(f, &key, 8, line, sizeof(line), NULL), 0);
     }
     ck_assert_int_eq(flowsort_finish(f, nothing, &n, NULL), 0);
-    ck_assert_uint_eq(n, 200000);
+    ck_assert_uint_eq(n, 80000);
     long grown = resident_kb() - before;
     flowsort_free(f);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    ck_assert_int_lt(grown, 24 << 10);
+    ck_assert_int_lt(grown, 16 << 10);
 #else
     (void)grown; /* a sanitizer's allocator keeps what was freed */
 #endif
