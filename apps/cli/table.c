@@ -163,7 +163,7 @@ static enum term_style format_number(char *buf, size_t size, enum column_format 
 
 enum term_style table_format(char *buf, size_t size, enum column_format format, const json_t *value, bool utc)
 {
-    if (value == NULL || json_is_null(value)) {
+    if (value == NULL || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
         snprintf(buf, size, "-");
         return STYLE_DIM;
     }
