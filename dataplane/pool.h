@@ -22,6 +22,7 @@ enum node_flags {
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
     NODE_SPURIOUS = 1 << 4,  /* pending verdict: evidence says spurious */
     NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
+    NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole, the verdict has fallen */
 };
 
 /* A hole (bytes not seen), a range that the receiver reported as arrived, or a repeat whose verdict is pending. */

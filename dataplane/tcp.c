@@ -71,10 +71,8 @@ static void open_side(struct flow_tcp *t, const struct pkt *p)
     t->nxt = t->base;
     t->una = p->tcp_seq;
     t->flags |= SIDE_SYN | SIDE_BASE | SIDE_DATA_SEEN;
-    if (p->flags & PKT_HAS_WSCALE) {
-        t->wscale = p->wscale;
-        t->flags |= SIDE_WSCALE;
-    }
+    if (p->flags & PKT_HAS_SACK_PERM)
+        t->flags |= SIDE_SACK_PERM;
 }
 
 static void repeated_syn(struct meter *m, unsigned s)
@@ -125,6 +123,8 @@ static void on_syn(struct meter *m)
         return;
     }
     f->synack_ns = m->now_ns;
+    if (t->flags & peer->flags & SIDE_SACK_PERM)
+        f->flags |= FLOW_SACK;
     if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base) {
         f->handshake_server_ns = m->now_ns - f->syn_ns;
         f->flags |= FLOW_HS_SERVER;

@@ -221,7 +221,41 @@ static uint32_t *hole_cut(struct meter *m, struct flow_tcp *t, uint32_t *link, u
     return &hole->next;
 }
 
-/* Rule 0 and 3. Returns whether the segment met a hole. */
+/* Appends [start, end) to the list of repeats; NULL without a node. */
+static struct range *pending_new(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+{
+    uint32_t *link = &t->pending;
+    uint32_t index = node_new(m, t, start, end);
+
+    if (index == 0)
+        return NULL;
+    while (*link != 0)
+        link = &range_at(m, *link)->next;
+    *link = index;
+    return range_at(m, index);
+}
+
+/*
+ * Rule 3: a segment fills a hole that nobody has covered. R cannot know of it yet and goes on complaining for a while:
+ * a note in the list of repeats explains that.
+ */
+static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, uint32_t start, uint32_t end)
+{
+    struct flow_tcp *t = &m->f->tcp[s];
+
+    if (is_reordered(m, s, hole)) {
+        METER_COUNT(m, s, reordered_pkts, 1);
+    } else {
+        METER_COUNT(m, s, lost_upstream_pkts, 1);
+        METER_COUNT(m, s, retrans_pkts, 1);
+        t->count.retrans_bytes += m->p->payload_len;
+    }
+    struct range *note = pending_new(m, t, start, end);
+    if (note != NULL)
+        note->flags |= NODE_FILL;
+}
+
+/* Rules 0 and 3. Returns whether the segment met a hole. */
 static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct flow_tcp *t = &m->f->tcp[s];
@@ -236,15 +270,8 @@ static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         }
         if (seq_le(end, hole->start))
             break;
-        if (!filled && !(hole->flags & NODE_COVERED)) {
-            if (is_reordered(m, s, hole)) {
-                METER_COUNT(m, s, reordered_pkts, 1);
-            } else {
-                METER_COUNT(m, s, lost_upstream_pkts, 1);
-                METER_COUNT(m, s, retrans_pkts, 1);
-                t->count.retrans_bytes += m->p->payload_len;
-            }
-        }
+        if (!filled && !(hole->flags & NODE_COVERED))
+            fill_verdict(m, s, hole, start, end);
         filled = true;
         link = hole_cut(m, t, link, start, end);
     }
@@ -277,7 +304,6 @@ static bool is_sacked(const struct meter *m, const struct flow_tcp *t, uint32_t 
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct flow_tcp *t = &m->f->tcp[s];
-    uint32_t *link = &t->pending;
 
     METER_COUNT(m, s, retrans_pkts, 1);
     t->count.retrans_bytes += m->p->payload_len;
@@ -287,15 +313,11 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     }
     if ((t->flags & SIDE_MISSING) && seq_le(start, t->una) && seq_lt(t->una, end))
         t->flags |= SIDE_MISSING_REPEATED;
-    uint32_t index = node_new(m, t, seq_max(start, t->una), end);
-    if (index == 0) {
+    struct range *r = pending_new(m, t, seq_max(start, t->una), end);
+    if (r == NULL)
         METER_COUNT(m, s, lost_downstream_pkts, 1);
-        return;
-    }
-    note_evidence(range_at(m, index), m, t);
-    while (*link != 0)
-        link = &range_at(m, *link)->next;
-    *link = index;
+    else
+        note_evidence(r, m, t);
 }
 
 /*
@@ -352,12 +374,19 @@ static void cover_holes(struct meter *m, struct flow_tcp *t, uint32_t start, uin
     }
 }
 
-/* Rule 2, second half: evidence in the first ACK that covers the repeat. */
+/*
+ * Rule 2, second half: evidence in the first ACK that covers the repeat. Its TSecr is that of the segment at the left
+ * edge (RFC 7323 section 4.3), so it speaks of a repeat there only, and only when that edge moves.
+ */
 static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat)
 {
-    if ((repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
+    const struct flow_tcp *t = &m->f->tcp[s];
+    bool at_edge = seq_le(repeat->start, t->una) && seq_lt(t->una, m->p->tcp_ack);
+
+    if (at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
         return true;
-    return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s);
+    /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach. */
+    return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
 }
 
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end)
@@ -367,8 +396,10 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
     for (uint32_t *link = &t->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (!(r->flags & NODE_COVERED) && seq_le(start, r->start) && seq_le(r->end, end)) {
-            if (is_spurious(m, s, r)) {
+            bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r);
+            if (spurious)
                 METER_COUNT(m, s, spurious_pkts, 1);
+            if (spurious || (r->flags & NODE_FILL)) {
                 node_remove(m, t, link);
                 continue;
             }
@@ -472,7 +503,8 @@ static void dsack(struct meter *m, unsigned s, struct sack_block block)
     uint32_t *found = NULL;
 
     for (uint32_t *link = &t->pending; *link != 0; link = &range_at(m, *link)->next)
-        if (seq_lt(range_at(m, *link)->start, block.right) && seq_lt(block.left, range_at(m, *link)->end))
+        if (!(range_at(m, *link)->flags & NODE_FILL) && seq_lt(range_at(m, *link)->start, block.right) &&
+            seq_lt(block.left, range_at(m, *link)->end))
             found = link;
     if (found != NULL) {
         METER_COUNT(m, s, spurious_pkts, 1);
@@ -556,7 +588,7 @@ void loss_finish(struct meter *m, unsigned s)
         node_remove(m, t, &t->holes);
     }
     while (t->pending != 0) {
-        if (flow_is_two_way(m->f))
+        if (flow_is_two_way(m->f) && !(range_at(m, t->pending)->flags & NODE_FILL))
             METER_COUNT(m, s, lost_downstream_pkts, 1);
         node_remove(m, t, &t->pending);
     }

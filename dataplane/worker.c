@@ -146,7 +146,7 @@ static void send_window_end(struct worker *w)
         .flows_active = w->table.active,
         .flows_evicted = w->table.evicted,
         .ring_dropped = w->o.writer.dropped,
-        .pool_in_use = w->pool.in_use,
+        .pool_in_use = w->pool.in_use + w->dns.in_use,
         .pool_exhausted = w->pool.exhausted + w->dns.exhausted,
         .clock_backwards = w->clock_backwards,
     };
