@@ -263,7 +263,7 @@ uint64_t outbox_next_due_ns(const struct control *c)
     uint64_t due = UINT64_MAX;
 
     for (size_t i = 0; i < c->outbox.n; i++) {
-        if (waits(c->outbox.item[i]) && c->outbox.item[i]->e.next_at_wall_ns < due)
+        if (waits(c->outbox.item[i]) && c->outbox.item[i]->e.next_at_wall_ns < due && !held_back(c, i))
             due = c->outbox.item[i]->e.next_at_wall_ns;
     }
     for (size_t i = 0; due != UINT64_MAX && i < c->connectors.n; i++) {
