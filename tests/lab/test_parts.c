@@ -345,6 +345,33 @@ START_TEST(truth_calls_only_the_overtaken_late)
 }
 END_TEST
 
+/* Passes the tap as the relay would have it. */
+static void pass(struct lab_truth *t, struct lab_frame f)
+{
+    if (!lab_fate_has(&f.fate, LAB_LOSE_UP))
+        lab_truth_at_tap(t, &f);
+}
+
+START_TEST(truth_knows_what_leaves_no_trace)
+{
+    struct lab_truth *t;
+
+    ck_assert_int_eq(lab_truth_open(NULL, &t, &e), 0);
+    pass(t, sent(t, 1, 1, 1000, 0));
+    pass(t, sent(t, 2, 1001, 1000, 1u << LAB_LOSE_UP)); /* a hole: the next one shows it */
+    pass(t, sent(t, 3, 2001, 1000, 0));
+    pass(t, sent(t, 4, 1001, 1000, 0));
+    ck_assert_uint_eq(lab_truth_total(t).untraced_pkts, 0);
+    pass(t, sent(t, 5, 3001, 1000, 1u << LAB_LOSE_UP)); /* a lost tail */
+    pass(t, sent(t, 6, 3001, 1000, 0));
+    ck_assert_uint_eq(lab_truth_total(t).untraced_pkts, 1);
+    pass(t, sent(t, 7, 4001, 1000, 1u << LAB_LOSE_DOWN)); /* seen, so its repair is known */
+    pass(t, sent(t, 8, 4001, 1000, 0));
+    ck_assert_uint_eq(lab_truth_total(t).untraced_pkts, 1);
+    lab_truth_close(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lab-parts");
@@ -364,6 +391,7 @@ int main(void)
     tcase_add_test(c, parses_frames);
     tcase_add_test(c, second_hop_has_a_right_checksum);
     tcase_add_test(c, truth_knows_resends);
+    tcase_add_test(c, truth_knows_what_leaves_no_trace);
     tcase_add_test(c, truth_calls_only_the_overtaken_late);
     suite_add_tcase(s, c);
     r = srunner_create(s);

@@ -34,6 +34,7 @@ struct spans {
 struct direction {
     struct lab_truth_sums sums;
     struct spans passed; /* bytes that were delivered or are on their way */
+    int64_t tap_top;     /* the same of what the capture has */
     int64_t top;         /* highest end sent, from the first sequence number */
     uint64_t last_tap_no, last_out_no;
     uint32_t first_seq, syn_seq;
@@ -241,12 +242,25 @@ static void note_handshake(struct direction *d, const struct lab_frame *f)
     }
 }
 
+/* A resend at the front of all that was captured looks like a first transmission: its loss left no trace. */
+static void note_front(struct direction *d, const struct lab_frame *f)
+{
+    struct span x = span_of(d, &f->info);
+
+    if (x.hi == x.lo || lab_fate_has(&f->fate, LAB_MISS))
+        return;
+    d->sums.untraced_pkts += f->resend && x.lo >= d->tap_top;
+    d->tap_top = x.hi > d->tap_top ? x.hi : d->tap_top;
+}
+
 void lab_truth_at_tap(struct lab_truth *t, struct lab_frame *f)
 {
     struct direction *d = direction_of(t, f);
 
-    if (f->info.proto == IPPROTO_TCP)
+    if (f->info.proto == IPPROTO_TCP) {
         note_handshake(d, f);
+        note_front(d, f);
+    }
     d->sums.tap_pkts++;
     if (f->info.payload_bytes == 0)
         return;

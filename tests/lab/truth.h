@@ -22,6 +22,7 @@
     C(resent_pkts, "segments with bytes, SYN or FIN sent before")                                                      \
     C(resent_data_pkts, "those with payload")                                                                          \
     C(needless_pkts, "of these, all bytes were on their way or there already")                                         \
+    C(untraced_pkts, "resends that the tap cannot know: it had seen neither these bytes nor later ones")               \
     C(tap_pkts, "frames that passed the tap")                                                                          \
     C(captured_pkts, "frames of which the capture has at least one copy")                                              \
     C(lost_up_pkts, "lost between sender and tap")                                                                     \
