@@ -33,7 +33,6 @@ enum pkt_flags {
     PKT_TRUNCATED = 1 << 1, /* the mirror captured less than was sent */
     PKT_FRAGMENT = 1 << 2,
     PKT_HAS_TS = 1 << 3,
-    PKT_HAS_WSCALE = 1 << 4,
     PKT_HAS_SACK_PERM = 1 << 5,
     PKT_L4_OK = 1 << 6, /* the L4 header is whole */
 };
@@ -94,7 +93,7 @@ struct pkt {
     uint16_t tcp_window;
     uint32_t tcp_seq, tcp_ack;
     uint32_t tsval, tsecr;
-    uint8_t n_sack, wscale;
+    uint8_t n_sack;
     uint32_t l2_hash; /* of the pair of MAC addresses: tells a second hop from a plain copy */
     struct sack_block sack[MAX_SACK];
     struct flow_key key;

@@ -16,7 +16,7 @@ static enum tcp_state state_of(const struct flow *f)
         return TCP_CLOSED;
     if ((client->flags | server->flags) & SIDE_FIN)
         return TCP_CLOSING;
-    if ((client->flags & SIDE_SYN) && !(server->flags & SIDE_SYN) && f->dir[1 - f->client].pkts == 0)
+    if (tcp_is_unanswered(f))
         return TCP_SYN_SENT;
     return TCP_ESTABLISHED;
 }

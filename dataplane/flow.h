@@ -46,7 +46,6 @@ enum side_flags {
     SIDE_MISSING_REPEATED = 1 << 8, /* and they were seen again since */
     SIDE_TS = 1 << 9,               /* ts_max counts */
     SIDE_ID = 1 << 10,              /* ip_id counts */
-    SIDE_ID_MOVES = 1 << 11,        /* its IP id differs from packet to packet */
     SIDE_ID_MONOTONE = 1 << 12,     /* and has only grown so far */
     SIDE_SACK_PERM = 1 << 17, /* its SYN offered SACK */
     SIDE_GAP_OPEN = 1 << 16,  /* nothing of this side was seen since its last hole began */

@@ -20,7 +20,6 @@ enum node_flags {
     NODE_HAS_IP_ID = 1 << 1, /* ip_id counts */
     NODE_SIGNALLED = 1 << 2, /* the receiver reported it missing, since signal_ns */
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
-    NODE_SPURIOUS = 1 << 4,  /* pending verdict: evidence says spurious */
     NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
     NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole, the verdict has fallen */
 };

@@ -371,9 +371,12 @@ void tcp_meter(struct meter *m)
         on_fin(f, s);
 }
 
+/* On a one-way mirror the client's own ACKs tell that it had an answer. */
 bool tcp_is_unanswered(const struct flow *f)
 {
-    return (f->tcp[f->client].flags & SIDE_SYN) && f->dir[1 - f->client].pkts == 0;
+    unsigned client = f->client, server = 1 - client;
+
+    return (f->tcp[client].flags & SIDE_SYN) && f->dir[server].pkts == 0 && !(f->tcp[server].flags & SIDE_ACK_SEEN);
 }
 
 void tcp_finish(struct meter *m)

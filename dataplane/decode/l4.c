@@ -68,10 +68,6 @@ static void parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end)
             parse_sack(p, o, o[1]);
         else if (o[0] == 4 && o[1] == 2)
             p->flags |= PKT_HAS_SACK_PERM;
-        else if (o[0] == 3 && o[1] == 3) {
-            p->wscale = o[2] > 14 ? 14 : o[2];
-            p->flags |= PKT_HAS_WSCALE;
-        }
         o += o[1];
     }
 }
