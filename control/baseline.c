@@ -100,29 +100,39 @@ static void store_centroids(struct baseline_bin *bin, const struct centroid *c, 
  * distances). None grows beyond a seventh of the mass, so that quartiles stay resolved; a pair below that always exists
  * while more than 14 are left.
  */
+static double join_cost(const struct centroid *a, const struct centroid *b, double limit)
+{
+    double weight = a->weight + b->weight;
+    double distance = b->code - a->code;
+
+    return weight <= limit ? a->weight * b->weight / weight * distance * distance : INFINITY;
+}
+
 static size_t join(struct centroid *c, size_t n)
 {
-    double total = 0;
+    double cost[BASELINE_CENTROIDS + HOUR_GROUPS];
+    double limit = 0;
 
     for (size_t i = 0; i < n; i++)
-        total += c[i].weight;
+        limit += c[i].weight * (2.0 / BASELINE_CENTROIDS) * (1 + 1e-9);
+    for (size_t i = 0; i + 1 < n; i++)
+        cost[i] = join_cost(&c[i], &c[i + 1], limit);
     while (n > BASELINE_CENTROIDS) {
-        double best_cost = INFINITY;
         size_t best = 0;
-        for (size_t i = 0; i + 1 < n; i++) {
-            double weight = c[i].weight + c[i + 1].weight;
-            double distance = c[i + 1].code - c[i].code;
-            double cost = c[i].weight * c[i + 1].weight / weight * distance * distance;
-            if (weight <= total * (2.0 / BASELINE_CENTROIDS) * (1 + 1e-9) && cost < best_cost) {
-                best_cost = cost;
-                best = i;
-            }
-        }
+        for (size_t i = 1; i + 1 < n; i++)
+            best = cost[i] < cost[best] ? i : best;
         double weight = c[best].weight + c[best + 1].weight;
         c[best].code = (c[best].code * c[best].weight + c[best + 1].code * c[best + 1].weight) / weight;
         c[best].weight = weight;
-        memmove(&c[best + 1], &c[best + 2], (n - best - 2) * sizeof(*c));
         n--;
+        for (size_t i = best + 1; i < n; i++) {
+            c[i] = c[i + 1];
+            cost[i - 1] = cost[i];
+        }
+        if (best > 0)
+            cost[best - 1] = join_cost(&c[best - 1], &c[best], limit);
+        if (best + 1 < n)
+            cost[best] = join_cost(&c[best], &c[best + 1], limit);
     }
     return n;
 }
@@ -167,9 +177,20 @@ static void teach(struct baseline_bin *bin, int32_t date, bool by_week, const st
     touch(bin, date, by_week);
 }
 
-static int compare_codes(const void *a, const void *b)
+/* Shell sort with Ciura's gaps: an hour has 60 values. */
+static void sort_codes(uint16_t *codes, size_t n)
 {
-    return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
+    static const size_t gaps[] = {23, 10, 4, 1};
+
+    for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
+        for (size_t i = gaps[g]; i < n; i++) {
+            uint16_t x = codes[i];
+            size_t k = i;
+            for (; k >= gaps[g] && codes[k - gaps[g]] > x; k -= gaps[g])
+                codes[k] = codes[k - gaps[g]];
+            codes[k] = x;
+        }
+    }
 }
 
 void baseline_fini(struct baseline *b)
@@ -208,7 +229,7 @@ void baseline_learn_values(struct baseline *b, const struct local_time *t, uint1
         return;
     if (baseline_group(b, BASELINE_DAY_GROUP) == NULL || baseline_group(b, t->weekday) == NULL)
         return; /* without memory nothing is learnt; verdicts stay as they are */
-    qsort(codes, n, sizeof(*codes), compare_codes);
+    sort_codes(codes, n);
     size_t groups = group_hour(codes, n, 1, hour);
     for (size_t i = 0; i < GLOBAL_POINTS; i++)
         points[i] = (struct centroid){codes[(2 * i + 1) * n / (2 * GLOBAL_POINTS)], WEIGHT_GLOBAL};
