@@ -278,11 +278,10 @@ static ssize_t write_until_full(void *cookie, const char *bytes, size_t n)
     size_t *room = cookie;
 
     (void)bytes;
-    if (*room == 0) {
+    if (n > *room) { /* for stdio a short write is the failure */
+        n = *room;
         errno = ENOSPC;
-        return 0;
     }
-    n = n < *room ? n : *room;
     *room -= n;
     return (ssize_t)n;
 }
