@@ -29,6 +29,7 @@
 
 #define WORKERS_MAX        64
 #define FILES_MAX          1024
+#define MIRROR_NAME_BYTES  64
 #define DNS_ENTRIES        65536u
 #define FILE_TCP_IDLE_NS   (600 * NS_PER_S)
 #define FILE_OTHER_IDLE_NS (120 * NS_PER_S)
@@ -62,6 +63,7 @@ struct probe {
     struct store_private *redis;
     char redis_url[PLACE_URL_BYTES];
     char *password;
+    char device_name[RX_DPDK_PORTS_MAX][MIRROR_NAME_BYTES];
     const char *mirror_name[RX_DPDK_PORTS_MAX];
     uint64_t mirror_capacity[RX_DPDK_PORTS_MAX];
     char sensor[64];
@@ -214,6 +216,15 @@ static const char *base_name(const char *path)
     return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
+/* A device that nobody named goes by its interface, else by the device string up to the first comma. */
+static void name_after_device(char ret_name[static MIRROR_NAME_BYTES], const char *device)
+{
+    const char *iface = strstr(device, "iface=");
+    const char *from = iface != NULL ? iface + strlen("iface=") : device;
+
+    snprintf(ret_name, MIRROR_NAME_BYTES, "%.*s", (int)strcspn(from, ","), from);
+}
+
 /* Ports from the command line, else the configured mirrors; a file is a mirror of its own name. */
 static int choose_mirrors(struct probe *p)
 {
@@ -232,7 +243,8 @@ static int choose_mirrors(struct probe *p)
         return EXIT_USAGE;
     }
     for (unsigned i = 0; i < o->n_devices; i++) {
-        p->mirror_name[i] = o->devices[i];
+        name_after_device(p->device_name[i], o->devices[i]);
+        p->mirror_name[i] = p->device_name[i];
         for (size_t k = 0; k < p->config->n_mirrors; k++) {
             if (strcmp(p->config->mirrors[k].device, o->devices[i]) != 0)
                 continue;
@@ -510,6 +522,8 @@ static int read_files(struct probe *p)
     enum rx_pcap_end end = rx_pcap_run(rx, p->worker[0], &stop, NULL, NULL, &e);
     worker_finish(p->worker[0]);
     analytics_join(a, &result);
+    if (rx_pcap_warning(rx) != NULL)
+        log_warn("%s", rx_pcap_warning(rx));
     rx_pcap_close(rx);
     code = report(p, &result);
     if (code == EXIT_DONE)

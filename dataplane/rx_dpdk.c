@@ -129,6 +129,16 @@ static void lcore_args(struct args *a, unsigned n_workers)
     arg(a, "--main-lcore=%s", "0");
 }
 
+/* The kernel's default ring of 512 frames overflows within a millisecond of a busy link. */
+static const char *vdev_format(const char *device, bool pci)
+{
+    if (pci)
+        return "--allow=%s";
+    if (strncmp(device, "net_af_packet", 13) == 0 && strstr(device, "framecnt=") == NULL)
+        return "--vdev=%s,framecnt=16384";
+    return "--vdev=%s";
+}
+
 static int eal_start(const struct rx_dpdk_options *o, struct error *e)
 {
     struct args a = {.n = 0};
@@ -152,7 +162,7 @@ static int eal_start(const struct rx_dpdk_options *o, struct error *e)
     for (unsigned i = 0; i < o->n_devices; i++) {
         bool pci = is_pci_address(o->devices[i]);
         any_pci |= pci;
-        arg(&a, pci ? "--allow=%s" : "--vdev=%s", o->devices[i]);
+        arg(&a, vdev_format(o->devices[i], pci), o->devices[i]);
     }
     if (!any_pci)
         arg(&a, "%s", "--no-pci");
