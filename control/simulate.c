@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 #include "common/bytes.h"
 #include "common/timefmt.h"
 #include "control/localtime.h"
@@ -451,11 +452,41 @@ static int write_truth(const struct sim *s, const char *scenario, struct error *
     return rc == 0 ? 0 : error_set(e, -EIO, "cannot write the truth to %.120s", s->o->truth_path);
 }
 
+static ssize_t gz_write(void *cookie, const char *data, size_t len)
+{
+    int n = gzwrite(cookie, data, (unsigned)len);
+
+    return n > 0 ? n : -1;
+}
+
+static int gz_close(void *cookie)
+{
+    return gzclose(cookie) == Z_OK ? 0 : -1;
+}
+
+/* A file for writing; compressed when its name ends in .gz. NULL with errno. */
+static FILE *open_output(const char *path)
+{
+    size_t len = strlen(path);
+
+    if (strcmp(path, "-") == 0)
+        return stdout;
+    if (len < 3 || strcmp(path + len - 3, ".gz") != 0)
+        return fopen(path, "wb");
+    gzFile gz = gzopen(path, "wb9");
+    if (gz == NULL)
+        return NULL;
+    FILE *f = fopencookie(gz, "wb", (cookie_io_functions_t){.write = gz_write, .close = gz_close});
+    if (f == NULL)
+        gzclose(gz);
+    return f;
+}
+
 static int write_stream(struct sim *s, struct error *e)
 {
     struct stream_header h = {.window_s = s->window_s};
     bool to_stdout = strcmp(s->o->out_path, "-") == 0;
-    FILE *f = to_stdout ? stdout : fopen(s->o->out_path, "wb");
+    FILE *f = open_output(s->o->out_path);
 
     if (f == NULL)
         return error_set(e, -errno, "cannot write %.120s: %s", s->o->out_path, strerror(errno));

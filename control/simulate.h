@@ -19,7 +19,7 @@ struct simulate_options {
     uint64_t end_ns;        /* 0: 2026-11-17 00:00 in the process's zone */
     const char *zone;       /* as given to local_init, for the header; "" = not said */
     const char *scenario;   /* NULL: "mixed" */
-    const char *out_path;   /* "-": standard output */
+    const char *out_path;   /* "-": standard output; a name that ends in .gz is compressed */
     const char *truth_path; /* NULL: none */
 };
 

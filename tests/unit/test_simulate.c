@@ -58,6 +58,24 @@ START_TEST(same_options_same_bytes)
     ck_assert_int_eq(simulate_run(&o, &e), 0);
     y = slurp(b, &nb);
     ck_assert_int_ne(memcmp(x, y, na), 0);
+    free(y);
+    /* Compressed it is the same stream. */
+    struct stream_reader *r;
+    struct stream_record rec;
+    size_t records = 0;
+    int rc;
+    snprintf(b, sizeof(b), "%s/b.gz", f.dir);
+    o.seed = 3;
+    o.out_path = b;
+    ck_assert_int_eq(simulate_run(&o, &e), 0);
+    y = slurp(b, &nb);
+    ck_assert_uint_lt(nb, na * 3 / 4);
+    ck_assert_int_eq(stream_open(b, &r, &e), 0);
+    while ((rc = stream_read(r, &rec, &e)) == 1)
+        records++;
+    ck_assert_int_eq(rc, 0);
+    stream_close(r);
+    ck_assert_uint_eq((records + 1) * 64, na);
     free(x);
     free(y);
     fixture_stop(&f);
