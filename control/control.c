@@ -281,7 +281,8 @@ static int compare_changes(const void *a, const void *b)
 
 static void apply_changes(struct control *c, uint64_t end_ns)
 {
-    qsort(c->changes, c->n_changes, sizeof(*c->changes), compare_changes);
+    if (c->n_changes > 0) /* qsort of nothing at NULL is not defined */
+        qsort(c->changes, c->n_changes, sizeof(*c->changes), compare_changes);
     for (size_t i = 0; i < c->n_changes; i++) {
         struct incident *active = c->changes[i].object->line[c->changes[i].metric].active;
         if (c->changes[i].entered)

@@ -356,8 +356,8 @@ static void shift_in(struct series_state *s, uint32_t start_minute, uint32_t min
 
     s->out_mask = shift >= 16 ? 0 : (uint16_t)(s->out_mask << shift);
     if (out)
-        s->out_mask |= (uint16_t)((1u << (minutes < 9 ? minutes : 9)) - 1);
-    s->out_mask &= (1u << ENTER_OF) - 1;
+        s->out_mask = (uint16_t)(s->out_mask | ((1u << (minutes < 9 ? minutes : 9)) - 1));
+    s->out_mask = (uint16_t)(s->out_mask & ((1u << ENTER_OF) - 1));
 }
 
 static void hysteresis(struct series_state *s, struct detection *d, uint32_t end_minute, uint32_t minutes)
