@@ -354,7 +354,7 @@ static void shift_in(struct series_state *s, uint32_t start_minute, uint32_t min
     uint32_t gap = start_minute > s->last_minute ? start_minute - s->last_minute : 0;
     uint32_t shift = gap + minutes;
 
-    s->out_mask = shift >= 16 ? 0 : (uint16_t)(s->out_mask << shift);
+    s->out_mask = (uint16_t)(shift >= 16 ? 0 : s->out_mask << shift);
     if (out)
         s->out_mask = (uint16_t)(s->out_mask | ((1u << (minutes < 9 ? minutes : 9)) - 1));
     s->out_mask = (uint16_t)(s->out_mask & ((1u << ENTER_OF) - 1));
