@@ -101,10 +101,13 @@ struct pkt {
     /* later stages */
     uint64_t hash;
     uint64_t fingerprint;
-    uint32_t hop;           /* where it was seen: MACs, VLANs, tunnel */
-    uint64_t copy_delay_ns; /* since the earlier sight of the same packet */
-    uint8_t copy;           /* enum copy_candidate */
-    uint32_t flow;          /* index into the flow table */
+    uint32_t hop;                 /* where it was seen: MACs, VLANs, tunnel */
+    uint64_t copy_delay_ns;       /* since the earlier sight of the same packet */
+    uint8_t copy;                 /* enum copy_candidate */
+    uint32_t flow;                /* index into the flow table, FLOW_NONE: not found yet */
+    uint32_t path, service;       /* window entries that it counts in */
+    uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
+    uint8_t counted;              /* belongs to a flow and is no copy */
 };
 
 struct batch {

@@ -29,6 +29,11 @@ void dedup_fini(struct dedup *d)
     d->entry = NULL;
 }
 
+size_t dedup_bytes(const struct dedup *d)
+{
+    return ((size_t)d->set_mask + 1) * WAYS * sizeof(*d->entry);
+}
+
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
     unsigned __int128 product = (unsigned __int128)a * b;

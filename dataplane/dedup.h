@@ -46,6 +46,7 @@ struct dedup {
 
 int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
+size_t dedup_bytes(const struct dedup *d);
 
 /* Sets fingerprint, copy and copy_delay_ns of every packet that belongs to a flow. */
 void dedup_batch(struct dedup *d, struct batch *b);

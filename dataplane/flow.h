@@ -47,9 +47,9 @@ enum side_flags {
     SIDE_TS = 1 << 9,               /* ts_max counts */
     SIDE_ID = 1 << 10,              /* ip_id counts */
     SIDE_ID_MONOTONE = 1 << 12,     /* and has only grown so far */
-    SIDE_SACK_PERM = 1 << 17, /* its SYN offered SACK */
-    SIDE_GAP_OPEN = 1 << 16,  /* nothing of this side was seen since its last hole began */
-    SIDE_PROBE = 1 << 15,     /* a byte at nxt was sent against a closed window */
+    SIDE_SACK_PERM = 1 << 17,       /* its SYN offered SACK */
+    SIDE_GAP_OPEN = 1 << 16,        /* nothing of this side was seen since its last hole began */
+    SIDE_PROBE = 1 << 15,           /* a byte at nxt was sent against a closed window */
 };
 
 /* What a sender's IP ids have shown so far. */
@@ -69,7 +69,7 @@ struct flow_tcp {
     uint32_t ts_max; /* newest TSval */
     uint32_t flags;  /* enum side_flags */
     uint16_t ip_id;
-    uint16_t window; /* last advertised, unscaled */
+    uint16_t window;               /* last advertised, unscaled */
     uint8_t sent_head, sent_count; /* inline FIFO */
     uint8_t ts_count;
     uint8_t id_run; /* in-order segments in a row whose IP id grew; 255 = it does not grow */

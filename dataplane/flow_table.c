@@ -277,3 +277,15 @@ uint32_t flow_table_next(const struct flow_table *t, uint32_t *cursor)
     }
     return FLOW_NONE;
 }
+
+size_t flow_table_bytes(const struct flow_table *t)
+{
+    return ((size_t)t->bucket_mask + 1) * sizeof(*t->bucket) + t->n_flows * sizeof(*t->flow);
+}
+
+bool flow_is(const struct flow_table *t, uint32_t index, const struct flow_key *key)
+{
+    const struct flow *f = &t->flow[index];
+
+    return f->bucket != UINT32_MAX && memcmp(&f->key, key, sizeof(*key)) == 0;
+}

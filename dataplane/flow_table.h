@@ -76,6 +76,12 @@ uint32_t flow_table_due(struct flow_table *t, uint64_t now_ns);
 /* Every live flow in turn, in no order: start with *cursor = 0; FLOW_NONE at the end. */
 uint32_t flow_table_next(const struct flow_table *t, uint32_t *cursor);
 
+/* Memory of buckets and records. */
+size_t flow_table_bytes(const struct flow_table *t);
+
+/* Is this record live and of that key? */
+bool flow_is(const struct flow_table *t, uint32_t index, const struct flow_key *key);
+
 static inline struct flow *flow_at(const struct flow_table *t, uint32_t index)
 {
     return &t->flow[index];

@@ -7,8 +7,9 @@
  *   2. decode      bytes to keys and header fields                                  (decode/)
  *   3. hash        prefetch of buckets                                              (flow_table.c)
  *   4. dedup       candidates for copies made by the mirror                         (dedup.c)
- *   5. prefetch    of the records that the buckets name
- *   6. meter       in packet order: find or make the flow, decide on copies, count, TCP, DNS, ICMP
+ *   5. lookup      prefetch of the records that the buckets name, then the key compare
+ *   6. meter       in packet order: make missing flows, decide on copies, count, TCP, DNS, ICMP
+ *   7. aggregate   packets and bytes into the windows
  *
  * A stage does no I/O, takes no clock, no lock and no memory. The ledger gets every packet exactly once: processed, or
  * one drop.
@@ -368,9 +369,12 @@ static bool is_over(const struct worker *w, const struct flow *f, const struct p
 
 static uint32_t flow_for(struct worker *w, const struct pkt *p)
 {
-    uint32_t index = flow_table_find(&w->table, p->hash, &p->key);
+    uint32_t index = p->flow;
     enum flow_end end;
 
+    /* What the lookup pass found may have ended since, what it did not find may have begun, within this burst. */
+    if (index == FLOW_NONE || !flow_is(&w->table, index, &p->key))
+        index = flow_table_find(&w->table, p->hash, &p->key);
     if (index != FLOW_NONE && is_over(w, flow_at(&w->table, index), p, &end)) {
         end_flow(w, index, end);
         index = FLOW_NONE;
@@ -392,22 +396,22 @@ static void count_copy(struct worker *w, const struct meter *m)
     }
 }
 
-static void count_packet(struct worker *w, const struct meter *m)
+/* Into the flow now, into the windows in the next pass. */
+static void count_packet(struct worker *w, const struct meter *m, struct pkt *p)
 {
-    const struct pkt *p = m->p;
+    struct flow *f = m->f;
     unsigned s = p->sender;
 
     w->ledger.processed++;
-    m->f->last_ns = p->ts_ns;
-    m->f->dir[s].pkts++;
-    m->f->dir[s].bytes += p->ip_bytes;
-    m->f->dir[s].frame_bytes += p->wire_len;
-    for (unsigned scope = 0; scope < METER_SCOPES; scope++) {
-        struct window_dir *d = meter_window(m, scope, s);
-        d->pkts++;
-        d->bytes += p->ip_bytes;
-        d->frame_bytes += p->wire_len;
-    }
+    f->last_ns = p->ts_ns;
+    f->dir[s].pkts++;
+    f->dir[s].bytes += p->ip_bytes;
+    f->dir[s].frame_bytes += p->wire_len;
+    p->counted = 1;
+    p->path = f->path;
+    p->service = f->service;
+    p->path_dir = (uint8_t)meter_dir(m, METER_PATH, s);
+    p->client_dir = (uint8_t)meter_dir(m, METER_MIRROR, s);
     if (p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) {
         METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
         METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
@@ -444,7 +448,7 @@ static void meter_flow_packet(struct worker *w, struct pkt *p)
         count_copy(w, &m);
         return;
     }
-    count_packet(w, &m);
+    count_packet(w, &m, p);
     if (f->key.proto == 6)
         tcp_meter(&m);
     else if (is_dns(&f->key))
@@ -482,33 +486,116 @@ static void hash_batch(struct worker *w, struct batch *b)
     }
 }
 
-static void prefetch_batch(struct worker *w, struct batch *b)
+static void lookup_batch(struct worker *w, struct batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             flow_table_prefetch_records(&w->table, b->pkt[i].hash);
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->pkt[i].verdict == PKT_FLOW)
+            b->pkt[i].flow = flow_table_find(&w->table, b->pkt[i].hash, &b->pkt[i].key);
 }
 
-static void meter_batch(struct worker *w, struct batch *b)
+static void count_dir(struct window_dir *d, const struct pkt *p)
 {
+    d->pkts++;
+    d->bytes += p->ip_bytes;
+    d->frame_bytes += p->wire_len;
+}
+
+/* Adds packets [from, to) to the windows. */
+static void aggregate(struct worker *w, const struct batch *b, uint32_t from, uint32_t to)
+{
+    struct window_dir mirror[2] = {{0}};
+
+    for (uint32_t i = from; i < to; i++) {
+        const struct pkt *p = &b->pkt[i];
+        if (!p->counted)
+            continue;
+        count_dir(&agg_at(&w->agg[METER_PATH], p->path)->c.dir[p->path_dir], p);
+        count_dir(&agg_at(&w->agg[METER_SERVICE], p->service)->c.dir[p->client_dir], p);
+        count_dir(&mirror[p->client_dir], p);
+    }
+    for (unsigned d = 0; d < 2; d++) {
+        struct window_dir *total = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c.dir[d];
+        total->pkts += mirror[d].pkts;
+        total->bytes += mirror[d].bytes;
+        total->frame_bytes += mirror[d].frame_bytes;
+    }
+}
+
+/* Returns the first packet that is not yet in the windows: a window that ends within the burst gets its packets first.
+ */
+static uint32_t meter_batch(struct worker *w, struct batch *b)
+{
+    uint32_t from = 0;
+
     for (uint32_t i = 0; i < b->n; i++) {
-        if (b->pkt[i].ts_ns > w->clock_ns)
-            set_clock(w, b->pkt[i].ts_ns);
+        uint64_t ts_ns = b->pkt[i].ts_ns;
+        if (ts_ns >= w->window_end_ns && from < i) {
+            aggregate(w, b, from, i);
+            from = i;
+        }
+        if (ts_ns > w->clock_ns)
+            set_clock(w, ts_ns);
         meter_packet(w, &b->pkt[i]);
     }
+    return from;
+}
+
+static inline uint64_t lap(uint64_t *ticks, uint64_t since)
+{
+    if (ticks == NULL)
+        return 0;
+    uint64_t now = __builtin_ia32_rdtsc();
+    *ticks += now - since;
+    return now;
+}
+
+/* ticks: NULL, or what to add each stage's time to. */
+static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, uint64_t *ticks)
+{
+    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key};
+    uint64_t t = ticks != NULL ? __builtin_ia32_rdtsc() : 0;
+
+    clamp_times(w, b);
+    decode_batch(b, &decode);
+    t = lap(ticks != NULL ? &ticks[0] : NULL, t);
+    hash_batch(w, b);
+    dedup_batch(&w->dedup, b);
+    t = lap(ticks != NULL ? &ticks[1] : NULL, t);
+    lookup_batch(w, b);
+    t = lap(ticks != NULL ? &ticks[2] : NULL, t);
+    uint32_t from = meter_batch(w, b);
+    t = lap(ticks != NULL ? &ticks[3] : NULL, t);
+    aggregate(w, b, from, b->n);
+    expire(w, EXPIRE_MAX);
+    lap(ticks != NULL ? &ticks[4] : NULL, t);
 }
 
 void worker_process(struct worker *w, struct batch *b)
 {
-    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key};
+    process(w, b, NULL);
+}
 
-    clamp_times(w, b);
-    decode_batch(b, &decode);
-    hash_batch(w, b);
-    dedup_batch(&w->dedup, b);
-    prefetch_batch(w, b);
-    meter_batch(w, b);
-    expire(w, EXPIRE_MAX);
+void worker_process_timed(struct worker *w, struct batch *b, uint64_t ticks[WORKER_STAGES])
+{
+    process(w, b, ticks);
+}
+
+const char *worker_stage_name(unsigned stage)
+{
+    static const char *const names[WORKER_STAGES] = {"decode", "dedup", "lookup", "meter", "aggregate"};
+
+    return names[stage];
+}
+
+double worker_bytes_per_flow(const struct worker *w, uint32_t n_flows)
+{
+    double bytes = (double)flow_table_bytes(&w->table) + (double)w->pool.n * sizeof(*w->pool.node) +
+                   (double)w->dns.n * sizeof(*w->dns.entry) + (double)dedup_bytes(&w->dedup);
+
+    return bytes / n_flows;
 }
 
 void worker_finish(struct worker *w)

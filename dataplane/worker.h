@@ -52,6 +52,14 @@ void worker_count_filtered(struct worker *w, uint64_t pkts);
 /* Packets of a link type that no decoder knows: offered, and dropped as unknown. */
 void worker_count_unknown(struct worker *w, uint64_t pkts);
 
+/* For benchmarks: worker_process that adds the time stamp counter's ticks of each stage. */
+#define WORKER_STAGES 5u
+void worker_process_timed(struct worker *w, struct batch *b, uint64_t ticks[WORKER_STAGES]);
+const char *worker_stage_name(unsigned stage); /* "decode", "dedup", "lookup", "meter", "aggregate" */
+
+/* All tables and pools of this worker, divided by n_flows. */
+double worker_bytes_per_flow(const struct worker *w, uint32_t n_flows);
+
 const struct ledger *worker_ledger(const struct worker *w);
 uint64_t worker_clock_ns(const struct worker *w);
 

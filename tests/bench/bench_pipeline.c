@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * bench-pipeline: how fast is the pipeline, measured against what the memory of this machine allows?
+ *
+ * Time is taken around worker_process over a chunk of bursts that were written before (untimed, into a reused buffer of
+ * at most 1 MiB). The roofline runs in the same process on the same flow ids, chunk by chunk in turn with the pipeline,
+ * so that a noisy neighbour hits both: per packet it prefetches and touches one bucket line and two record lines, with
+ * no logic. Figures are medians over the chunks. Stage times come from separate chunks, timed between the stages by the
+ * time stamp counter.
+ */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "dataplane/memory.h"
+#include "dataplane/worker.h"
+#include "tests/bench/traffic.h"
+
+#define CHUNK_BATCHES 64u
+#define CHUNK_PKTS    (CHUNK_BATCHES * BATCH_MAX)
+#define LINE          64u
+#define CHUNKS_MAX    200000u
+
+struct options {
+    uint32_t flows, frame;
+    double seconds;
+    enum mix mix;
+    bool json;
+};
+
+/* The roofline's own tables, of the same sizes as the pipeline's. */
+struct roofline {
+    uint8_t *bucket, *record;
+    uint64_t bucket_mask;
+    uint64_t record_bytes;
+};
+
+struct samples {
+    double *ns;
+    uint32_t n;
+};
+
+static double now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(struct samples *s)
+{
+    if (s->n == 0)
+        return 0;
+    qsort(s->ns, s->n, sizeof(*s->ns), compare);
+    return s->ns[s->n / 2];
+}
+
+static void add(struct samples *s, double ns)
+{
+    if (s->n < CHUNKS_MAX)
+        s->ns[s->n++] = ns;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "bench-pipeline: %s\n", what);
+    exit(1);
+}
+
+/* ---- roofline ---- */
+
+static void roofline_init(struct roofline *r, uint32_t flows)
+{
+    uint64_t buckets = 1;
+
+    while (buckets * 8 * 3 < (uint64_t)flows * 4)
+        buckets <<= 1;
+    r->bucket_mask = buckets - 1;
+    r->record_bytes = 2 * LINE;
+    r->bucket = memory_map(buckets * LINE);
+    r->record = memory_map(flows * r->record_bytes);
+    if (r->bucket == NULL || r->record == NULL)
+        die("no memory for the roofline");
+    for (uint32_t i = 0; i < flows; i++)
+        r->record[i * r->record_bytes] = 1;
+    memset(r->bucket, 1, buckets * LINE);
+}
+
+static uint64_t roofline_burst(struct roofline *r, const uint32_t *ids, uint32_t n)
+{
+    uint64_t sum = 0, at[BATCH_MAX];
+
+    for (uint32_t i = 0; i < n; i++) {
+        at[i] = ((uint64_t)ids[i] * 0x9e3779b97f4a7c15ull >> 20) & r->bucket_mask;
+        __builtin_prefetch(r->bucket + at[i] * LINE);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *record = r->record + (uint64_t)ids[i] * r->record_bytes;
+        sum += r->bucket[at[i] * LINE];
+        __builtin_prefetch(record, 1);
+        __builtin_prefetch(record + LINE, 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *record = r->record + (uint64_t)ids[i] * r->record_bytes;
+        record[8]++;
+        record[LINE + 8]++;
+    }
+    return sum;
+}
+
+static double time_roofline(struct roofline *r, const uint32_t *ids)
+{
+    static volatile uint64_t sink;
+    double start = now_ns();
+
+    for (uint32_t b = 0; b < CHUNK_BATCHES; b += 1)
+        for (uint32_t half = 0; half < BATCH_MAX; half += 32)
+            sink += roofline_burst(r, ids + b * BATCH_MAX + half, 32);
+    return (now_ns() - start) / CHUNK_PKTS;
+}
+
+/* ---- pipeline ---- */
+
+static struct worker *make_worker(const struct options *o)
+{
+    struct site_table *sites = site_table_new();
+    struct service_table *services = service_table_new();
+    struct worker *w;
+
+    if (sites == NULL || services == NULL || site_table_add(sites, "Branch", "10.0.0.0/8") != 0 ||
+        site_table_add(sites, "DC", "192.0.2.0/24") != 0)
+        die("no memory");
+    site_table_finish(sites);
+    const struct worker_options options = {
+        .flows = o->mix == MIX_NEW ? o->flows * 8 : o->flows + o->flows / 8 + 1024,
+        .trouble_blocks = o->flows / 16 + 4096,
+        .dns_entries = 64,
+        .max_paths = 64,
+        .max_services = 64,
+        .tcp_idle_ns = 3600ull * 1000000000,
+        .other_idle_ns = 3600ull * 1000000000,
+        .closed_linger_ns = 100000000,
+        .window_ns = 10ull * 1000000000,
+        .sites = sites,
+        .services = services,
+    };
+    if (worker_new(&options, &w) != 0)
+        die("no memory for the tables");
+    return w;
+}
+
+static double time_pipeline(struct worker *w, struct batch *batches)
+{
+    double start = now_ns();
+
+    for (uint32_t b = 0; b < CHUNK_BATCHES; b++)
+        worker_process(w, &batches[b]);
+    return (now_ns() - start) / CHUNK_PKTS;
+}
+
+static void time_stages(struct worker *w, struct batch *batches, double ns_per_tick, struct samples *stages)
+{
+    uint64_t ticks[WORKER_STAGES] = {0};
+
+    for (uint32_t b = 0; b < CHUNK_BATCHES; b++)
+        worker_process_timed(w, &batches[b], ticks);
+    for (unsigned i = 0; i < WORKER_STAGES; i++)
+        add(&stages[i], (double)ticks[i] * ns_per_tick / CHUNK_PKTS);
+}
+
+static double measure_tick(void)
+{
+    double start_ns = now_ns();
+    uint64_t start = __rdtsc();
+
+    while (now_ns() - start_ns < 5e6)
+        ;
+    return (now_ns() - start_ns) / (double)(__rdtsc() - start);
+}
+
+/* Opens every flow: its SYN, SYN/ACK, ACK. */
+static void warm_up(struct traffic *t, struct worker *w, struct batch *batches)
+{
+    for (unsigned round = 0; round < 4; round++) {
+        for (uint64_t first = 0; first < t->n_flows; first += CHUNK_PKTS) {
+            traffic_fill_in_turn(t, batches, CHUNK_BATCHES, (uint32_t)first);
+            for (uint32_t b = 0; b < CHUNK_BATCHES; b++)
+                worker_process(w, &batches[b]);
+        }
+    }
+}
+
+static void print(const struct options *o, double ns, double roof_ns, struct samples *stages, double bytes_per_flow)
+{
+    if (!o->json) {
+        printf("%s, %u flows, %u-byte frames: %.2f Mpps, %.1f ns per packet; roofline %.1f ns, ratio %.2f; %.0f bytes "
+               "per flow\n",
+               mix_name(o->mix), o->flows, o->frame, 1e3 / ns, ns, roof_ns, ns / roof_ns, bytes_per_flow);
+    } else {
+        printf("{\"mpps\":%.3f,\"ns_per_pkt\":%.2f,\"roofline_ns_per_pkt\":%.2f,\"ratio\":%.3f,\"bytes_per_flow\":%.1f,"
+               "\"stages\":{",
+               1e3 / ns, ns, roof_ns, ns / roof_ns, bytes_per_flow);
+        for (unsigned i = 0; i < WORKER_STAGES; i++)
+            printf("%s\"%s\":%.2f", i == 0 ? "" : ",", worker_stage_name(i), median(&stages[i]));
+        printf("},\"flows\":%u,\"frame\":%u,\"mix\":\"%s\"}\n", o->flows, o->frame, mix_name(o->mix));
+        return;
+    }
+    for (unsigned i = 0; i < WORKER_STAGES; i++)
+        printf("  %-10s %6.2f ns\n", worker_stage_name(i), median(&stages[i]));
+}
+
+static void run(const struct options *o)
+{
+    static struct batch batches[CHUNK_BATCHES];
+    static uint32_t ids[CHUNK_PKTS];
+    struct samples pipeline = {.ns = calloc(CHUNKS_MAX, sizeof(double))};
+    struct samples roof = {.ns = calloc(CHUNKS_MAX, sizeof(double))}, stages[WORKER_STAGES];
+    struct roofline roofline;
+    struct traffic traffic;
+
+    for (unsigned i = 0; i < WORKER_STAGES; i++)
+        stages[i] = (struct samples){.ns = calloc(CHUNKS_MAX, sizeof(double))};
+    if (traffic_init(&traffic, o->flows, o->mix, o->frame, CHUNK_PKTS) != 0)
+        die("no memory for the flows");
+    struct worker *w = make_worker(o);
+    double ns_per_tick = measure_tick();
+    roofline_init(&roofline, o->flows);
+    if (o->mix != MIX_NEW)
+        warm_up(&traffic, w, batches);
+    double end_ns = now_ns() + o->seconds * 1e9;
+    for (unsigned chunk = 0; now_ns() < end_ns || chunk < 3; chunk++) {
+        traffic_fill(&traffic, batches, CHUNK_BATCHES, ids);
+        if (chunk % 8 == 7)
+            time_stages(w, batches, ns_per_tick, stages);
+        else
+            add(&pipeline, time_pipeline(w, batches));
+        add(&roof, time_roofline(&roofline, ids));
+    }
+    print(o, median(&pipeline), median(&roof), stages, worker_bytes_per_flow(w, o->flows));
+}
+
+static void usage(void)
+{
+    fputs("Examples:\n"
+          "  bench-pipeline --flows 1000000 --seconds 5 --json\n"
+          "  bench-pipeline --flows 65536 --mix dup\n"
+          "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup] [--json]\n",
+          stdout);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option table[] = {
+        {"flows", required_argument, NULL, 'n'},
+        {"frame", required_argument, NULL, 'f'},
+        {"seconds", required_argument, NULL, 's'},
+        {"mix", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct options o = {.flows = 1000000, .frame = 64, .seconds = 3, .mix = MIX_TCP};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        if (c == 'n')
+            o.flows = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (c == 'f')
+            o.frame = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (c == 's')
+            o.seconds = strtod(optarg, NULL);
+        else if (c == 'm' && mix_parse(optarg, &o.mix) != 0)
+            die("--mix takes tcp, new, imix or dup");
+        else if (c == 'j')
+            o.json = true;
+        else if (c == 'h')
+            return usage(), 0;
+        else if (c == '?')
+            return 2;
+    }
+    if (o.flows < 64 || o.flows > 100000000 || o.frame < 64 || o.frame > 9000 || o.seconds <= 0)
+        die("--flows 64..100000000, --frame 64..9000, --seconds above 0");
+    run(&o);
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See traffic.h. Frames are Ethernet + IPv4 + TCP with timestamps: 66 bytes of headers. */
+
+#include "tests/bench/traffic.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+
+#define SLOT_BYTES          128u /* headers and the start of the payload: the rest of a frame is never looked at */
+#define HEADERS             66u
+#define FCS                 4u
+#define MSS                 1448u
+#define VISITS_PER_FLOW_NEW 8u /* MIX_NEW: handshake, request, response, close */
+
+static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup"};
+
+const char *mix_name(enum mix mix)
+{
+    return mix_names[mix];
+}
+
+int mix_parse(const char *name, enum mix *ret)
+{
+    for (int i = 0; i < MIX_COUNT; i++) {
+        if (strcmp(name, mix_names[i]) == 0) {
+            *ret = (enum mix)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static uint64_t next_random(struct traffic *t)
+{
+    t->random ^= t->random << 13;
+    t->random ^= t->random >> 7;
+    t->random ^= t->random << 17;
+    return t->random;
+}
+
+int traffic_init(struct traffic *t, uint32_t n_flows, enum mix mix, uint32_t frame_bytes, uint32_t slots)
+{
+    *t = (struct traffic){.n_flows = n_flows,
+                          .mix = mix,
+                          .frame_bytes = frame_bytes,
+                          .now_ns = 1700000000ull * 1000000000ull,
+                          .gap_ns = 50,
+                          .random = 0x9e3779b97f4a7c15ull,
+                          .slots = slots};
+    t->flow = calloc(n_flows, sizeof(*t->flow));
+    t->frames = aligned_alloc(64, (size_t)slots * SLOT_BYTES);
+    if (t->flow == NULL || t->frames == NULL) {
+        traffic_fini(t);
+        return -ENOMEM;
+    }
+    memset(t->frames, 0, (size_t)slots * SLOT_BYTES);
+    for (uint32_t i = 0; i < n_flows; i++)
+        t->flow[i] = (struct bench_flow){.seq = {mix64(i) & 0xffffffff, mix64(i + n_flows) & 0xffffffff}};
+    return 0;
+}
+
+void traffic_fini(struct traffic *t)
+{
+    free(t->flow);
+    free(t->frames);
+}
+
+static void put_be16(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static void put_be32(uint8_t *p, uint32_t v)
+{
+    put_be16(p, v >> 16);
+    put_be16(p + 2, v);
+}
+
+/* What one packet says. */
+struct segment {
+    unsigned from; /* 0 client, 1 server */
+    uint8_t flags;
+    uint32_t seq, ack, payload;
+};
+
+/* A round of eight visits: request, three data segments with ACKs between, as seen from the middle. */
+static struct segment step(struct traffic *t, struct bench_flow *f, uint32_t payload)
+{
+    unsigned phase = f->visits++ % VISITS_PER_FLOW_NEW;
+    bool opens = t->mix == MIX_NEW || f->visits <= 3;
+    struct segment s = {.from = phase % 2 == 0 ? 0 : 1, .flags = TCP_ACK, .payload = payload};
+
+    if (opens && phase == 0) {
+        if (t->mix == MIX_NEW)
+            f->generation++;
+        s.flags = TCP_SYN;
+        s.payload = 0;
+    } else if (opens && phase == 1) {
+        s.flags = TCP_SYN | TCP_ACK;
+        s.payload = 0;
+    } else if (opens && phase == 2) {
+        s.payload = 0;
+    } else if (t->mix == MIX_NEW && phase >= 6) {
+        s.flags |= TCP_FIN;
+    } else if (s.from == 0 && phase != 4) {
+        s.payload = 0; /* the client mostly acknowledges */
+    }
+    s.seq = f->seq[s.from];
+    f->seq[s.from] += s.payload + ((s.flags & (TCP_SYN | TCP_FIN)) != 0);
+    s.ack = (s.flags & TCP_ACK) ? f->seq[1 - s.from] : 0;
+    return s;
+}
+
+static uint32_t payload_for(struct traffic *t)
+{
+    uint32_t frame = t->frame_bytes;
+
+    if (t->mix == MIX_IMIX) { /* 7:4:1 of 64, 594 and 1518 bytes */
+        uint32_t r = (uint32_t)(next_random(t) % 12);
+        frame = r < 7 ? 64 : r < 11 ? 594 : 1518;
+    }
+    return frame > HEADERS + FCS ? frame - HEADERS - FCS : 1;
+}
+
+static void write_frame(struct traffic *t, uint8_t *p, uint32_t id, const struct segment *s)
+{
+    static const uint8_t macs[12] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
+    struct bench_flow *f = &t->flow[id];
+    uint32_t client = 0x0a000000u | (id & 0x3fffff), server = 0xc0000200u | (id & 0xff);
+    uint32_t tsval = (uint32_t)(t->now_ns / 1000000);
+
+    memcpy(p, macs, sizeof(macs));
+    put_be16(p + 12, 0x0800);
+    put_be16(p + 14, 0x4500);
+    put_be16(p + 16, 52 + s->payload);
+    put_be16(p + 18, ++f->ip_id[s->from]);
+    put_be16(p + 20, 0x4000);
+    put_be16(p + 22, 0x4006);
+    put_be16(p + 24, 0);
+    put_be32(p + 26, s->from == 0 ? client : server);
+    put_be32(p + 30, s->from == 0 ? server : client);
+    uint32_t client_port = 1024 + ((id >> 22) * 7919 + f->generation) % 60000;
+    put_be16(p + 34, s->from == 0 ? client_port : 443);
+    put_be16(p + 36, s->from == 0 ? 443 : client_port);
+    put_be32(p + 38, s->seq);
+    put_be32(p + 42, s->ack);
+    put_be16(p + 46, 0x8000u | s->flags);
+    put_be16(p + 48, 502);
+    put_be32(p + 50, 0);
+    put_be32(p + 54, 0x0101080a);
+    put_be32(p + 58, tsval);
+    put_be32(p + 62, tsval - 1);
+    memset(p + HEADERS, (int)(s->seq & 0xff), 16);
+}
+
+static void describe(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t payload)
+{
+    uint32_t wire = HEADERS + payload;
+
+    if (wire < 60)
+        wire = 60;
+    k->data = t->frames + (size_t)slot * SLOT_BYTES;
+    k->ts_ns = t->now_ns;
+    k->wire_len = k->snap_len = wire;
+    k->cap_len = wire < SLOT_BYTES ? wire : SLOT_BYTES;
+    k->rx_vlan = RX_NO_VLAN;
+}
+
+static void fill_one(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t id)
+{
+    struct segment s = step(t, &t->flow[id], payload_for(t));
+
+    t->now_ns += t->gap_ns;
+    write_frame(t, t->frames + (size_t)slot * SLOT_BYTES, id, &s);
+    describe(t, k, slot, s.payload);
+}
+
+static void copy_one(struct traffic *t, struct pkt *k, const struct pkt *original, uint32_t slot)
+{
+    t->now_ns += t->gap_ns;
+    *k = *original;
+    memcpy(t->frames + (size_t)slot * SLOT_BYTES, original->data, SLOT_BYTES);
+    k->data = t->frames + (size_t)slot * SLOT_BYTES;
+    k->ts_ns = t->now_ns;
+}
+
+void traffic_fill(struct traffic *t, struct batch *batches, uint32_t n_batches, uint32_t *ids)
+{
+    uint32_t slot = 0;
+
+    for (uint32_t b = 0; b < n_batches; b++) {
+        batches[b].n = BATCH_MAX;
+        batches[b].link = LINK_ETHERNET;
+        for (uint32_t i = 0; i < BATCH_MAX; i++, slot++) {
+            if (t->mix == MIX_DUP && i % 2 == 1) {
+                ids[slot] = ids[slot - 1];
+                copy_one(t, &batches[b].pkt[i], &batches[b].pkt[i - 1], slot);
+                continue;
+            }
+            ids[slot] = (uint32_t)(next_random(t) % t->n_flows);
+            fill_one(t, &batches[b].pkt[i], slot, ids[slot]);
+        }
+    }
+}
+
+void traffic_fill_in_turn(struct traffic *t, struct batch *batches, uint32_t n_batches, uint32_t first)
+{
+    uint32_t slot = 0;
+
+    for (uint32_t b = 0; b < n_batches; b++) {
+        batches[b].n = BATCH_MAX;
+        batches[b].link = LINK_ETHERNET;
+        for (uint32_t i = 0; i < BATCH_MAX; i++, slot++)
+            fill_one(t, &batches[b].pkt[i], slot, (first + slot) % t->n_flows);
+    }
+}
