@@ -228,8 +228,16 @@ START_TEST(shipped_history_has_one_problem)
     struct fixture f;
     struct replay_result r;
     struct found found;
+    struct error e = {""};
 
     fixture_start(&f);
+    f.options.zone = "Europe/Berlin"; /* the stream's own: 08:00 stays 08:00 when the clocks change */
+    if (local_init(f.options.zone, &e) != 0) {
+        fprintf(stderr, "skipped: %s\n", e.text);
+        fixture_stop(&f);
+        return;
+    }
+    fixture_reopen(&f);
     ck_assert_int_eq(replay(&f, HISTORY_FILE, 0, 0, &r), 0);
     fixture_find(&f, ENTITY_PROBLEM, &found);
     size_t confirmed = 0;
