@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include "common/bytes.h"
@@ -482,6 +483,15 @@ static FILE *open_output(const char *path)
     return f;
 }
 
+/* Half a file is no file. A device or pipe is somebody else's and stays. */
+static void remove_partial(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        unlink(path);
+}
+
 static int write_stream(struct sim *s, struct error *e)
 {
     struct stream_header h = {.window_s = s->window_s};
@@ -500,7 +510,7 @@ static int write_stream(struct sim *s, struct error *e)
     if ((to_stdout ? fflush(f) : fclose(f)) != 0 && code == 0)
         code = errno;
     if (code != 0 && !to_stdout)
-        unlink(s->o->out_path);
+        remove_partial(s->o->out_path);
     return code == 0 ? 0 : error_set(e, -code, "cannot write %.120s: %s", s->o->out_path, strerror(code));
 }
 

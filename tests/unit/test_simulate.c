@@ -86,6 +86,7 @@ START_TEST(refuses)
 {
     struct error e = {""};
     struct simulate_options o = options("/nonexistent/x", NULL);
+    struct stat st;
 
     ck_assert_int_eq(local_init("UTC", &e), 0);
     ck_assert_int_eq(simulate_run(&o, &e), -ENOENT);
@@ -99,6 +100,8 @@ START_TEST(refuses)
     ck_assert_int_eq(simulate_run(&o, &e), -EINVAL);
     o = options("/dev/full", NULL);
     ck_assert_int_eq(simulate_run(&o, &e), -ENOSPC);
+    ck_assert_int_eq(stat("/dev/full", &st), 0); /* half a file is removed, a device is not */
+    ck_assert(S_ISCHR(st.st_mode));
 }
 END_TEST
 
