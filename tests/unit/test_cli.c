@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -844,6 +845,27 @@ START_TEST(read_for_programs)
 }
 END_TEST
 
+/* Ended by a signal while the probe works: its children end, nothing is left in the temporary directory. */
+START_TEST(read_interrupted)
+{
+    char path[128], *argv[] = {"spanward", "read", path, NULL};
+    int status, waited = 0;
+
+    make_programs("touch \"$TMPDIR/started\"; exec sleep 30");
+    snprintf(path, sizeof(path), "%s/x.pcap", programs);
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(cli_main(3, argv));
+    while (count_entries(programs, "started") == 0 && waited++ < 1000)
+        usleep(10000);
+    ck_assert_int_eq(kill(pid, SIGTERM), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGTERM);
+    ck_assert_uint_eq(count_entries(programs, "spanward-"), 2);
+    nftw(programs, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+END_TEST
+
 START_TEST(read_without_programs)
 {
     char line[128];
@@ -867,6 +889,7 @@ int main(void)
 {
     const TTest *const tests[] = {read_hands_exit_codes_through,
                                   read_for_programs,
+                                  read_interrupted,
                                   read_without_programs,
                                   usage_errors,
                                   wrong_config_key,
