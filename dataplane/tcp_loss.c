@@ -246,9 +246,10 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     if (is_reordered(m, s, hole)) {
         METER_COUNT(m, s, reordered_pkts, 1);
     } else {
-        METER_COUNT(m, s, lost_upstream_pkts, 1);
         METER_COUNT(m, s, retrans_pkts, 1);
         t->count.retrans_bytes += m->p->payload_len;
+        if (flow_is_two_way(m->f)) /* else nobody knows what R had */
+            METER_COUNT(m, s, lost_upstream_pkts, 1);
     }
     struct range *note = pending_new(m, t, start, end);
     if (note != NULL)
@@ -314,10 +315,10 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     if ((t->flags & SIDE_MISSING) && seq_le(start, t->una) && seq_lt(t->una, end))
         t->flags |= SIDE_MISSING_REPEATED;
     struct range *r = pending_new(m, t, seq_max(start, t->una), end);
-    if (r == NULL)
-        METER_COUNT(m, s, lost_downstream_pkts, 1);
-    else
+    if (r != NULL)
         note_evidence(r, m, t);
+    else if (flow_is_two_way(m->f))
+        METER_COUNT(m, s, lost_downstream_pkts, 1);
 }
 
 /*
