@@ -35,7 +35,7 @@ bool schema_tier_exists(enum schema_tier t, uint64_t base_length_ns)
 const char *schema_top_name(enum schema_top t)
 {
 #define X(symbol, name) name,
-    static const char *const names[SCHEMA_TOP_COUNT] = {SCHEMA_TOPS(X)};
+    static const char *const names[SCHEMA_TOP_COUNT] = { SCHEMA_TOPS(X) };
 #undef X
     return names[t];
 }

@@ -169,7 +169,10 @@ int schema_event_range(struct store *s, const char *sensor, uint64_t since_ns, u
  * Worst finished flows. Lists are made per minute (32 members, kept 2 h) and per hour (64 members, kept 7 d). The score
  * is lost packets, the worse side's mean RTT in us, or bytes.
  */
-#define SCHEMA_TOPS(X) X(LOSS, "loss") X(LATENCY, "latency") X(BYTES, "bytes")
+#define SCHEMA_TOPS(X)                                                                                                 \
+    X(LOSS, "loss")                                                                                                    \
+    X(LATENCY, "latency")                                                                                              \
+    X(BYTES, "bytes")
 enum schema_top {
 #define X(symbol, name) SCHEMA_TOP_##symbol,
     SCHEMA_TOPS(X)
