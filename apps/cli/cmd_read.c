@@ -17,7 +17,6 @@
 #include "apps/cli/command.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -323,7 +322,10 @@ static void print_next(const struct run *run)
 
 /* ---- the command ---- */
 
-/* Before anything is started: a name that is not there needs no Redis to be found out. */
+/*
+ * Before anything is started: a name that is not there needs no Redis to be found out. Nothing is opened here, for a
+ * pipe's writer would notice.
+ */
 static int check_files(const struct cli *cli)
 {
     char safe[256];
@@ -332,12 +334,11 @@ static int check_files(const struct cli *cli)
         const char *path = cli->args.rest[i];
         struct stat st;
         text_escape(safe, sizeof(safe), path, strlen(path));
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0)
+        if (strcmp(path, "-") == 0) /* standard input */
+            continue;
+        if (stat(path, &st) < 0 || access(path, R_OK) < 0)
             return cli_fail(cli, CLI_ERROR, "cannot open %s: %s", safe, strerror(errno));
-        bool folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-        close(fd);
-        if (folder)
+        if (S_ISDIR(st.st_mode))
             return cli_fail(cli, CLI_ERROR, "%s is a directory; name the capture files in it", safe);
     }
     return CLI_OK;
@@ -415,6 +416,7 @@ static const struct example examples[] = {
     {"read branch.pcapng --config sites.yaml", "with names for sites and services"},
     {"read big.pcap.gz --json | jq 'select(.type==\"flow\" and .tcp.s2c.lost_downstream_pkts>0)'",
      "every record, for programs"},
+    {"read - < capture.pcap", "from standard input; so does: tcpdump -w - | spanward read -"},
     {"read monday.pcap --redis unix:/run/spanward/redis.sock", "keep the result in a Redis of yours"},
     {NULL, NULL},
 };

@@ -66,6 +66,16 @@ run 0 spanward-probe --read "$sample" --config "$config" --json
 checks=$((checks + 1))
 cmp -s "$dir/json" "$dir/out" || fail "spanward read --json differs from the probe's records"
 
+from_stdin() { "${@:2}" <"$1"; }
+run 0 from_stdin "$sample" spanward read - --config "$config" --json
+checks=$((checks + 1))
+diff <(grep -v '"type":"\(event\|mirror\|ledger\|verdict\)"' "$dir/json") <(grep -v '"type":"\(event\|mirror\|ledger\|verdict\)"' "$dir/out") >/dev/null ||
+    fail 'the records of standard input differ from those of the file'
+mkfifo "$dir/fifo"
+cat "$sample" >"$dir/fifo" &
+run 0 spanward read "$dir/fifo" --config "$config"
+says out 'Branch-12~DC'
+
 # ---- bad input ----
 run 1 spanward read "$dir/missing.pcap"
 one_line "$dir/missing.pcap"
