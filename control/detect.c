@@ -183,8 +183,12 @@ static void derive_limits(struct series *x, const struct local_time *t)
         return;
     }
     baseline_view_values(&x->baseline, t, &x->view);
-    if (x->view.level == BASELINE_NONE || metric_info[x->metric].kind == METRIC_VALUE)
-        return; /* the factor for values is a parameter: see limit_of_value */
+    if (x->view.level == BASELINE_NONE)
+        return;
+    if (metric_info[x->metric].kind == METRIC_VALUE) { /* the factor is a parameter: see judge_rtt */
+        x->high = fmax(x->view.median * exp(RTT_SCORE * x->view.spread_up), x->view.median + RTT_LEAST_NS);
+        return;
+    }
     x->high = x->view.median * exp(fmax(log(LOAD_FACTOR), LOAD_SCORE * x->view.spread_up));
     x->low = x->view.median * exp(-fmax(log(LOAD_FACTOR), LOAD_SCORE * x->view.spread_down));
 }
@@ -247,13 +251,6 @@ static enum verdict judge_share(const struct series *x, double share_limit, uint
     return beta_binomial_tail(trials, mean, x->view.rho, hits) < SHARE_TAIL ? VERDICT_OUT : VERDICT_QUIET;
 }
 
-static double limit_of_value(const struct series *x, const struct detect_params *p)
-{
-    double limit = x->view.median * fmax(p->rtt_factor, exp(RTT_SCORE * x->view.spread_up));
-
-    return fmax(limit, x->view.median + RTT_LEAST_NS);
-}
-
 static enum verdict judge_loss(const struct series *x, const struct detect_params *p, const struct observation *o,
                                int dir, struct detection *d)
 {
@@ -289,7 +286,7 @@ static enum verdict judge_rtt(const struct series *x, const struct detect_params
     d->expected = x->view.median;
     if (x->view.level == BASELINE_NONE)
         return VERDICT_UNKNOWN;
-    return d->value > limit_of_value(x, p) ? VERDICT_OUT : VERDICT_QUIET;
+    return d->value > x->high && d->value > p->rtt_factor * x->view.median ? VERDICT_OUT : VERDICT_QUIET;
 }
 
 static enum verdict judge_load(const struct series *x, const struct observation *o, int dir, uint32_t minutes,
