@@ -136,10 +136,8 @@ static double time_roofline(struct roofline *r, const uint32_t *ids)
 
 /* ---- pipeline ---- */
 
-static struct worker *make_worker(const struct options *o)
+static struct worker *make_worker(const struct options *o, struct site_table *sites, struct service_table *services)
 {
-    struct site_table *sites = site_table_new();
-    struct service_table *services = service_table_new();
     struct worker *w;
 
     if (sites == NULL || services == NULL || site_table_add(sites, "Branch", "10.0.0.0/8") != 0 ||
@@ -224,27 +222,23 @@ static void print(const struct options *o, double ns, double roof_ns, struct sam
         printf("  %-10s %6.2f ns\n", worker_stage_name(i), median(&stages[i]));
 }
 
-static void run(const struct options *o)
+static void measure(const struct options *o, struct traffic *traffic, struct worker *w)
 {
     static struct batch batches[CHUNK_BATCHES];
     static uint32_t ids[CHUNK_PKTS];
     struct samples pipeline = {.ns = calloc(CHUNKS_MAX, sizeof(double))};
     struct samples roof = {.ns = calloc(CHUNKS_MAX, sizeof(double))}, stages[WORKER_STAGES];
     struct roofline roofline;
-    struct traffic traffic;
 
     for (unsigned i = 0; i < WORKER_STAGES; i++)
         stages[i] = (struct samples){.ns = calloc(CHUNKS_MAX, sizeof(double))};
-    if (traffic_init(&traffic, o->flows, o->mix, o->frame, CHUNK_PKTS) != 0)
-        die("no memory for the flows");
-    struct worker *w = make_worker(o);
     double ns_per_tick = measure_tick();
     roofline_init(&roofline, o->flows);
     if (o->mix != MIX_NEW)
-        warm_up(&traffic, w, batches);
+        warm_up(traffic, w, batches);
     double end_ns = now_ns() + o->seconds * 1e9;
     for (unsigned chunk = 0; now_ns() < end_ns || chunk < 3; chunk++) {
-        traffic_fill(&traffic, batches, CHUNK_BATCHES, ids);
+        traffic_fill(traffic, batches, CHUNK_BATCHES, ids);
         if (chunk % 8 == 7)
             time_stages(w, batches, ns_per_tick, stages);
         else
@@ -252,6 +246,26 @@ static void run(const struct options *o)
         add(&roof, time_roofline(&roofline, ids));
     }
     print(o, median(&pipeline), median(&roof), stages, worker_bytes_per_flow(w, o->flows));
+    for (unsigned i = 0; i < WORKER_STAGES; i++)
+        free(stages[i].ns);
+    free(roof.ns);
+    free(pipeline.ns);
+}
+
+static void run(const struct options *o)
+{
+    struct site_table *sites = site_table_new();
+    struct service_table *services = service_table_new();
+    struct traffic traffic;
+
+    if (traffic_init(&traffic, o->flows, o->mix, o->frame, CHUNK_PKTS) != 0)
+        die("no memory for the flows");
+    struct worker *w = make_worker(o, sites, services);
+    measure(o, &traffic, w);
+    worker_free(w);
+    traffic_fini(&traffic);
+    service_table_free(services);
+    site_table_free(sites);
 }
 
 static void usage(void)
