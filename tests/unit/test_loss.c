@@ -335,11 +335,12 @@ END_TEST
 
 START_TEST(timestamps_wrap)
 {
-    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(0xfffffffe, 1)), C(21, 1201, 100, 5001, TS(1, 1)),
-                           C(22, 1101, 100, 5001, TS(0xffffffff, 1)), S(32, 5001, 0, 1301, TS(2, 1)));
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(0xfffffffe, 1)),
+                           S(30, 5001, 0, 1101, TS(2, 0xfffffffe)), C(40, 1201, 100, 5001, TS(1, 2)),
+                           C(41, 1101, 100, 5001, TS(0xffffffff, 2)), S(51, 5001, 0, 1301, TS(3, 1)));
     VERDICTS(d, C2S, .reordered_pkts = 1);
-    ck_assert_uint_eq(d->flow[0].ts_rtt[S2C].n, 1);
-    ck_assert_uint_eq(d->flow[0].ts_rtt[S2C].min_ns, 11 * NS_PER_MS);
+    ck_assert_uint_eq(d->flow[0].ts_rtt[S2C].n, 2);
+    ck_assert_uint_eq(d->flow[0].ts_rtt[S2C].max_ns, 11 * NS_PER_MS);
     drive_free(d);
 }
 END_TEST

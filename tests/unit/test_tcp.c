@@ -236,7 +236,7 @@ START_TEST(timestamps_are_matched_once)
 {
     struct drive *d = PLAY(
         C(0, 1000, 0, 0, .flags = TCP_SYN, TS(50, 0)), S(10, 5000, 0, 1001, .flags = TCP_SYN | TCP_ACK, TS(900, 50)),
-        C(11, 1001, 0, 5001, TS(51, 900)), C(20, 1001, 100, 5001, TS(60, 900)), C(25, 1101, 100, 5001, TS(60, 900)),
+        C(11, 1001, 0, 5001, TS(50, 900)), C(20, 1001, 100, 5001, TS(60, 900)), C(25, 1101, 100, 5001, TS(60, 900)),
         S(31, 5001, 0, 1201, TS(920, 60)), S(95, 5001, 10, 1201, TS(980, 60)));
     ck_assert_uint_eq(first(d)->ts_rtt[S2C].n, 2);
     ck_assert_uint_eq(first(d)->ts_rtt[S2C].max_ns, 11 * NS_PER_MS); /* from the first sight of 60 to its first echo */
