@@ -16,7 +16,7 @@
 #include "common/record.h"
 #include "common/site.h"
 
-#define BATCH_MAX  64u
+#define BATCH_MAX  32u
 #define MAX_LAYERS 16u
 #define MAX_VLANS  4u
 #define RX_NO_VLAN 0xffffu
@@ -95,7 +95,6 @@ struct pkt {
     uint32_t tsval, tsecr;
     uint8_t n_sack;
     uint32_t l2_hash; /* of the pair of MAC addresses: tells a second hop from a plain copy */
-    struct sack_block sack[MAX_SACK];
     struct flow_key key;
 
     /* later stages */
@@ -108,6 +107,9 @@ struct pkt {
     uint32_t path, service;       /* window entries that it counts in */
     uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
     uint8_t counted;              /* belongs to a flow and is no copy */
+    uint8_t is_data, is_judged;   /* TCP data; of a flow seen both ways */
+
+    struct sack_block sack[MAX_SACK]; /* the first n_sack count */
 };
 
 struct batch {

@@ -83,31 +83,40 @@ static uint32_t hop_of(const struct pkt *p)
     return (uint32_t)mix64(place) | 1;
 }
 
+#define ATTRIBUTE_BITS 24u
+#define ATTRIBUTE_MASK ((1u << ATTRIBUTE_BITS) - 1)
+#define TIME_SHIFT     10u /* 1.024 us: 40 bits last 13 days */
+
+static inline struct dedup_entry *set_of(const struct dedup *d, uint64_t fingerprint)
+{
+    return &d->entry[((uint32_t)(fingerprint >> 20) & d->set_mask) * WAYS];
+}
+
 static void look_up(struct dedup *d, struct pkt *p)
 {
-    struct dedup_entry *set = &d->entry[((uint32_t)(p->fingerprint >> 20) & d->set_mask) * WAYS];
-    struct dedup_entry *victim = set;
-    uint32_t hop = hop_of(p);
-    uint32_t own = hop + p->ttl * 0x9e3779b9u;
+    struct dedup_entry *set = set_of(d, p->fingerprint), *victim = set;
+    uint64_t now = p->ts_ns >> TIME_SHIFT, oldest = 0;
 
-    p->copy = COPY_NONE;
-    p->hop = hop;
+    p->hop = hop_of(p);
+    uint32_t own = (p->hop + p->ttl * 0x9e3779b9u) & ATTRIBUTE_MASK;
     for (unsigned i = 0; i < WAYS; i++) {
+        uint64_t age = (now - (set[i].seen >> ATTRIBUTE_BITS)) & (UINT64_MAX >> ATTRIBUTE_BITS);
         if (set[i].fingerprint == p->fingerprint) {
-            uint64_t delay_ns = p->ts_ns >= set[i].ts_ns ? p->ts_ns - set[i].ts_ns : 0;
-            bool same = set[i].attributes == own;
-            if (delay_ns <= (same ? COPY_SAME_MAX_NS : COPY_HOP_MAX_NS)) {
+            bool same = (set[i].seen & ATTRIBUTE_MASK) == own;
+            p->copy_delay_ns = age << TIME_SHIFT;
+            if (p->copy_delay_ns <= (same ? COPY_SAME_MAX_NS : COPY_HOP_MAX_NS)) {
                 p->copy = same ? COPY_SAME : COPY_HOP;
-                p->copy_delay_ns = delay_ns;
                 return;
             }
             victim = &set[i];
             break;
         }
-        if (set[i].ts_ns < victim->ts_ns)
+        if (age >= oldest) {
+            oldest = age;
             victim = &set[i];
+        }
     }
-    *victim = (struct dedup_entry){.fingerprint = p->fingerprint, .ts_ns = p->ts_ns, .attributes = own};
+    *victim = (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own};
 }
 
 void dedup_batch(struct dedup *d, struct batch *b)
@@ -117,7 +126,7 @@ void dedup_batch(struct dedup *d, struct batch *b)
         if (p->verdict != PKT_FLOW)
             continue;
         p->fingerprint = fingerprint(p);
-        __builtin_prefetch(&d->entry[((uint32_t)(p->fingerprint >> 20) & d->set_mask) * WAYS]);
+        __builtin_prefetch(set_of(d, p->fingerprint), 1);
     }
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)

@@ -28,11 +28,10 @@
 
 enum copy_candidate { COPY_NONE, COPY_SAME, COPY_HOP };
 
+/* 16 bytes, so that a set of four is one line. */
 struct dedup_entry {
     uint64_t fingerprint;
-    uint64_t ts_ns;
-    uint32_t attributes; /* hash of TTL, MACs, VLANs, tunnel */
-    uint32_t pad;
+    uint64_t seen; /* time in units of 1.024 us << 24 | attributes */
 };
 
 #define HOPS 256u

@@ -8,7 +8,7 @@
 
 static enum tcp_state state_of(const struct flow *f)
 {
-    const struct flow_tcp *client = &f->tcp[f->client], *server = &f->tcp[1 - f->client];
+    const struct tcp_hot *client = &f->tcp[f->client], *server = &f->tcp[1 - f->client];
 
     if (f->reset)
         return TCP_RESET;
@@ -71,20 +71,36 @@ static void fill_identity(struct rec_flow *r, const struct flow *f)
     r->tunnel_id = f->key.tunnel_id;
 }
 
+static struct rec_rtt rec_of(const struct rtt_stat *r)
+{
+    return (struct rec_rtt){.n = r->n, .min_ns = r->min_ns, .max_ns = r->max_ns, .sum_ns = r->sum_ns};
+}
+
+static struct rec_rtt rec_of_hot(const struct rtt_hot *r)
+{
+    return (struct rec_rtt){.n = r->n, .min_ns = rtt_unpack(r->min), .max_ns = rtt_unpack(r->max), .sum_ns = r->sum_ns};
+}
+
 static void fill_counts(struct rec_flow *r, const struct flow *f)
 {
     for (unsigned side = 0; side < 2; side++) {
         unsigned endpoint = side == C2S ? f->client : 1 - f->client;
-        r->dir[side] = f->dir[endpoint];
-        r->tcp[side] = f->tcp[endpoint].count;
-        r->rtt[side] = f->tcp[endpoint].rtt;
-        r->ts_rtt[side] = f->tcp[endpoint].ts_rtt;
+        const struct tcp_cold *c = &f->cold[endpoint];
+        r->dir[side] = (struct rec_dir){.pkts = f->pkts[endpoint],
+                                        .bytes = f->bytes[endpoint],
+                                        .frame_bytes = f->frame_bytes[endpoint],
+                                        .dup_pkts = c->dup_pkts,
+                                        .second_hop_pkts = c->second_hop_pkts};
+        r->tcp[side] = c->count;
+        r->tcp[side].data_pkts = f->data_pkts[endpoint];
+        r->rtt[side] = rec_of_hot(&f->rtt[endpoint]);
+        r->ts_rtt[side] = rec_of(&c->ts_rtt);
     }
     r->handshake_server_ns = f->handshake_server_ns;
     r->handshake_client_ns = f->handshake_client_ns;
-    r->response = f->response;
-    r->think = f->think;
-    r->icmp_echo = f->icmp_echo;
+    r->response = rec_of(&f->response);
+    r->think = rec_of(&f->think);
+    r->icmp_echo = rec_of(&f->icmp_echo);
     r->syn_retries = f->syn_retries;
     r->icmp_unanswered = f->icmp_unanswered;
 }

@@ -13,12 +13,13 @@
  * Owner: one worker. Lifetime: from flow_table insert to release. All lists hold indices into the worker's pool.
  */
 
+#include <stddef.h>
+
 #include "common/record.h"
 #include "dataplane/batch.h"
 #include "dataplane/pool.h"
 
 #define SENT_INLINE 4u
-#define TS_INLINE   4u
 
 enum flow_flags {
     FLOW_CLIENT_KNOWN = 1 << 0,
@@ -47,6 +48,8 @@ enum side_flags {
     SIDE_TS = 1 << 9,               /* ts_max counts */
     SIDE_ID = 1 << 10,              /* ip_id counts */
     SIDE_ID_MONOTONE = 1 << 12,     /* and has only grown so far */
+    SIDE_TROUBLE = 1 << 19,         /* one of the cold lists may be non-empty */
+    SIDE_TAINTED = 1 << 18,         /* karn_lo and karn_hi count */
     SIDE_SACK_PERM = 1 << 17,       /* its SYN offered SACK */
     SIDE_GAP_OPEN = 1 << 16,        /* nothing of this side was seen since its last hole began */
     SIDE_PROBE = 1 << 15,           /* a byte at nxt was sent against a closed window */
@@ -57,80 +60,137 @@ enum id_state { ID_NONE, ID_FIRST, ID_MOVES, ID_CONSTANT };
 
 /* How often packets of undoubted identity were copied by the mirror: decayed counts. */
 struct copy_evidence {
-    uint32_t originals, copies;
+    uint16_t originals, copies;
 };
 
-/* One endpoint of a TCP flow, as a sender and as a receiver. */
-struct flow_tcp {
-    /* every packet */
+/* A round-trip time's statistics; n = 0: the rest means nothing. */
+struct rtt_stat {
+    uint64_t sum_ns;
+    uint64_t min_ns, max_ns;
+    uint32_t n;
+};
+
+/* The same in 24 bytes, for those that every packet may touch: extremes as rtt_pack, exact below 2.1 s. */
+struct rtt_hot {
+    uint64_t sum_ns;
+    uint32_t n, min, max;
+    uint32_t pad;
+};
+
+/* What every packet of an endpoint may touch. The samples in flight: a ring of four, oldest first. */
+struct tcp_hot {
     uint32_t base;   /* first byte that is judged */
     uint32_t nxt;    /* highest sequence end seen */
     uint32_t una;    /* highest ACK of the peer */
     uint32_t ts_max; /* newest TSval */
     uint32_t flags;  /* enum side_flags */
     uint16_t ip_id;
-    uint16_t window;               /* last advertised, unscaled */
-    uint8_t sent_head, sent_count; /* inline FIFO */
-    uint8_t ts_count;
+    uint16_t window; /* last advertised, unscaled */
+    uint8_t sent_head, sent_count;
     uint8_t id_run; /* in-order segments in a row whose IP id grew; 255 = it does not grow */
+    uint8_t pad;
     uint32_t sent_end[SENT_INLINE];
-    uint64_t sent_ns[SENT_INLINE];
-    uint32_t sent_tail_list;    /* newest node of the FIFO's overflow */
-    uint32_t sent_list;         /* oldest node */
-    uint32_t karn_lo, karn_hi;  /* ends in (karn_lo, karn_hi] give no sample */
-    uint32_t ts_val[TS_INLINE]; /* TSvals that wait for their echo, oldest first */
-    uint64_t ts_ns[TS_INLINE];
+    uint32_t sent_time[SENT_INLINE]; /* low 32 bits of ns: all within 4.2 s of sent_first_ns */
+    uint32_t sent_list;              /* overflow: oldest node, 0 = none */
+};
+static_assert(sizeof(struct tcp_hot) == 64, "one line");
 
-    /* trouble */
-    uint32_t holes;   /* ranges not seen, ascending */
-    uint32_t sacked;  /* ranges above una that the receiver has, ascending */
-    uint32_t pending; /* repeats whose verdict waits, oldest first */
-    uint32_t n_nodes; /* of the three lists: bounded */
+/* What only some packets of an endpoint touch. */
+struct tcp_cold {
+    uint32_t karn_lo, karn_hi; /* ends in (karn_lo, karn_hi] give no sample */
+    uint32_t sent_tail;        /* newest node of the overflow */
+    uint32_t holes;            /* ranges not seen, ascending */
+    uint32_t sacked;           /* ranges above una that the receiver has, ascending */
+    uint32_t pending;          /* repeats whose verdict waits, oldest first */
+    uint32_t n_nodes;          /* of the three lists: bounded */
+    uint32_t pad;
     uint64_t missing_ns;
     uint64_t zero_since_ns;
     uint64_t request_ns; /* last data byte of the current burst of this side */
-
+    uint64_t dup_pkts, second_hop_pkts;
+    struct rtt_stat ts_rtt; /* tap <-> this endpoint by its TSecr */
     struct rec_tcp_dir count;
-    struct rec_rtt rtt;    /* tap <-> this endpoint: by its ACKs */
-    struct rec_rtt ts_rtt; /* the same by its TSecr */
 };
 
 struct flow {
+    /* line 0: who, and where we stand */
     struct flow_key key;
-    uint32_t timer_next, timer_prev; /* wheel; index into the table */
-    uint32_t timer_slot;
-    uint32_t bucket;
-
-    uint64_t first_ns, last_ns;
-    uint32_t flags; /* enum flow_flags */
-    uint32_t path, service;
+    uint64_t last_ns;
+    uint32_t flags;    /* enum flow_flags */
     uint8_t client;    /* endpoint */
     uint8_t path_a;    /* endpoint that is on side A of the path */
     uint8_t last_data; /* endpoint that sent the latest data, 2 = none */
     uint8_t reset;     /* ended by RST, not by FINs */
+
+    /* lines 1 and 2 */
+    struct tcp_hot tcp[2];
+
+    /* line 3 */
+    uint64_t bytes[2], frame_bytes[2];
+    uint32_t pkts[2];
+    uint64_t sent_first_ns[2]; /* time of the oldest sample in flight */
+    uint32_t ts_val[2];        /* TSval that waits for its echo */
+
+    /* line 4 */
+    struct rtt_hot rtt[2]; /* tap <-> endpoint by its ACKs */
+    uint64_t ts_ns[2];     /* when ts_val was first seen, 0 = none waits */
+
+    /* line 5 */
+    uint32_t path, service; /* window entries */
     struct copy_evidence evidence;
     uint16_t id_last[2];
     uint8_t id_state[2]; /* enum id_state, per sender */
-
     uint8_t n_vlans;
     uint8_t first_icmp_type, first_icmp_code;
+    uint8_t pad[3];
+    uint32_t data_pkts[2];           /* TCP segments with data */
+    uint32_t timer_next, timer_prev; /* wheel; index into the table */
+    uint32_t timer_slot;
+    uint32_t bucket;
+    uint64_t first_ns;
+    uint64_t idle_since_response_ns; /* think time starts */
+
+    /* cold */
+    struct tcp_cold cold[2];
     uint16_t vlan[MAX_VLANS];
     struct site_id site[2];
-
-    struct rec_dir dir[2];
-    struct flow_tcp tcp[2];
-
     uint64_t syn_ns, synack_ns;
     uint64_t handshake_server_ns, handshake_client_ns;
-    uint64_t idle_since_response_ns; /* think time starts */
     uint32_t syn_retries;
     uint32_t icmp_unanswered;
-    struct rec_rtt response, think, icmp_echo;
+    struct rtt_stat response, think, icmp_echo;
     uint32_t dns;  /* list of transactions, index into the DNS pool */
     uint32_t echo; /* list of echo requests that wait */
-};
+} __attribute__((aligned(64)));
+static_assert(offsetof(struct flow, bytes) == 3 * 64 && offsetof(struct flow, cold) == 6 * 64, "lines as marked");
 
-static inline void rtt_add(struct rec_rtt *r, uint64_t ns)
+/* Durations in 32 bits, in the order of their length: exact in ns below 2^31, in units of 64 ns above, at most 137 s.
+ */
+static inline uint32_t rtt_pack(uint64_t ns)
+{
+    if (ns < 1u << 31)
+        return (uint32_t)ns;
+    return ns >> 6 < 1u << 31 ? (uint32_t)(ns >> 6) | 1u << 31 : UINT32_MAX;
+}
+
+static inline uint64_t rtt_unpack(uint32_t packed)
+{
+    return packed < 1u << 31 ? packed : (uint64_t)(packed & ~(1u << 31)) << 6;
+}
+
+static inline void rtt_hot_add(struct rtt_hot *r, uint64_t ns)
+{
+    uint32_t packed = rtt_pack(ns);
+
+    if (r->n == 0 || packed < r->min)
+        r->min = packed;
+    if (packed > r->max)
+        r->max = packed;
+    r->sum_ns += ns;
+    r->n++;
+}
+
+static inline void rtt_add(struct rtt_stat *r, uint64_t ns)
 {
     if (r->n == 0 || ns < r->min_ns)
         r->min_ns = ns;
@@ -140,9 +200,15 @@ static inline void rtt_add(struct rec_rtt *r, uint64_t ns)
     r->n++;
 }
 
+/* 0 without a sample. */
+static inline uint64_t rtt_min_ns(const struct rtt_hot *r)
+{
+    return r->n != 0 ? rtt_unpack(r->min) : 0;
+}
+
 static inline bool flow_is_two_way(const struct flow *f)
 {
-    return f->dir[0].pkts != 0 && f->dir[1].pkts != 0;
+    return f->pkts[0] != 0 && f->pkts[1] != 0;
 }
 
 #endif

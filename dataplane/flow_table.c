@@ -119,7 +119,7 @@ static uint32_t find_in(const struct flow_table *t, uint32_t bucket, uint16_t si
     const struct bucket *b = &t->bucket[bucket];
 
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        if (b->sig[i] == sig && memcmp(&t->flow[b->index[i]].key, key, sizeof(*key)) == 0)
+        if (b->sig[i] == sig && flow_key_equal(&t->flow[b->index[i]].key, key))
             return b->index[i];
     return FLOW_NONE;
 }
@@ -287,5 +287,5 @@ bool flow_is(const struct flow_table *t, uint32_t index, const struct flow_key *
 {
     const struct flow *f = &t->flow[index];
 
-    return f->bucket != UINT32_MAX && memcmp(&f->key, key, sizeof(*key)) == 0;
+    return f->bucket != UINT32_MAX && flow_key_equal(&f->key, key);
 }

@@ -16,8 +16,8 @@ enum { METER_MIRROR, METER_PATH, METER_SERVICE, METER_SCOPES };
 
 struct meter {
     struct flow *f;
-    const struct pkt *p; /* NULL while a flow is being finished */
-    uint64_t now_ns;     /* the packet's time, or the flow's end */
+    struct pkt *p;   /* NULL while a flow is being finished */
+    uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pool *pool;
     struct agg *agg[METER_SCOPES];
 };
@@ -36,7 +36,7 @@ static inline struct window_dir *meter_window(const struct meter *m, unsigned sc
 /* Adds to rec_tcp_dir and to window_dir fields of the same name, for what `endpoint` sends. */
 #define METER_COUNT(m, endpoint, name, amount)                                                                         \
     do {                                                                                                               \
-        (m)->f->tcp[endpoint].count.name += (__typeof__((m)->f->tcp[0].count.name))(amount);                           \
+        (m)->f->cold[endpoint].count.name += (__typeof__((m)->f->cold[0].count.name))(amount);                         \
         for (unsigned scope_ = 0; scope_ < METER_SCOPES; scope_++)                                                     \
             meter_window((m), scope_, (endpoint))->name += (amount);                                                   \
     } while (0)

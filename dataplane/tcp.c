@@ -26,7 +26,7 @@ static bool is_pure_syn(const struct pkt *p)
 
 bool tcp_starts_anew(const struct flow *f, const struct pkt *p)
 {
-    const struct flow_tcp *t = &f->tcp[p->sender];
+    const struct tcp_hot *t = &f->tcp[p->sender];
     uint32_t isn_next = p->tcp_seq + 1;
 
     if (!(p->tcp_flags & TCP_SYN) || (p->tcp_flags & TCP_RST))
@@ -45,7 +45,7 @@ bool tcp_starts_anew(const struct flow *f, const struct pkt *p)
     return (t->flags & SIDE_SYN) && isn_next != t->base;
 }
 
-static void track_ip_id(struct flow_tcp *t, const struct pkt *p)
+static void track_ip_id(struct tcp_hot *t, const struct pkt *p)
 {
     if (!(p->flags & PKT_HAS_IP_ID))
         return;
@@ -65,7 +65,7 @@ static void track_ip_id(struct flow_tcp *t, const struct pkt *p)
 }
 
 /* First SYN of a side: its sequence space begins. */
-static void open_side(struct flow_tcp *t, const struct pkt *p)
+static void open_side(struct tcp_hot *t, const struct pkt *p)
 {
     t->base = p->tcp_seq + 1;
     t->nxt = t->base;
@@ -77,11 +77,11 @@ static void open_side(struct flow_tcp *t, const struct pkt *p)
 
 static void repeated_syn(struct meter *m, unsigned s)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
 
-    t->flags |= SIDE_SYN_REPEATED;
-    t->karn_lo = t->base - 1;
-    t->karn_hi = t->nxt;
+    t->flags |= SIDE_SYN_REPEATED | SIDE_TAINTED;
+    m->f->cold[s].karn_lo = t->base - 1;
+    m->f->cold[s].karn_hi = t->nxt;
     METER_COUNT(m, s, retrans_pkts, 1);
     if (is_pure_syn(m->p)) {
         m->f->syn_retries++;
@@ -92,7 +92,7 @@ static void repeated_syn(struct meter *m, unsigned s)
 /* A client that was refused tries again, maybe with another sequence number: the same episode. */
 static void reopen_refused(struct flow *f, const struct pkt *p)
 {
-    struct flow_tcp *t = &f->tcp[p->sender];
+    struct tcp_hot *t = &f->tcp[p->sender];
 
     f->flags &= ~(uint32_t)FLOW_CLOSED;
     t->base = t->nxt = p->tcp_seq + 1;
@@ -104,8 +104,8 @@ static void on_syn(struct meter *m)
     struct flow *f = m->f;
     const struct pkt *p = m->p;
     unsigned s = p->sender;
-    struct flow_tcp *t = &f->tcp[s];
-    struct flow_tcp *peer = &f->tcp[1 - s];
+    struct tcp_hot *t = &f->tcp[s];
+    struct tcp_hot *peer = &f->tcp[1 - s];
     bool is_client = is_pure_syn(p);
 
     if (t->flags & SIDE_SYN) {
@@ -135,7 +135,7 @@ static void on_syn(struct meter *m)
 static void on_established(struct meter *m)
 {
     struct flow *f = m->f;
-    const struct flow_tcp *server = &f->tcp[1 - f->client];
+    const struct tcp_hot *server = &f->tcp[1 - f->client];
 
     f->flags |= FLOW_ESTABLISHED;
     f->idle_since_response_ns = m->now_ns;
@@ -165,22 +165,23 @@ static void on_rst(struct meter *m)
 static void on_window(struct meter *m)
 {
     unsigned s = m->p->sender;
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
     if (m->p->tcp_window == 0 && !(t->flags & SIDE_ZERO_WINDOW)) {
         t->flags |= SIDE_ZERO_WINDOW;
-        t->zero_since_ns = m->now_ns;
+        c->zero_since_ns = m->now_ns;
         METER_COUNT(m, s, zero_windows, 1);
     } else if (m->p->tcp_window != 0 && (t->flags & SIDE_ZERO_WINDOW)) {
         t->flags &= ~(uint32_t)SIDE_ZERO_WINDOW;
-        METER_COUNT(m, s, zero_window_us, (m->now_ns - t->zero_since_ns) / 1000);
+        METER_COUNT(m, s, zero_window_us, (m->now_ns - c->zero_since_ns) / 1000);
     }
 }
 
 /* ---- what the packet acknowledges ---- */
 
 /* A probe of one byte that the receiver took after all. */
-static bool takes_probe(struct flow_tcp *t, uint32_t ack)
+static bool takes_probe(struct tcp_hot *t, uint32_t ack)
 {
     if (!(t->flags & SIDE_PROBE) || ack != t->nxt + 1)
         return false;
@@ -193,7 +194,7 @@ static void on_ack(struct meter *m)
 {
     const struct pkt *p = m->p;
     unsigned receiver = p->sender, s = 1 - receiver;
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
     uint32_t ack = p->tcp_ack;
 
     if (!(t->flags & SIDE_DATA_SEEN)) { /* nothing seen yet that could be judged */
@@ -226,7 +227,7 @@ static void on_ack(struct meter *m)
 static bool is_probe(struct meter *m, unsigned s)
 {
     const struct pkt *p = m->p;
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
     bool closed_window = m->f->tcp[1 - s].flags & SIDE_ZERO_WINDOW;
 
     if (p->payload_len > 1 || (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !(t->flags & SIDE_DATA_SEEN))
@@ -245,16 +246,17 @@ static void on_turn(struct meter *m, unsigned s)
 {
     struct flow *f = m->f;
     unsigned client = f->client, server = 1 - client;
-    const struct rec_rtt *server_rtt = &f->tcp[server].rtt;
+    const struct rtt_hot *server_rtt = &f->rtt[server];
 
     if (s == client) {
         if (f->last_data != client && f->idle_since_response_ns != 0)
             rtt_add(&f->think, m->now_ns - f->idle_since_response_ns);
-        f->tcp[client].request_ns = m->now_ns;
+        f->cold[client].request_ns = m->now_ns;
     } else {
         if (f->last_data == client && server_rtt->n != 0) {
-            uint64_t total_ns = m->now_ns - f->tcp[client].request_ns;
-            uint64_t response_ns = total_ns > server_rtt->min_ns ? total_ns - server_rtt->min_ns : 0;
+            uint64_t total_ns = m->now_ns - f->cold[client].request_ns;
+            uint64_t rtt_ns = rtt_min_ns(server_rtt);
+            uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
             rtt_add(&f->response, response_ns);
             meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
         }
@@ -264,7 +266,7 @@ static void on_turn(struct meter *m, unsigned s)
 }
 
 /* The first data seen of a side without a SYN: what lies before is not judged. */
-static void pick_up(struct flow_tcp *t, uint32_t start, uint32_t end)
+static void pick_up(struct tcp_hot *t, uint32_t start, uint32_t end)
 {
     bool ack_beyond = (t->flags & SIDE_ACK_SEEN) && seq_lt(start, t->una);
 
@@ -278,7 +280,7 @@ static void pick_up(struct flow_tcp *t, uint32_t start, uint32_t end)
 /* A bare ACK whose sequence number is ahead tells of data that was not seen. */
 static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
     int32_t jump = seq_diff(seq, t->nxt);
 
     if ((t->flags & SIDE_DATA_SEEN) && jump > 0 && jump <= SANE_JUMP)
@@ -287,9 +289,9 @@ static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
 
 static void on_data(struct meter *m)
 {
-    const struct pkt *p = m->p;
+    struct pkt *p = m->p;
     unsigned s = p->sender;
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
     uint32_t start = p->tcp_seq + ((p->tcp_flags & TCP_SYN) != 0);
     uint32_t end = start + p->payload_len + ((p->tcp_flags & TCP_FIN) != 0);
     bool is_new = true;
@@ -299,10 +301,9 @@ static void on_data(struct meter *m)
         return;
     }
     if (p->payload_len != 0) {
-        METER_COUNT(m, s, data_pkts, 1);
-        if (flow_is_two_way(m->f))
-            for (unsigned scope = 0; scope < METER_SCOPES; scope++)
-                meter_window(m, scope, s)->judged_pkts++;
+        m->f->data_pkts[s]++;
+        p->is_data = 1;
+        p->is_judged = flow_is_two_way(m->f);
     }
     if (!(t->flags & SIDE_DATA_SEEN)) {
         pick_up(t, start, end);
@@ -320,7 +321,7 @@ static void on_data(struct meter *m)
         loss_below(m, s, start, end);
         is_new = seq_lt(t->nxt, end);
         t->nxt = seq_max(t->nxt, end);
-        t->karn_hi = seq_max(t->karn_hi, t->nxt);
+        m->f->cold[s].karn_hi = t->nxt;
     }
     if (is_new && p->payload_len != 0)
         on_turn(m, s);
@@ -348,7 +349,7 @@ void tcp_meter(struct meter *m)
         return;
     }
     for (unsigned e = 0; e < 2; e++)
-        if ((f->tcp[e].holes | f->tcp[e].pending) != 0)
+        if (f->tcp[e].flags & SIDE_TROUBLE)
             loss_resolve(m, e);
     if (p->tcp_flags & TCP_SYN)
         on_syn(m);
@@ -358,7 +359,7 @@ void tcp_meter(struct meter *m)
     if (p->tcp_flags & TCP_ACK)
         on_ack(m);
     if (is_probe(m, s))
-        f->tcp[s].count.keepalives++;
+        f->cold[s].count.keepalives++;
     else
         on_data(m);
     f->tcp[s].flags &= ~(uint32_t)SIDE_GAP_OPEN;
@@ -376,7 +377,7 @@ bool tcp_is_unanswered(const struct flow *f)
 {
     unsigned client = f->client, server = 1 - client;
 
-    return (f->tcp[client].flags & SIDE_SYN) && f->dir[server].pkts == 0 && !(f->tcp[server].flags & SIDE_ACK_SEEN);
+    return (f->tcp[client].flags & SIDE_SYN) && f->pkts[server] == 0 && !(f->tcp[server].flags & SIDE_ACK_SEEN);
 }
 
 void tcp_finish(struct meter *m)
@@ -384,11 +385,11 @@ void tcp_finish(struct meter *m)
     struct flow *f = m->f;
 
     for (unsigned s = 0; s < 2; s++) {
-        struct flow_tcp *t = &f->tcp[s];
+        struct tcp_hot *t = &f->tcp[s];
         loss_finish(m, s);
         rtt_finish(m, s);
         if (t->flags & SIDE_ZERO_WINDOW)
-            METER_COUNT(m, s, zero_window_us, (f->last_ns - t->zero_since_ns) / 1000);
+            METER_COUNT(m, s, zero_window_us, (f->last_ns - f->cold[s].zero_since_ns) / 1000);
     }
     if (tcp_is_unanswered(f))
         METER_TALLY(m, unanswered_connects, 1);

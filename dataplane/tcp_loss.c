@@ -45,15 +45,17 @@ static inline struct range *range_at(const struct meter *m, uint32_t index)
     return &pool_at(m->pool, index)->range;
 }
 
-static uint32_t node_new(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+static uint32_t node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    uint32_t index = t->n_nodes < LIST_MAX ? pool_get(m->pool) : 0;
+    struct tcp_cold *c = &m->f->cold[s];
+    uint32_t index = c->n_nodes < LIST_MAX ? pool_get(m->pool) : 0;
 
     if (index == 0) {
         m->f->flags |= FLOW_LOSS_UNSURE;
         return 0;
     }
-    t->n_nodes++;
+    c->n_nodes++;
+    m->f->tcp[s].flags |= SIDE_TROUBLE;
     struct range *r = range_at(m, index);
     r->start = start;
     r->end = end;
@@ -62,18 +64,19 @@ static uint32_t node_new(struct meter *m, struct flow_tcp *t, uint32_t start, ui
 }
 
 /* Unlinks *link from its list and frees it. */
-static void node_remove(struct meter *m, struct flow_tcp *t, uint32_t *link)
+static void node_remove(struct meter *m, unsigned s, uint32_t *link)
 {
+    struct tcp_cold *c = &m->f->cold[s];
     uint32_t index = *link;
 
     *link = range_at(m, index)->next;
     pool_put(m->pool, index);
-    t->n_nodes--;
+    c->n_nodes--;
 }
 
 static uint64_t min_rtt_ns(const struct flow *f, unsigned endpoint)
 {
-    return f->tcp[endpoint].rtt.n != 0 ? f->tcp[endpoint].rtt.min_ns : 0;
+    return rtt_min_ns(&f->rtt[endpoint]);
 }
 
 uint64_t loss_full_rtt_ns(const struct flow *f)
@@ -97,15 +100,17 @@ static uint64_t dsack_wait_ns(const struct meter *m)
     uint64_t mean_ns = 0;
 
     for (unsigned e = 0; e < 2; e++)
-        if (m->f->tcp[e].rtt.n != 0)
-            mean_ns += m->f->tcp[e].rtt.sum_ns / m->f->tcp[e].rtt.n;
+        if (m->f->rtt[e].n != 0)
+            mean_ns += m->f->rtt[e].sum_ns / m->f->rtt[e].n;
     uint64_t rto_ns = 2 * mean_ns > RTO_MIN_NS ? 2 * mean_ns : RTO_MIN_NS;
     return 2 * rto_ns;
 }
 
 /* Marks the packet's evidence of age on a node. */
-static void note_evidence(struct range *r, const struct meter *m, const struct flow_tcp *t)
+static void note_evidence(struct range *r, const struct meter *m, unsigned s)
 {
+    struct tcp_hot *t = &m->f->tcp[s];
+
     if (m->p->flags & PKT_HAS_TS) {
         r->tsval = m->p->tsval;
         r->flags |= NODE_HAS_TS;
@@ -128,14 +133,15 @@ static enum age age_against(const struct meter *m, const struct range *r)
     return AGE_UNKNOWN;
 }
 
-static void taint(struct flow_tcp *t, uint32_t start)
+/* From here to the highest byte seen, ACKs that end a segment no longer time it (Karn). */
+static void taint(struct meter *m, unsigned s, uint32_t start)
 {
-    if (seq_le(t->karn_hi, t->una)) { /* the old range is done with */
-        t->karn_lo = start;
-    } else {
-        t->karn_lo = seq_min(t->karn_lo, start);
-    }
-    t->karn_hi = t->nxt;
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
+
+    c->karn_lo = (t->flags & SIDE_TAINTED) ? seq_min(c->karn_lo, start) : start;
+    c->karn_hi = t->nxt;
+    t->flags |= SIDE_TAINTED;
 }
 
 /* ---- holes ---- */
@@ -144,10 +150,12 @@ static void taint(struct flow_tcp *t, uint32_t start)
  * Appends the hole [nxt, end). Holes with nothing seen of the sender between them are one gap, however many ACKs
  * it took to notice.
  */
-static struct range *hole_new(struct meter *m, struct flow_tcp *t, uint32_t end)
+static struct range *hole_new(struct meter *m, unsigned s, uint32_t end)
 {
-    uint32_t *link = &t->holes;
-    uint32_t index = node_new(m, t, t->nxt, end);
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
+    uint32_t *link = &c->holes;
+    uint32_t index = node_new(m, s, t->nxt, end);
 
     t->nxt = end;
     if (index == 0)
@@ -163,11 +171,10 @@ static struct range *hole_new(struct meter *m, struct flow_tcp *t, uint32_t end)
 
 void loss_gap(struct meter *m, unsigned s, uint32_t start)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
-    struct range *hole = hole_new(m, t, start);
+    struct range *hole = hole_new(m, s, start);
 
     if (hole != NULL)
-        note_evidence(hole, m, t);
+        note_evidence(hole, m, s);
 }
 
 static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole)
@@ -186,9 +193,9 @@ static bool is_reordered(const struct meter *m, unsigned s, const struct range *
 }
 
 /* Cuts the hole at `at`; returns the index of the upper part, 0 when it is lost for want of a node. */
-static uint32_t split(struct meter *m, struct flow_tcp *t, struct range *hole, uint32_t at)
+static uint32_t split(struct meter *m, unsigned s, struct range *hole, uint32_t at)
 {
-    uint32_t index = node_new(m, t, at, hole->end);
+    uint32_t index = node_new(m, s, at, hole->end);
 
     if (index != 0) {
         struct range *rest = range_at(m, index);
@@ -202,16 +209,16 @@ static uint32_t split(struct meter *m, struct flow_tcp *t, struct range *hole, u
 }
 
 /* Takes [start, end) out of the hole at *link; returns the link to go on with. */
-static uint32_t *hole_cut(struct meter *m, struct flow_tcp *t, uint32_t *link, uint32_t start, uint32_t end)
+static uint32_t *hole_cut(struct meter *m, unsigned s, uint32_t *link, uint32_t start, uint32_t end)
 {
     struct range *hole = range_at(m, *link);
 
     if (seq_le(start, hole->start) && seq_le(hole->end, end)) {
-        node_remove(m, t, link);
+        node_remove(m, s, link);
         return link;
     }
     if (seq_lt(hole->start, start) && seq_lt(end, hole->end)) {
-        split(m, t, hole, end);
+        split(m, s, hole, end);
         hole->end = start;
     } else if (seq_le(start, hole->start)) {
         hole->start = end;
@@ -222,10 +229,11 @@ static uint32_t *hole_cut(struct meter *m, struct flow_tcp *t, uint32_t *link, u
 }
 
 /* Appends [start, end) to the list of repeats; NULL without a node. */
-static struct range *pending_new(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+static struct range *pending_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    uint32_t *link = &t->pending;
-    uint32_t index = node_new(m, t, start, end);
+    struct tcp_cold *c = &m->f->cold[s];
+    uint32_t *link = &c->pending;
+    uint32_t index = node_new(m, s, start, end);
 
     if (index == 0)
         return NULL;
@@ -241,17 +249,17 @@ static struct range *pending_new(struct meter *m, struct flow_tcp *t, uint32_t s
  */
 static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, uint32_t start, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
     if (is_reordered(m, s, hole)) {
         METER_COUNT(m, s, reordered_pkts, 1);
     } else {
         METER_COUNT(m, s, retrans_pkts, 1);
-        t->count.retrans_bytes += m->p->payload_len;
+        c->count.retrans_bytes += m->p->payload_len;
         if (flow_is_two_way(m->f)) /* else nobody knows what R had */
             METER_COUNT(m, s, lost_upstream_pkts, 1);
     }
-    struct range *note = pending_new(m, t, start, end);
+    struct range *note = pending_new(m, s, start, end);
     if (note != NULL)
         note->flags |= NODE_FILL;
 }
@@ -259,8 +267,8 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
 /* Rules 0 and 3. Returns whether the segment met a hole. */
 static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
-    uint32_t *link = &t->holes;
+    struct tcp_cold *c = &m->f->cold[s];
+    uint32_t *link = &c->holes;
     bool filled = false;
 
     while (*link != 0) {
@@ -274,7 +282,7 @@ static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         if (!filled && !(hole->flags & NODE_COVERED))
             fill_verdict(m, s, hole, start, end);
         filled = true;
-        link = hole_cut(m, t, link, start, end);
+        link = hole_cut(m, s, link, start, end);
     }
     return filled;
 }
@@ -293,9 +301,11 @@ static void hole_verdict(struct meter *m, unsigned s, const struct range *hole)
 
 /* ---- repeats ---- */
 
-static bool is_sacked(const struct meter *m, const struct flow_tcp *t, uint32_t start, uint32_t end)
+static bool is_sacked(const struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    for (uint32_t i = t->sacked; i != 0; i = range_at(m, i)->next)
+    struct tcp_cold *c = &m->f->cold[s];
+
+    for (uint32_t i = c->sacked; i != 0; i = range_at(m, i)->next)
         if (seq_le(range_at(m, i)->start, start) && seq_le(end, range_at(m, i)->end))
             return true;
     return false;
@@ -304,19 +314,20 @@ static bool is_sacked(const struct meter *m, const struct flow_tcp *t, uint32_t 
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
     METER_COUNT(m, s, retrans_pkts, 1);
-    t->count.retrans_bytes += m->p->payload_len;
-    if (seq_le(end, t->una) || is_sacked(m, t, start, end)) {
+    c->count.retrans_bytes += m->p->payload_len;
+    if (seq_le(end, t->una) || is_sacked(m, s, start, end)) {
         METER_COUNT(m, s, spurious_pkts, 1);
         return;
     }
     if ((t->flags & SIDE_MISSING) && seq_le(start, t->una) && seq_lt(t->una, end))
         t->flags |= SIDE_MISSING_REPEATED;
-    struct range *r = pending_new(m, t, seq_max(start, t->una), end);
+    struct range *r = pending_new(m, s, seq_max(start, t->una), end);
     if (r != NULL)
-        note_evidence(r, m, t);
+        note_evidence(r, m, s);
     else if (flow_is_two_way(m->f))
         METER_COUNT(m, s, lost_downstream_pkts, 1);
 }
@@ -327,26 +338,27 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
  */
 static void before_base(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
     if (!(t->flags & SIDE_MISSING) || !seq_le(start, t->una) || !seq_lt(t->una, end))
         return;
     METER_COUNT(m, s, retrans_pkts, 1);
     METER_COUNT(m, s, lost_unknown_pkts, 1);
-    t->count.retrans_bytes += m->p->payload_len;
+    c->count.retrans_bytes += m->p->payload_len;
     t->flags |= SIDE_MISSING_REPEATED;
 }
 
 void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
 
     if (seq_le(end, t->base)) {
         before_base(m, s, start, end);
         return;
     }
     start = seq_max(start, t->base);
-    taint(t, start);
+    taint(m, s, start);
     if (!fill(m, s, start, end))
         repeat(m, s, start, end);
 }
@@ -354,20 +366,22 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 /* ---- what the receiver says ---- */
 
 /* Marks the part of every hole in [start, end) as covered now. */
-static void cover_holes(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    for (uint32_t i = t->holes; i != 0;) {
+    struct tcp_cold *c = &m->f->cold[s];
+
+    for (uint32_t i = c->holes; i != 0;) {
         struct range *hole = range_at(m, i);
         uint32_t next = hole->next;
         if (seq_le(end, hole->start))
             return;
         if (seq_lt(start, hole->end) && !(hole->flags & NODE_COVERED)) {
             if (seq_lt(hole->start, start)) { /* keep the uncovered head, go on with the rest */
-                i = split(m, t, hole, start);
+                i = split(m, s, hole, start);
                 continue;
             }
             if (seq_lt(end, hole->end))
-                split(m, t, hole, end);
+                split(m, s, hole, end);
             hole->flags |= NODE_COVERED;
             hole->covered_ns = m->now_ns;
         }
@@ -381,7 +395,7 @@ static void cover_holes(struct meter *m, struct flow_tcp *t, uint32_t start, uin
  */
 static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat)
 {
-    const struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
     bool at_edge = seq_le(repeat->start, t->una) && seq_lt(t->una, m->p->tcp_ack);
 
     if (at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
@@ -392,16 +406,16 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
 
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
-    for (uint32_t *link = &t->pending; *link != 0;) {
+    for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (!(r->flags & NODE_COVERED) && seq_le(start, r->start) && seq_le(r->end, end)) {
             bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r);
             if (spurious)
                 METER_COUNT(m, s, spurious_pkts, 1);
             if (spurious || (r->flags & NODE_FILL)) {
-                node_remove(m, t, link);
+                node_remove(m, s, link);
                 continue;
             }
             r->flags |= NODE_COVERED;
@@ -414,11 +428,12 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
 /* Rule 4 for seen bytes: R said that una was missing, and now has it. */
 static void missing_covered(struct meter *m, unsigned s)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
     uint64_t rtt_ns = loss_full_rtt_ns(m->f);
 
     if (!(t->flags & SIDE_MISSING_REPEATED) && seq_le(t->base, t->una)) {
-        if (rtt_ns != 0 && m->now_ns - t->missing_ns >= rtt_ns) {
+        if (rtt_ns != 0 && m->now_ns - c->missing_ns >= rtt_ns) {
             METER_COUNT(m, s, lost_downstream_pkts, 1);
             METER_COUNT(m, s, capture_gaps, 1);
         } else {
@@ -430,27 +445,31 @@ static void missing_covered(struct meter *m, unsigned s)
 
 void loss_acked(struct meter *m, unsigned s, uint32_t ack)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
+    if (!(t->flags & (SIDE_TROUBLE | SIDE_MISSING)) && seq_le(ack, t->nxt))
+        return; /* nearly always: the cold lines stay cold */
     if (seq_lt(t->nxt, ack))
-        hole_new(m, t, ack);
+        hole_new(m, s, ack);
     if (t->flags & SIDE_MISSING)
         missing_covered(m, s);
-    if (t->holes != 0)
-        cover_holes(m, t, t->base, ack);
-    if (t->pending != 0)
+    if (c->holes != 0)
+        cover_holes(m, s, t->base, ack);
+    if (c->pending != 0)
         cover_repeats(m, s, t->base, ack);
-    while (t->sacked != 0 && seq_le(range_at(m, t->sacked)->end, ack))
-        node_remove(m, t, &t->sacked);
+    while (c->sacked != 0 && seq_le(range_at(m, c->sacked)->end, ack))
+        node_remove(m, s, &c->sacked);
 }
 
 /* R complains: everything below `highest` that it has not reported is missing there. */
 static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
     bool hole_at_una = false;
 
-    for (uint32_t i = t->holes; i != 0; i = range_at(m, i)->next) {
+    for (uint32_t i = c->holes; i != 0; i = range_at(m, i)->next) {
         struct range *hole = range_at(m, i);
         if (!seq_lt(hole->start, highest))
             break;
@@ -464,33 +483,34 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
     if (hole_at_una || (t->flags & SIDE_MISSING))
         return;
     t->flags |= SIDE_MISSING;
-    t->missing_ns = m->now_ns;
-    for (uint32_t i = t->pending; i != 0; i = range_at(m, i)->next)
+    c->missing_ns = m->now_ns;
+    for (uint32_t i = c->pending; i != 0; i = range_at(m, i)->next)
         if (seq_le(range_at(m, i)->start, t->una) && seq_lt(t->una, range_at(m, i)->end))
             t->flags |= SIDE_MISSING_REPEATED;
 }
 
 void loss_dup_ack(struct meter *m, unsigned s)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
 
     if (!(m->f->flags & FLOW_SACK))
         signal_missing(m, s, t->una + 1);
 }
 
 /* Remembers [start, end) as reported; the list is kept ascending and merged. */
-static void sacked_insert(struct meter *m, struct flow_tcp *t, uint32_t start, uint32_t end)
+static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    uint32_t *link = &t->sacked;
+    struct tcp_cold *c = &m->f->cold[s];
+    uint32_t *link = &c->sacked;
 
     while (*link != 0 && seq_lt(range_at(m, *link)->end, start))
         link = &range_at(m, *link)->next;
     while (*link != 0 && seq_le(range_at(m, *link)->start, end)) {
         start = seq_min(start, range_at(m, *link)->start);
         end = seq_max(end, range_at(m, *link)->end);
-        node_remove(m, t, link);
+        node_remove(m, s, link);
     }
-    uint32_t index = node_new(m, t, start, end);
+    uint32_t index = node_new(m, s, start, end);
     if (index == 0)
         return;
     range_at(m, index)->next = *link;
@@ -500,16 +520,16 @@ static void sacked_insert(struct meter *m, struct flow_tcp *t, uint32_t start, u
 /* A DSACK says that [left, right) came twice: the latest repeat of it was for nothing. */
 static void dsack(struct meter *m, unsigned s, struct sack_block block)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
     uint32_t *found = NULL;
 
-    for (uint32_t *link = &t->pending; *link != 0; link = &range_at(m, *link)->next)
+    for (uint32_t *link = &c->pending; *link != 0; link = &range_at(m, *link)->next)
         if (!(range_at(m, *link)->flags & NODE_FILL) && seq_lt(range_at(m, *link)->start, block.right) &&
             seq_lt(block.left, range_at(m, *link)->end))
             found = link;
     if (found != NULL) {
         METER_COUNT(m, s, spurious_pkts, 1);
-        node_remove(m, t, found);
+        node_remove(m, s, found);
     }
 }
 
@@ -524,7 +544,7 @@ static bool is_dsack(const struct pkt *p, uint32_t ack)
 
 void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_hot *t = &m->f->tcp[s];
     const struct pkt *p = m->p;
     uint32_t highest = ack;
     unsigned first = 0;
@@ -540,10 +560,10 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
             continue;
         b.left = seq_max(b.left, ack);
         if (seq_lt(t->nxt, b.right))
-            hole_new(m, t, b.right);
-        cover_holes(m, t, b.left, b.right);
+            hole_new(m, s, b.right);
+        cover_holes(m, s, b.left, b.right);
         cover_repeats(m, s, b.left, b.right);
-        sacked_insert(m, t, b.left, b.right);
+        sacked_insert(m, s, b.left, b.right);
         highest = seq_max(highest, b.right);
     }
     if (highest != ack)
@@ -554,45 +574,47 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 
 void loss_resolve(struct meter *m, unsigned s)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
-    for (uint32_t *link = &t->holes; *link != 0;) {
+    for (uint32_t *link = &c->holes; *link != 0;) {
         struct range *hole = range_at(m, *link);
         if ((hole->flags & NODE_COVERED) && m->now_ns - hole->covered_ns > mirror_wait_ns(m, s)) {
             hole_verdict(m, s, hole);
-            node_remove(m, t, link);
+            node_remove(m, s, link);
         } else {
             link = &hole->next;
         }
     }
-    for (uint32_t *link = &t->pending; *link != 0;) {
+    for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if ((r->flags & NODE_COVERED) && m->now_ns - r->seen_ns > dsack_wait_ns(m)) {
             METER_COUNT(m, s, lost_downstream_pkts, 1);
-            node_remove(m, t, link);
+            node_remove(m, s, link);
         } else {
             link = &r->next;
         }
     }
+    if (c->n_nodes == 0)
+        m->f->tcp[s].flags &= ~(uint32_t)SIDE_TROUBLE;
 }
 
 void loss_finish(struct meter *m, unsigned s)
 {
-    struct flow_tcp *t = &m->f->tcp[s];
+    struct tcp_cold *c = &m->f->cold[s];
 
-    while (t->holes != 0) {
-        struct range *hole = range_at(m, t->holes);
+    while (c->holes != 0) {
+        struct range *hole = range_at(m, c->holes);
         if (hole->flags & NODE_COVERED)
             hole_verdict(m, s, hole);
         else if (flow_is_two_way(m->f))
             METER_COUNT(m, s, lost_unknown_pkts, 1);
-        node_remove(m, t, &t->holes);
+        node_remove(m, s, &c->holes);
     }
-    while (t->pending != 0) {
-        if (flow_is_two_way(m->f) && !(range_at(m, t->pending)->flags & NODE_FILL))
+    while (c->pending != 0) {
+        if (flow_is_two_way(m->f) && !(range_at(m, c->pending)->flags & NODE_FILL))
             METER_COUNT(m, s, lost_downstream_pkts, 1);
-        node_remove(m, t, &t->pending);
+        node_remove(m, s, &c->pending);
     }
-    while (t->sacked != 0)
-        node_remove(m, t, &t->sacked);
+    while (c->sacked != 0)
+        node_remove(m, s, &c->sacked);
 }

@@ -108,7 +108,7 @@ void worker_count_unknown(struct worker *w, uint64_t pkts)
 
 /* ---- windows ---- */
 
-static struct meter meter_for(struct worker *w, struct flow *f, const struct pkt *p, uint64_t now_ns)
+static struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, uint64_t now_ns)
 {
     return (struct meter){
         .f = f,
@@ -317,7 +317,7 @@ static void learn_service(struct worker *w, struct flow *f)
     f->service = agg_get(&w->agg[METER_SERVICE], &key);
 }
 
-static void start_flow(struct worker *w, uint32_t index, const struct pkt *p)
+static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
 {
     struct flow *f = flow_at(&w->table, index);
 
@@ -339,7 +339,7 @@ static void start_flow(struct worker *w, uint32_t index, const struct pkt *p)
 }
 
 /* FLOW_NONE: no room even after evicting. */
-static uint32_t make_flow(struct worker *w, const struct pkt *p)
+static uint32_t make_flow(struct worker *w, struct pkt *p)
 {
     uint32_t victim = FLOW_NONE;
     uint32_t index = flow_table_insert(&w->table, p->hash, &p->key, &victim);
@@ -367,7 +367,7 @@ static bool is_over(const struct worker *w, const struct flow *f, const struct p
     return w->o.active_ns != 0 && p->ts_ns - f->first_ns > w->o.active_ns;
 }
 
-static uint32_t flow_for(struct worker *w, const struct pkt *p)
+static uint32_t flow_for(struct worker *w, struct pkt *p)
 {
     uint32_t index = p->flow;
     enum flow_end end;
@@ -388,8 +388,8 @@ static void count_copy(struct worker *w, const struct meter *m)
     bool hop = m->p->copy == COPY_HOP;
 
     w->ledger.drops[LEDGER_duplicate]++;
-    m->f->dir[s].dup_pkts += !hop;
-    m->f->dir[s].second_hop_pkts += hop;
+    m->f->cold[s].dup_pkts += !hop;
+    m->f->cold[s].second_hop_pkts += hop;
     for (unsigned scope = 0; scope < METER_SCOPES; scope++) {
         meter_window(m, scope, s)->dup_pkts += !hop;
         meter_window(m, scope, s)->second_hop_pkts += hop;
@@ -404,9 +404,9 @@ static void count_packet(struct worker *w, const struct meter *m, struct pkt *p)
 
     w->ledger.processed++;
     f->last_ns = p->ts_ns;
-    f->dir[s].pkts++;
-    f->dir[s].bytes += p->ip_bytes;
-    f->dir[s].frame_bytes += p->wire_len;
+    f->pkts[s]++;
+    f->bytes[s] += p->ip_bytes;
+    f->frame_bytes[s] += p->wire_len;
     p->counted = 1;
     p->path = f->path;
     p->service = f->service;
@@ -444,7 +444,7 @@ static void meter_flow_packet(struct worker *w, struct pkt *p)
     }
     struct flow *f = flow_at(&w->table, index);
     struct meter m = meter_for(w, f, p, p->ts_ns);
-    if (dedup_is_copy(&w->dedup, f, p, loss_full_rtt_ns(f))) {
+    if (dedup_is_copy(&w->dedup, f, p, p->copy == COPY_SAME ? loss_full_rtt_ns(f) : 0)) {
         count_copy(w, &m);
         return;
     }
@@ -501,6 +501,8 @@ static void count_dir(struct window_dir *d, const struct pkt *p)
     d->pkts++;
     d->bytes += p->ip_bytes;
     d->frame_bytes += p->wire_len;
+    d->data_pkts += p->is_data;
+    d->judged_pkts += p->is_judged;
 }
 
 /* Adds packets [from, to) to the windows. */
@@ -521,6 +523,8 @@ static void aggregate(struct worker *w, const struct batch *b, uint32_t from, ui
         total->pkts += mirror[d].pkts;
         total->bytes += mirror[d].bytes;
         total->frame_bytes += mirror[d].frame_bytes;
+        total->data_pkts += mirror[d].data_pkts;
+        total->judged_pkts += mirror[d].judged_pkts;
     }
 }
 

@@ -4,6 +4,8 @@
 
 #include "dataplane/decode/decode.h"
 
+#define AHEAD   8u /* packets whose first line is fetched in advance */
+
 #define X(name) [LAYER_##name] = &decoder_##name,
 static const struct decoder *const decoders[LAYER_COUNT] = {DECODERS(X)};
 #undef X
@@ -96,7 +98,7 @@ void key_finish(struct pkt *p)
 
 static void clear_decoded(struct pkt *p)
 {
-    memset(&p->verdict, 0, sizeof(*p) - offsetof(struct pkt, verdict));
+    memset(&p->verdict, 0, offsetof(struct pkt, sack) - offsetof(struct pkt, verdict));
 }
 
 static void decode_one(struct pkt *p, enum layer layer, const struct decode_options *options)
@@ -127,6 +129,11 @@ void decode_batch(struct batch *b, const struct decode_options *options)
 {
     enum layer first = first_layer(b->link);
 
-    for (uint32_t i = 0; i < b->n; i++)
+    for (uint32_t i = 0; i < b->n && i < AHEAD; i++)
+        __builtin_prefetch(b->pkt[i].data);
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (i + AHEAD < b->n)
+            __builtin_prefetch(b->pkt[i + AHEAD].data);
         decode_one(&b->pkt[i], first, options);
+    }
 }
