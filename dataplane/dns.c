@@ -115,9 +115,9 @@ static struct dns_entry *add(struct flow *f, struct dns_pool *pool, const struct
 {
     uint32_t *link = &f->dns, n = 0;
 
-    while (*link != 0 && n++ < DNS_PER_FLOW)
+    for (; *link != 0 && n < DNS_PER_FLOW; n++)
         link = &pool->entry[*link].next;
-    uint32_t index = *link == 0 ? entry_get(pool) : 0;
+    uint32_t index = n < DNS_PER_FLOW ? entry_get(pool) : 0;
     if (index == 0) {
         f->flags |= FLOW_DNS_TRUNCATED;
         return NULL;
