@@ -149,10 +149,15 @@ for command in events incidents problems tickets; do
 done
 
 # ---- starts at once ----
+# The fastest of 20 starts: a busy machine slows some of them, a slow program all.
 checks=$((checks + 1))
-start=$(date +%s%N)
-for ((i = 0; i < 20; i++)); do spanward version >/dev/null; done
-each_us=$((($(date +%s%N) - start) / 20000))
+each_us=1000000
+for ((i = 0; i < 20; i++)); do
+    start=$(date +%s%N)
+    spanward version >/dev/null
+    took_us=$((($(date +%s%N) - start) / 1000))
+    ((took_us >= each_us)) || each_us=$took_us
+done
 echo "spanward version: $each_us us"
 ldd "$build/spanward" | grep -q asan || ((each_us < 10000)) || fail "starting takes $each_us us"
 checks=$((checks + 1))
