@@ -310,6 +310,9 @@ static void on_data(struct meter *m)
         rtt_sent(m, s, end);
     } else if (seq_diff(start, t->nxt) > SANE_JUMP || seq_diff(t->nxt, start) > SANE_JUMP) {
         return;
+    } else if ((p->tcp_flags & TCP_SYN) && seq_lt(start, t->nxt)) { /* judged with the SYN that carries it */
+        t->nxt = seq_max(t->nxt, end);
+        is_new = false;
     } else if (start == t->nxt) {
         t->nxt = end;
         rtt_sent(m, s, end);

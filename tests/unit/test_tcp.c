@@ -59,6 +59,19 @@ START_TEST(repeated_synack_gives_no_client_split)
 }
 END_TEST
 
+/* TCP Fast Open: a packet counts once, as a repeated SYN, whatever it carries. */
+START_TEST(repeated_syn_with_data_counts_once)
+{
+    struct drive *d = PLAY(C(0, 1000, 100, 0, SYN), C(1000, 1000, 100, 0, SYN), S(1010, 5000, 0, 1101, SYNACK),
+                           C(1011, 1101, 100, 5001), S(1021, 5001, 0, 1201));
+
+    VERDICTS(d, C2S, .retrans_pkts = 1);
+    ck_assert_uint_eq(first(d)->syn_retries, 1);
+    ck_assert_uint_eq(first(d)->tcp[C2S].data_pkts, 3);
+    drive_free(d);
+}
+END_TEST
+
 START_TEST(synack_before_its_syn_gives_no_split)
 {
     struct drive *d = PLAY(S(0, 5000, 0, 1001, SYNACK), C(0.5, 1000, 0, 0, SYN), C(1, 1001, 0, 5001));
@@ -307,9 +320,10 @@ START_TEST(windows_are_the_sum_of_flows)
 END_TEST
 
 UNIT_MAIN("tcp", handshake_splits_at_the_tap, repeated_syn_gives_no_server_split, repeated_synack_gives_no_client_split,
-          synack_before_its_syn_gives_no_split, refused_and_tried_again_is_one_episode, unanswered_syns,
-          ports_used_again_are_another_flow, late_packets_belong_to_the_closed_connection, reset_in_the_middle,
-          zero_window_and_its_probes, a_probe_that_was_taken_is_no_gap, window_closed_until_the_end,
-          keepalives_are_no_repeats, only_exact_and_unambiguous_acks_are_samples, many_in_flight_each_give_a_sample,
-          timestamps_are_matched_once, tsecr_without_ack_flag_means_nothing, response_and_think_time,
-          server_first_is_no_response, windows_are_the_sum_of_flows)
+          repeated_syn_with_data_counts_once, synack_before_its_syn_gives_no_split,
+          refused_and_tried_again_is_one_episode, unanswered_syns, ports_used_again_are_another_flow,
+          late_packets_belong_to_the_closed_connection, reset_in_the_middle, zero_window_and_its_probes,
+          a_probe_that_was_taken_is_no_gap, window_closed_until_the_end, keepalives_are_no_repeats,
+          only_exact_and_unambiguous_acks_are_samples, many_in_flight_each_give_a_sample, timestamps_are_matched_once,
+          tsecr_without_ack_flag_means_nothing, response_and_think_time, server_first_is_no_response,
+          windows_are_the_sum_of_flows)
