@@ -22,7 +22,7 @@
 #include "common/site.h"
 #include "common/window.h"
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 enum rec_type {
     REC_FLOW = 1,   /* struct rec_flow, then n_dns x rec_dns, n_rtp x rec_rtp */
@@ -178,6 +178,9 @@ struct rec_window_end {
     struct ledger ledger;                               /* since start, this worker's part */
     uint64_t flows_active, flows_evicted, ring_dropped; /* ring_dropped: messages that found the ring full */
     uint64_t pool_in_use, pool_exhausted, clock_backwards;
+    /* later fragments without the ports of their first, malformed datagrams, datagrams forgotten before they were whole
+     */
+    uint64_t fragments_unmatched, fragments_malformed, fragments_evicted;
 };
 
 #define REC_KV_MAX 6

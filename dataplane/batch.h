@@ -94,6 +94,11 @@ struct pkt {
     uint32_t tcp_seq, tcp_ack;
     uint32_t tsval, tsecr;
     uint8_t n_sack;
+    uint8_t tunnel;     /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
+    uint8_t outer_af;   /* of the IP header around that, 0 = there is none */
+    uint32_t tunnel_id; /* of that; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
+    uint16_t outer_off; /* of that IP header in data */
+    uint16_t frag_off;  /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
     uint32_t l2_hash; /* of the pair of MAC addresses: tells a second hop from a plain copy */
     struct flow_key key;
 

@@ -68,7 +68,8 @@ static uint32_t covered_bytes(const struct pkt *p)
 
 static uint64_t fingerprint(const struct pkt *p)
 {
-    uint64_t h = p->hash ^ ((uint64_t)p->ip_id << 32) ^ ((uint64_t)p->sender << 48) ^ p->ip_bytes;
+    uint64_t h = p->hash ^ ((uint64_t)p->ip_id << 32) ^ ((uint64_t)p->sender << 48) ^ ((uint64_t)p->frag_off << 18) ^
+                 p->ip_bytes;
 
     return hash_bytes(h, p->data + p->l4_off, covered_bytes(p)) | 1;
 }
@@ -171,7 +172,7 @@ static void track_id(struct flow *f, const struct pkt *p)
 {
     unsigned s = p->sender;
 
-    if (!(p->flags & PKT_HAS_IP_ID))
+    if (!(p->flags & PKT_HAS_IP_ID) || p->frag_off != 0) /* the fragments of a datagram share its id */
         return;
     if (f->id_state[s] != ID_NONE)
         f->id_state[s] = p->ip_id == f->id_last[s] ? ID_CONSTANT : ID_MOVES;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "dataplane/outer.h"
+
 static enum tcp_state state_of(const struct flow *f)
 {
     const struct tcp_hot *client = &f->tcp[f->client], *server = &f->tcp[1 - f->client];
@@ -113,6 +115,7 @@ void export_flow(struct meter *m, struct dns_pool *dns, struct rec_writer *out, 
     struct rec_flow *r = rec_reserve(out, REC_FLOW, sizeof(*r) + n_dns * sizeof(struct rec_dns));
 
     if (r == NULL) {
+        outer_take(f, NULL, m->pool);
         dns_take(f, dns, NULL, 0);
         return;
     }
@@ -124,6 +127,7 @@ void export_flow(struct meter *m, struct dns_pool *dns, struct rec_writer *out, 
     r->flags = flags_of(f);
     r->service = service;
     fill_identity(r, f);
+    outer_take(f, r, m->pool);
     fill_counts(r, f);
     r->n_dns = (uint16_t)n_dns;
     dns_take(f, dns, (struct rec_dns *)(void *)(r + 1), n_dns);

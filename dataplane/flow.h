@@ -159,8 +159,9 @@ struct flow {
     uint32_t syn_retries;
     uint32_t icmp_unanswered;
     struct rtt_stat response, think, icmp_echo;
-    uint32_t dns;  /* list of transactions, index into the DNS pool */
-    uint32_t echo; /* list of echo requests that wait */
+    uint32_t dns;   /* list of transactions, index into the DNS pool */
+    uint32_t echo;  /* list of echo requests that wait */
+    uint32_t outer; /* the tunnel that it is in, 0 = none */
 } __attribute__((aligned(64)));
 static_assert(offsetof(struct flow, bytes) == 3 * 64 && offsetof(struct flow, cold) == 6 * 64, "lines as marked");
 

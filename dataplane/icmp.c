@@ -68,6 +68,8 @@ void icmp_meter(struct meter *m)
 {
     const struct pkt *p = m->p;
 
+    if (!(p->flags & PKT_L4_OK)) /* a later fragment */
+        return;
     if (p->key.kind == KEY_ICMP_ECHO) {
         if (icmp_is_echo_request(p->key.af, p->icmp_type))
             on_request(m);

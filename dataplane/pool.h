@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include "common/site.h"
 
 #define NODE_SENT_SLOTS 4u
 
@@ -46,10 +47,22 @@ struct sent {
     uint64_t ts_ns[NODE_SENT_SLOTS];
 };
 
+/* The outside of a tunnel, as the flow's first packet showed it. */
+struct outer {
+    uint32_t next;
+    uint32_t id;
+    uint8_t type;   /* enum tunnel_type */
+    uint8_t af;     /* 0: no IP header around the tunnel */
+    uint8_t sender; /* endpoint of the flow that sent this packet */
+    uint8_t pad;
+    struct ip_addr src, dst;
+};
+
 union node {
     uint32_t next; /* common first member of both */
     struct range range;
     struct sent sent;
+    struct outer outer;
     uint8_t line[64];
 };
 static_assert(sizeof(union node) == 64, "one line a node");

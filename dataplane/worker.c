@@ -24,15 +24,18 @@
 #include "common/timefmt.h"
 #include "dataplane/dedup.h"
 #include "dataplane/decode/decode.h"
+#include "dataplane/decode/fragment.h"
 #include "dataplane/export.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/icmp.h"
+#include "dataplane/outer.h"
 #include "dataplane/tcp_loss.h"
 
 #define EXPIRE_MAX 64u /* flows expired per burst: bounded work */
 
 struct worker {
     struct flow_table table;
+    struct fragments fragments;
     struct dedup dedup;
     struct pool pool;
     struct dns_pool dns;
@@ -57,8 +60,9 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
     if (w == NULL)
         return -ENOMEM;
     w->o = *options;
-    if (flow_table_init(&w->table, options->flows) != 0 || dedup_init(&w->dedup) != 0 ||
-        pool_init(&w->pool, options->trouble_blocks) != 0 || dns_pool_init(&w->dns, options->dns_entries) != 0 ||
+    if (flow_table_init(&w->table, options->flows) != 0 || fragments_init(&w->fragments) != 0 ||
+        dedup_init(&w->dedup) != 0 || pool_init(&w->pool, options->trouble_blocks) != 0 ||
+        dns_pool_init(&w->dns, options->dns_entries) != 0 ||
         agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, options->mirror) != 0 ||
         agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, options->max_paths, options->mirror) != 0 ||
         agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, options->max_services, options->mirror) != 0) {
@@ -76,6 +80,7 @@ void worker_free(struct worker *w)
     if (w == NULL)
         return;
     flow_table_fini(&w->table);
+    fragments_fini(&w->fragments);
     dedup_fini(&w->dedup);
     pool_fini(&w->pool);
     dns_pool_fini(&w->dns);
@@ -150,6 +155,9 @@ static void send_window_end(struct worker *w)
         .pool_in_use = w->pool.in_use + w->dns.in_use,
         .pool_exhausted = w->pool.exhausted + w->dns.exhausted,
         .clock_backwards = w->clock_backwards,
+        .fragments_unmatched = w->fragments.unmatched,
+        .fragments_malformed = w->fragments.malformed,
+        .fragments_evicted = w->fragments.evicted,
     };
     rec_commit(&w->o.writer);
 }
@@ -327,6 +335,8 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
     memcpy(f->vlan, p->vlan, sizeof(f->vlan));
     f->first_icmp_type = p->icmp_type;
     f->first_icmp_code = p->icmp_code;
+    if (p->tunnel != TUNNEL_NONE)
+        outer_keep(f, p, &w->pool);
     learn_client(w, f, p);
     learn_path(w, f);
     learn_service(w, f);
@@ -559,7 +569,7 @@ static inline uint64_t lap(uint64_t *ticks, uint64_t since)
 /* ticks: NULL, or what to add each stage's time to. */
 static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, uint64_t *ticks)
 {
-    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key};
+    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key, .fragments = &w->fragments};
     uint64_t t = ticks != NULL ? __builtin_ia32_rdtsc() : 0;
 
     clamp_times(w, b);

@@ -3,6 +3,7 @@
 /* The loop that walks the layers of each packet; see decode.h. */
 
 #include "dataplane/decode/decode.h"
+#include "dataplane/decode/fragment.h"
 
 #define AHEAD   8u /* packets whose first line is fetched in advance */
 
@@ -19,8 +20,8 @@ static enum layer first_layer(enum link_type link)
     return first[link];
 }
 
-/* Ethertypes of frames that are known to carry no IP: they count as processed. */
-static bool is_known_l2(uint16_t ethertype)
+/* They count as processed. */
+bool is_known_l2(uint16_t ethertype)
 {
     switch (ethertype) {
     case 0x0806: /* ARP */
@@ -53,6 +54,11 @@ enum layer next_by_ethertype(struct pkt *p, uint16_t ethertype)
     case 0x9100:
     case 0x9200:
         return LAYER_vlan;
+    case 0x8847:
+    case 0x8848: /* upstream-assigned labels, RFC 5332 */
+        return LAYER_mpls;
+    case 0x8864:
+        return LAYER_pppoe;
     default:
         if (ethertype <= 1500)
             return LAYER_llc;
@@ -65,15 +71,23 @@ enum layer next_by_ethertype(struct pkt *p, uint16_t ethertype)
 
 enum layer next_by_ip_proto(uint8_t proto)
 {
-    switch (proto) {
-    case 6:
+    if (proto == 6)
         return LAYER_tcp;
+    switch (proto) {
     case 17:
         return LAYER_udp;
     case 1:
         return LAYER_icmp;
     case 58:
         return LAYER_icmpv6;
+    case 4:   /* IPv4 */
+    case 41:  /* IPv6 */
+    case 137: /* MPLS, RFC 4023 */
+        return LAYER_ip_in_ip;
+    case 47:
+        return LAYER_gre;
+    case 115:
+        return LAYER_l2tp_ip;
     default:
         return LAYER_other_l4;
     }
@@ -101,9 +115,14 @@ static void clear_decoded(struct pkt *p)
     memset(&p->verdict, 0, offsetof(struct pkt, sack) - offsetof(struct pkt, verdict));
 }
 
-static void decode_one(struct pkt *p, enum layer layer, const struct decode_options *options)
+/* plain_off: see struct cursor. Returns the carrier of the innermost tunnel. */
+static uint16_t walk(struct pkt *p, enum layer layer, const struct decode_options *options, uint16_t plain_off)
 {
-    struct cursor c = {.p = p->data, .end = p->data + p->cap_len, .wire_left = p->wire_len};
+    struct cursor c = {.p = p->data,
+                       .end = p->data + p->cap_len,
+                       .wire_left = p->wire_len,
+                       .plain_off = plain_off,
+                       .options = options};
     unsigned depth = 0;
 
     clear_decoded(p);
@@ -114,15 +133,25 @@ static void decode_one(struct pkt *p, enum layer layer, const struct decode_opti
     while (layer != LAYER_DONE) {
         if (depth++ == MAX_LAYERS) {
             drop(p, LEDGER_too_many_layers);
-            return;
+            return 0;
         }
         layer = decoders[layer]->decode(&c, p);
     }
     if (p->verdict == PKT_FLOW) {
-        if (options->vlan_in_key && p->n_vlans > 0)
-            p->key.vlan = p->vlan[0];
+        if (c.piece.is_set)
+            fragment_note(&c, p);
+        p->key.vlan = vlan_for_key(&c, p);
         key_finish(p);
     }
+    return c.carrier_off;
+}
+
+static void decode_one(struct pkt *p, enum layer first, const struct decode_options *options)
+{
+    uint16_t carrier_off = walk(p, first, options, 0);
+
+    if (__builtin_expect(pkt_is_drop(p) && carrier_off != 0, 0))
+        walk(p, first, options, carrier_off);
 }
 
 void decode_batch(struct batch *b, const struct decode_options *options)

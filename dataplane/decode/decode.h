@@ -9,6 +9,11 @@
  * cursor knows the captured end, and the *datagram's* end once an IP header was seen (padding behind it is not
  * payload). No wire length ever bounds a read: need() compares with the captured bytes. At most MAX_LAYERS layers.
  *
+ * What is inside a tunnel over IP is tried: if it turns out to be no tunnel, or what it carries cannot be read (a type
+ * that no decoder knows, a header that is cut or contradicts itself), the packet is decoded once more and the carrier
+ * is then an ordinary UDP or other flow. So a decoder refuses by a drop, no state of p has to be taken back, and no
+ * packet costs more than two walks. See tunnel.h.
+ *
  * Adding a decoder: one file that defines `const struct decoder decoder_NAME`, one line in DECODERS below, its file in
  * ../meson.build, and the ethertype, IP protocol or UDP port that leads to it in next_*() of its parent.
  */
@@ -32,7 +37,19 @@
     X(udp)                                                                                                             \
     X(icmp)                                                                                                            \
     X(icmpv6)                                                                                                          \
-    X(other_l4)
+    X(other_l4)                                                                                                        \
+    X(mpls)                                                                                                            \
+    X(pppoe)                                                                                                           \
+    X(ppp)                                                                                                             \
+    X(ip_in_ip)                                                                                                        \
+    X(gre)                                                                                                             \
+    X(vxlan)                                                                                                           \
+    X(vxlan_gpe)                                                                                                       \
+    X(geneve)                                                                                                          \
+    X(gtpu)                                                                                                            \
+    X(l2tp_ip)                                                                                                         \
+    X(l2tp_udp)                                                                                                        \
+    X(tzsp)
 
 enum layer {
 #define X(name) LAYER_##name,
@@ -42,12 +59,26 @@ enum layer {
     LAYER_DONE = LAYER_COUNT, /* verdict is set */
 };
 
+/* A fragment: what an IP datagram of which there are several pieces says of this one. */
+struct piece {
+    bool is_set;
+    bool more;           /* not the last */
+    uint32_t id;         /* 16 bits in IPv4, 32 in IPv6 */
+    uint32_t from_bytes; /* offset in the whole */
+    uint32_t len_bytes;
+};
+
 struct cursor {
-    const uint8_t *p;   /* next byte */
-    const uint8_t *end; /* captured end */
-    uint32_t wire_left; /* bytes from p to the end of the datagram or frame on the wire */
-    uint8_t l4_proto;   /* what the last IP header announced */
-    uint8_t fragment;   /* not the first fragment: no L4 header here */
+    const uint8_t *p;     /* next byte */
+    const uint8_t *end;   /* captured end */
+    uint32_t wire_left;   /* bytes from p to the end of the datagram or frame on the wire */
+    uint8_t l4_proto;     /* what the last IP header announced */
+    uint8_t fragment;     /* not the first fragment: no L4 header here */
+    uint8_t vlan_base;    /* index of the first tag of the innermost Ethernet frame */
+    uint16_t carrier_off; /* L4 header that carries the innermost tunnel, 0 = no tunnel over IP */
+    uint16_t plain_off;   /* L4 header whose payload is not to be looked into, 0 = none */
+    struct piece piece;   /* of the innermost IP datagram */
+    const struct decode_options *options;
 };
 
 struct decoder {
@@ -61,6 +92,7 @@ DECODERS(X)
 
 struct decode_options {
     bool vlan_in_key;
+    struct fragments *fragments; /* of the worker; NULL: every fragment stands for itself */
 };
 
 /* Decodes every packet of the batch. */
@@ -84,6 +116,12 @@ static inline enum layer drop(struct pkt *p, enum ledger_drop why)
     return LAYER_DONE;
 }
 
+/* 0 unless the VLAN is part of the key: then the first tag of the innermost Ethernet frame. */
+static inline uint16_t vlan_for_key(const struct cursor *c, const struct pkt *p)
+{
+    return c->options->vlan_in_key && p->n_vlans > c->vlan_base ? p->vlan[c->vlan_base] : 0;
+}
+
 /* Too few bytes: captured short, or a frame that is too short in itself. */
 static inline enum layer drop_short(struct pkt *p)
 {
@@ -91,6 +129,7 @@ static inline enum layer drop_short(struct pkt *p)
 }
 
 enum layer next_by_ethertype(struct pkt *p, uint16_t ethertype);
+bool is_known_l2(uint16_t ethertype); /* frames that are known to carry no IP */
 enum layer next_by_ip_proto(uint8_t proto);
 
 /* Puts the endpoints of p->key in canonical order; call once both addresses and ports are in sender, receiver order. */

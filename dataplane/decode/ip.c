@@ -5,8 +5,8 @@
  *
  * The IP length, not the frame's, says how many payload bytes there were on the wire: padding is left out and a sliced
  * capture still counts right. A total length of 0 is what segmentation offload leaves in captures made on the host
- * itself: the frame's own length then counts. Later fragments carry no L4 header; they are keyed with ports 0 and
- * counted as fragments.
+ * itself: the frame's own length then counts. Later fragments carry no L4 header; fragment.h says where their ports
+ * come from.
  */
 
 #include "dataplane/decode/decode.h"
@@ -24,17 +24,30 @@ static enum layer enter_l4(struct cursor *c, struct pkt *p, uint8_t proto)
 
 /*
  * From here on the IP header's length counts. Less than the frame holds: what follows is padding. More: the frame was
- * cut by whoever wrote it, and the payload's length on the wire is still known.
+ * cut by whoever wrote it, and the payload's length on the wire is still known. In a tunnel the carrier says how much
+ * was on the wire: if the rest is in another fragment of the carrier, nothing is cut.
  */
 static void enter_datagram(struct cursor *c, struct pkt *p, uint32_t datagram_bytes)
 {
     if (datagram_bytes > c->wire_left) {
-        p->flags |= PKT_TRUNCATED;
-        p->wire_len += datagram_bytes - c->wire_left;
+        if (p->tunnel == TUNNEL_NONE) {
+            p->flags |= PKT_TRUNCATED;
+            p->wire_len += datagram_bytes - c->wire_left;
+        } else if (!(p->flags & PKT_FRAGMENT)) {
+            p->flags |= PKT_TRUNCATED;
+        }
     }
     c->wire_left = datagram_bytes;
     if ((uint64_t)(c->end - c->p) > datagram_bytes)
         c->end = c->p + datagram_bytes;
+}
+
+static void enter_piece(struct cursor *c, struct pkt *p, uint32_t id, uint32_t from_bytes, bool more)
+{
+    p->flags |= PKT_FRAGMENT;
+    c->fragment = from_bytes != 0;
+    c->piece =
+        (struct piece){.is_set = true, .more = more, .id = id, .from_bytes = from_bytes, .len_bytes = c->wire_left};
 }
 
 static enum layer decode_ipv4(struct cursor *c, struct pkt *p)
@@ -64,11 +77,10 @@ static enum layer decode_ipv4(struct cursor *c, struct pkt *p)
     memset(p->key.addr, 0, sizeof(p->key.addr));
     memcpy(p->key.addr[0].byte, h + 12, 4);
     memcpy(p->key.addr[1].byte, h + 16, 4);
-    if (fragment & 0x3fff)
-        p->flags |= PKT_FRAGMENT;
-    c->fragment = (fragment & 0x1fff) != 0;
     enter_datagram(c, p, total_bytes);
     advance(c, header_bytes);
+    if (fragment & 0x3fff)
+        enter_piece(c, p, p->ip_id, (fragment & 0x1fffu) * 8, fragment & 0x2000);
     return enter_l4(c, p, h[9]);
 }
 const struct decoder decoder_ipv4 = {"ipv4", decode_ipv4};
@@ -114,16 +126,16 @@ static enum layer decode_ipv6(struct cursor *c, struct pkt *p)
             return drop_short(p);
         if (n == MAX_LAYERS)
             return drop(p, LEDGER_too_many_layers);
-        if (next == 44) {
-            uint16_t fragment = load_be16(c->p + 2);
-            if (fragment & 0xfff9)
-                p->flags |= PKT_FRAGMENT;
-            c->fragment = (fragment & 0xfff8) != 0;
-            p->ip_id = load_be16(c->p + 6);
-            p->flags |= PKT_HAS_IP_ID;
-        }
-        next = c->p[0];
+        const uint8_t *x = c->p;
         advance(c, bytes);
+        if (next == 44) {
+            uint16_t fragment = load_be16(x + 2);
+            p->ip_id = load_be16(x + 6);
+            p->flags |= PKT_HAS_IP_ID;
+            if (fragment & 0xfff9)
+                enter_piece(c, p, load_be32(x + 4), fragment & 0xfff8u, fragment & 1);
+        }
+        next = x[0];
         if (c->fragment)
             break;
     }

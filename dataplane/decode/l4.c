@@ -8,6 +8,7 @@
  */
 
 #include "dataplane/decode/decode.h"
+#include "dataplane/decode/tunnel.h"
 
 static enum layer finish(struct cursor *c, struct pkt *p, uint32_t header_bytes)
 {
@@ -79,6 +80,8 @@ static enum layer decode_tcp(struct cursor *c, struct pkt *p)
     const uint8_t *h = c->p;
     uint32_t header_bytes = (h[12] >> 4) * 4u;
 
+    if (c->piece.is_set && header_bytes > c->wire_left) /* the rest of the header is in the next fragment */
+        return finish_headerless(c, p);
     if (header_bytes < 20 || header_bytes > c->wire_left)
         return drop(p, LEDGER_decode_bad);
     set_ports(p, load_be16(h), load_be16(h + 2));
@@ -110,6 +113,9 @@ static enum layer decode_udp(struct cursor *c, struct pkt *p)
         if ((uint64_t)(c->end - c->p) > udp_bytes)
             c->end = c->p + udp_bytes;
     }
+    enum layer tunnel = next_by_udp_port(c, p);
+    if (tunnel != LAYER_DONE)
+        return tunnel;
     return finish(c, p, 8);
 }
 const struct decoder decoder_udp = {"udp", decode_udp};

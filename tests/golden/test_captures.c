@@ -191,7 +191,7 @@ static const struct story stories[] = {
     {"path_MTU_discovery.cap", {OF(icmp_errors, 4)}},
 
     /* the link layer */
-    {"mixed-vlan-mpls.pcap", {OF(connects, 2), OF(hs_server, 182510), OF(lost, 0)}},
+    {"mixed-vlan-mpls.pcap", {OF(connects, 2), FLOW_OF(1, hs_server, 182510), OF(lost, 0)}},
     {"arppoison.pcapng", {OF(l2, 4), OF(dns_queries, 27), OF(dns_unanswered, 0), FLOW_OF(1, hs_server, 23524)}},
     {"LACP.cap", {OF(l2, 20), OF(flows, 0)}},
     {"LLDP_and_CDP.cap", {OF(l2, 12), OF(flows, 0)}},
