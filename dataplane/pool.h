@@ -23,6 +23,7 @@ enum node_flags {
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
     NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
     NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole, the verdict has fallen */
+    NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };
 
 /* A hole (bytes not seen), a range that the receiver reported as arrived, or a repeat whose verdict is pending. */

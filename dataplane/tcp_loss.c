@@ -16,9 +16,10 @@
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or the covering ACK echoes an older TSval than
  * the repeat's (Eifel, RFC 3522) or comes sooner than R could have answered, or a DSACK (RFC 2883) reports it; else
  * lost downstream. The verdict waits for the covering ACK, and then for a DSACK.
- *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
- * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
- * within 200 ms, else lost upstream.
+ *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer -> lost
+ *     upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and within
+ *     200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681), so a
+ *     receiver that keeps silent had everything in order, and only the mirror had not.
  *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
  * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
  * reported missing and then had, without a repeat on the mirror: lost downstream after a whole RTT, else reordered.
@@ -250,9 +251,10 @@ static struct range *pending_new(struct meter *m, unsigned s, uint32_t start, ui
 static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, uint32_t start, uint32_t end)
 {
     struct tcp_cold *c = &m->f->cold[s];
+    bool late = is_reordered(m, s, hole), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
-    if (is_reordered(m, s, hole)) {
-        METER_COUNT(m, s, reordered_pkts, 1);
+    if (late) {
+        METER_COUNT(m, s, reordered_pkts, noticed);
     } else {
         METER_COUNT(m, s, retrans_pkts, 1);
         c->count.retrans_bytes += m->p->payload_len;
@@ -261,7 +263,7 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     }
     struct range *note = pending_new(m, s, start, end);
     if (note != NULL)
-        note->flags |= NODE_FILL;
+        note->flags |= late && !noticed ? NODE_FILL | NODE_LATE : NODE_FILL;
 }
 
 /* Rules 0 and 3. Returns whether the segment met a hole. */
@@ -390,13 +392,13 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
 }
 
 /*
- * Rule 2, second half: evidence in the first ACK that covers the repeat. Its TSecr is that of the segment at the left
- * edge (RFC 7323 section 4.3), so it speaks of a repeat there only, and only when that edge moves.
+ * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
+ * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
+ * the edge moves; a SACK says nothing of the kind.
  */
-static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat)
+static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    bool at_edge = seq_le(repeat->start, t->una) && seq_lt(t->una, m->p->tcp_ack);
+    bool at_edge = cumulative && seq_le(repeat->start, m->f->tcp[s].una);
 
     if (at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
         return true;
@@ -404,14 +406,14 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
     return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
 }
 
-static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
 {
     struct tcp_cold *c = &m->f->cold[s];
 
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (!(r->flags & NODE_COVERED) && seq_le(start, r->start) && seq_le(r->end, end)) {
-            bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r);
+            bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
             if (spurious)
                 METER_COUNT(m, s, spurious_pkts, 1);
             if (spurious || (r->flags & NODE_FILL)) {
@@ -457,9 +459,21 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
     if (c->pending != 0)
-        cover_repeats(m, s, t->base, ack);
+        cover_repeats(m, s, t->base, ack, true);
     while (c->sacked != 0 && seq_le(range_at(m, c->sacked)->end, ack))
         node_remove(m, s, &c->sacked);
+}
+
+/* R misses something below `highest` that came late at the tap, too: the network reordered it. */
+static void notice_late(struct meter *m, unsigned s, uint32_t highest)
+{
+    for (uint32_t i = m->f->cold[s].pending; i != 0; i = range_at(m, i)->next) {
+        struct range *r = range_at(m, i);
+        if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || is_sacked(m, s, r->start, r->end))
+            continue;
+        r->flags &= (uint16_t)~NODE_LATE;
+        METER_COUNT(m, s, reordered_pkts, 1);
+    }
 }
 
 /* R complains: everything below `highest` that it has not reported is missing there. */
@@ -480,6 +494,7 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
             hole->signal_ns = m->now_ns;
         }
     }
+    notice_late(m, s, highest);
     if (hole_at_una || (t->flags & SIDE_MISSING))
         return;
     t->flags |= SIDE_MISSING;
@@ -562,7 +577,7 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
         if (seq_lt(t->nxt, b.right))
             hole_new(m, s, b.right);
         cover_holes(m, s, b.left, b.right);
-        cover_repeats(m, s, b.left, b.right);
+        cover_repeats(m, s, b.left, b.right, false);
         sacked_insert(m, s, b.left, b.right);
         highest = seq_max(highest, b.right);
     }

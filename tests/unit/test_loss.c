@@ -189,7 +189,7 @@ END_TEST
 START_TEST(without_evidence_time_tells)
 {
     struct drive *d = PLAY(HANDSHAKE, HOLE_WITHOUT_EVIDENCE, C(22, 1101, 100, 5001, .id = NO_ID), S(32, 5001, 0, 1301));
-    VERDICTS(d, C2S, .reordered_pkts = 1); /* nobody had complained */
+    VERDICTS(d, C2S, .reordered_pkts = 0); /* the receiver never complained: only the mirror had it out of order */
     drive_free(d);
     d = PLAY(HANDSHAKE, HOLE_WITHOUT_EVIDENCE, S(30.5, 5001, 0, 1101, SACK(1201, 1301)),
              C(30.8, 1101, 100, 5001, .id = NO_ID), S(41, 5001, 0, 1301));
@@ -266,7 +266,7 @@ START_TEST(a_partial_ack_closes_only_what_it_covers)
 {
     struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, .id = NO_ID), C(20.5, 1301, 100, 5001, .id = NO_ID),
                            S(31, 5001, 0, 1201), C(60, 1201, 100, 5001, .id = NO_ID), S(71, 5001, 0, 1401));
-    VERDICTS(d, C2S, .capture_lost_bytes = 100, .capture_gaps = 1, .reordered_pkts = 1);
+    VERDICTS(d, C2S, .capture_lost_bytes = 100, .capture_gaps = 1);
     drive_free(d);
 }
 END_TEST
@@ -335,9 +335,10 @@ END_TEST
 
 START_TEST(timestamps_wrap)
 {
-    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(0xfffffffe, 1)),
-                           S(30, 5001, 0, 1101, TS(2, 0xfffffffe)), C(40, 1201, 100, 5001, TS(1, 2)),
-                           C(41, 1101, 100, 5001, TS(0xffffffff, 2)), S(51, 5001, 0, 1301, TS(3, 1)));
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(0xfffffffe, 1)), S(30, 5001, 0, 1101, TS(2, 0xfffffffe)),
+             C(40, 1201, 100, 5001, TS(1, 2)), C(41, 1101, 100, 5001, TS(0xffffffff, 2)),
+             S(50.5, 5001, 0, 1101, TS(2, 0xfffffffe)), S(51, 5001, 0, 1301, TS(3, 1)));
     VERDICTS(d, C2S, .reordered_pkts = 1);
     ck_assert_uint_eq(d->flow[0].ts_rtt[S2C].n, 2);
     ck_assert_uint_eq(d->flow[0].ts_rtt[S2C].max_ns, 11 * NS_PER_MS);
