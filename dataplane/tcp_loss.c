@@ -16,10 +16,10 @@
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or the covering ACK echoes an older TSval than
  * the repeat's (Eifel, RFC 3522) or comes sooner than R could have answered, or a DSACK (RFC 2883) reports it; else
  * lost downstream. The verdict waits for the covering ACK, and then for a DSACK.
- *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer -> lost
- *     upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and within
- *     200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681), so a
- *     receiver that keeps silent had everything in order, and only the mirror had not.
+ *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
+ * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
+ * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
+ * so a receiver that keeps silent had everything in order, and only the mirror had not.
  *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
  * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
  * reported missing and then had, without a repeat on the mirror: lost downstream after a whole RTT, else reordered.
