@@ -99,7 +99,7 @@ struct pkt {
     uint32_t tunnel_id; /* of that; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
     uint16_t outer_off; /* of that IP header in data */
     uint16_t frag_off;  /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
-    uint32_t l2_hash; /* of the pair of MAC addresses: tells a second hop from a plain copy */
+    uint32_t l2_hash;   /* of the pair of MAC addresses: tells a second hop from a plain copy */
     struct flow_key key;
 
     /* later stages */
