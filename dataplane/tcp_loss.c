@@ -402,6 +402,8 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
 
     if (at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
         return true;
+    if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->tcp[s].una, repeat->start))
+        return true;
     /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach. */
     return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
 }
@@ -532,19 +534,27 @@ static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t 
     *link = index;
 }
 
-/* A DSACK says that [left, right) came twice: the latest repeat of it was for nothing. */
+/* Is there a younger repeat of the same bytes in the list behind r? */
+static bool is_repeated_again(const struct meter *m, const struct range *r)
+{
+    for (uint32_t i = r->next; i != 0; i = range_at(m, i)->next)
+        if (range_at(m, i)->start == r->start && !(range_at(m, i)->flags & NODE_FILL))
+            return true;
+    return false;
+}
+
+/* A DSACK says that [left, right), maybe several segments, came twice: the latest repeat of each was for nothing. */
 static void dsack(struct meter *m, unsigned s, struct sack_block block)
 {
-    struct tcp_cold *c = &m->f->cold[s];
-    uint32_t *found = NULL;
-
-    for (uint32_t *link = &c->pending; *link != 0; link = &range_at(m, *link)->next)
-        if (!(range_at(m, *link)->flags & NODE_FILL) && seq_lt(range_at(m, *link)->start, block.right) &&
-            seq_lt(block.left, range_at(m, *link)->end))
-            found = link;
-    if (found != NULL) {
-        METER_COUNT(m, s, spurious_pkts, 1);
-        node_remove(m, s, found);
+    for (uint32_t *link = &m->f->cold[s].pending; *link != 0;) {
+        struct range *r = range_at(m, *link);
+        bool told = !(r->flags & NODE_FILL) && seq_lt(r->start, block.right) && seq_lt(block.left, r->end);
+        if (told && !is_repeated_again(m, r)) {
+            METER_COUNT(m, s, spurious_pkts, 1);
+            node_remove(m, s, link);
+        } else {
+            link = &r->next;
+        }
     }
 }
 
