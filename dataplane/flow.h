@@ -43,16 +43,14 @@ enum side_flags {
     SIDE_DATA_SEEN = 1 << 4, /* nxt comes from a segment, not only from the peer's ACKs */
     SIDE_ACK_SEEN = 1 << 5,  /* una comes from an ACK of the peer */
     SIDE_ZERO_WINDOW = 1 << 6,
-    SIDE_MISSING = 1 << 7,          /* the receiver reports the seen bytes at una missing, since missing_ns */
-    SIDE_MISSING_REPEATED = 1 << 8, /* and they were seen again since */
-    SIDE_TS = 1 << 9,               /* ts_max counts */
-    SIDE_ID = 1 << 10,              /* ip_id counts */
-    SIDE_ID_MONOTONE = 1 << 12,     /* and has only grown so far */
-    SIDE_TROUBLE = 1 << 19,         /* one of the cold lists may be non-empty */
-    SIDE_TAINTED = 1 << 18,         /* karn_lo and karn_hi count */
-    SIDE_SACK_PERM = 1 << 17,       /* its SYN offered SACK */
-    SIDE_GAP_OPEN = 1 << 16,        /* nothing of this side was seen since its last hole began */
-    SIDE_PROBE = 1 << 15,           /* a byte at nxt was sent against a closed window */
+    SIDE_TS = 1 << 9,           /* ts_max counts */
+    SIDE_ID = 1 << 10,          /* ip_id counts */
+    SIDE_ID_MONOTONE = 1 << 12, /* and has only grown so far */
+    SIDE_TROUBLE = 1 << 19,     /* one of the cold lists may be non-empty */
+    SIDE_TAINTED = 1 << 18,     /* karn_lo and karn_hi count */
+    SIDE_SACK_PERM = 1 << 17,   /* its SYN offered SACK */
+    SIDE_GAP_OPEN = 1 << 16,    /* nothing of this side was seen since its last hole began */
+    SIDE_PROBE = 1 << 15,       /* a byte at nxt was sent against a closed window */
 };
 
 /* What a sender's IP ids have shown so far. */
@@ -102,9 +100,8 @@ struct tcp_cold {
     uint32_t holes;            /* ranges not seen, ascending */
     uint32_t sacked;           /* ranges above una that the receiver has, ascending */
     uint32_t pending;          /* repeats whose verdict waits, oldest first */
-    uint32_t n_nodes;          /* of the three lists: bounded */
-    uint32_t pad;
-    uint64_t missing_ns;
+    uint32_t missing;          /* ranges that the tap saw and the receiver reports missing */
+    uint32_t n_nodes;          /* of the four lists: bounded */
     uint64_t zero_since_ns;
     uint64_t request_ns; /* last data byte of the current burst of this side */
     uint64_t dup_pkts, second_hop_pkts;

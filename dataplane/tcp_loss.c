@@ -313,6 +313,28 @@ static bool is_sacked(const struct meter *m, unsigned s, uint32_t start, uint32_
     return false;
 }
 
+/* The tap sees bytes again that R reported missing: the repeat explains it from here on. Were there any? */
+static bool missing_seen_again(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    bool any = false;
+
+    for (uint32_t *link = &m->f->cold[s].missing; *link != 0;) {
+        struct range *r = range_at(m, *link);
+        if (!seq_lt(r->start, end) || !seq_lt(start, r->end)) {
+            link = &r->next;
+            continue;
+        }
+        any = true;
+        if (seq_lt(end, r->end)) { /* what lies above is still missing */
+            r->start = end;
+            link = &r->next;
+        } else {
+            node_remove(m, s, link);
+        }
+    }
+    return any;
+}
+
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -325,13 +347,15 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         METER_COUNT(m, s, spurious_pkts, 1);
         return;
     }
-    if ((t->flags & SIDE_MISSING) && seq_le(start, t->una) && seq_lt(t->una, end))
-        t->flags |= SIDE_MISSING_REPEATED;
+    bool complained = missing_seen_again(m, s, start, end);
     struct range *r = pending_new(m, s, seq_max(start, t->una), end);
-    if (r != NULL)
-        note_evidence(r, m, s);
-    else if (flow_is_two_way(m->f))
-        METER_COUNT(m, s, lost_downstream_pkts, 1);
+    if (r == NULL) {
+        METER_COUNT(m, s, lost_downstream_pkts, flow_is_two_way(m->f));
+        return;
+    }
+    note_evidence(r, m, s);
+    if (complained)
+        r->flags |= NODE_SIGNALLED;
 }
 
 /*
@@ -340,15 +364,11 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
  */
 static void before_base(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
-
-    if (!(t->flags & SIDE_MISSING) || !seq_le(start, t->una) || !seq_lt(t->una, end))
+    if (!missing_seen_again(m, s, start, end))
         return;
     METER_COUNT(m, s, retrans_pkts, 1);
     METER_COUNT(m, s, lost_unknown_pkts, 1);
-    c->count.retrans_bytes += m->p->payload_len;
-    t->flags |= SIDE_MISSING_REPEATED;
+    m->f->cold[s].count.retrans_bytes += m->p->payload_len;
 }
 
 void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
@@ -408,6 +428,13 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
     return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
 }
 
+/* The repeat was for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
+static void spurious_verdict(struct meter *m, unsigned s, const struct range *repeat)
+{
+    METER_COUNT(m, s, spurious_pkts, 1);
+    METER_COUNT(m, s, reordered_pkts, (repeat->flags & NODE_SIGNALLED) != 0);
+}
+
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
 {
     struct tcp_cold *c = &m->f->cold[s];
@@ -417,7 +444,7 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
         if (!(r->flags & NODE_COVERED) && seq_le(start, r->start) && seq_le(r->end, end)) {
             bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
             if (spurious)
-                METER_COUNT(m, s, spurious_pkts, 1);
+                spurious_verdict(m, s, r);
             if (spurious || (r->flags & NODE_FILL)) {
                 node_remove(m, s, link);
                 continue;
@@ -429,22 +456,45 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
     }
 }
 
-/* Rule 4 for seen bytes: R said that una was missing, and now has it. */
-static void missing_covered(struct meter *m, unsigned s)
+static bool overlaps(const struct meter *m, uint32_t list, uint32_t start, uint32_t end)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    for (uint32_t i = list; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(range_at(m, i)->start, end) && seq_lt(start, range_at(m, i)->end))
+            return true;
+    return false;
+}
+
+/* R reports [start, end) missing. Holes, fills and repeats explain it; if there is none, it is noted. */
+static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
     struct tcp_cold *c = &m->f->cold[s];
+
+    if (overlaps(m, c->holes, start, end) || overlaps(m, c->pending, start, end) || overlaps(m, c->missing, start, end))
+        return;
+    uint32_t index = node_new(m, s, start, end);
+    if (index == 0)
+        return;
+    range_at(m, index)->next = c->missing;
+    c->missing = index;
+}
+
+/* Rule 4 for seen bytes: R had reported them missing, and now has all up to `end` from `start`. */
+static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
     uint64_t rtt_ns = loss_full_rtt_ns(m->f);
 
-    if (!(t->flags & SIDE_MISSING_REPEATED) && seq_le(t->base, t->una)) {
-        if (rtt_ns != 0 && m->now_ns - c->missing_ns >= rtt_ns) {
-            METER_COUNT(m, s, lost_downstream_pkts, 1);
-            METER_COUNT(m, s, capture_gaps, 1);
-        } else {
-            METER_COUNT(m, s, reordered_pkts, 1);
+    for (uint32_t *link = &m->f->cold[s].missing; *link != 0;) {
+        struct range *r = range_at(m, *link);
+        if (seq_lt(r->start, start) || seq_lt(end, r->end)) {
+            link = &r->next;
+            continue;
         }
+        bool judged = seq_le(m->f->tcp[s].base, r->start), lost = rtt_ns != 0 && m->now_ns - r->seen_ns >= rtt_ns;
+        METER_COUNT(m, s, lost_downstream_pkts, judged && lost);
+        METER_COUNT(m, s, capture_gaps, judged && lost);
+        METER_COUNT(m, s, reordered_pkts, judged && !lost);
+        node_remove(m, s, link);
     }
-    t->flags &= ~(uint32_t)(SIDE_MISSING | SIDE_MISSING_REPEATED);
 }
 
 void loss_acked(struct meter *m, unsigned s, uint32_t ack)
@@ -452,12 +502,12 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
     struct tcp_hot *t = &m->f->tcp[s];
     struct tcp_cold *c = &m->f->cold[s];
 
-    if (!(t->flags & (SIDE_TROUBLE | SIDE_MISSING)) && seq_le(ack, t->nxt))
+    if (!(t->flags & SIDE_TROUBLE) && seq_le(ack, t->nxt))
         return; /* nearly always: the cold lines stay cold */
     if (seq_lt(t->nxt, ack))
         hole_new(m, s, ack);
-    if (t->flags & SIDE_MISSING)
-        missing_covered(m, s);
+    if (c->missing != 0)
+        missing_covered(m, s, t->una, ack);
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
     if (c->pending != 0)
@@ -478,32 +528,29 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
     }
 }
 
-/* R complains: everything below `highest` that it has not reported is missing there. */
+/* R complains: what lies below `highest` and was not reported is missing there. */
 static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
     struct tcp_cold *c = &m->f->cold[s];
-    bool hole_at_una = false;
+    uint32_t from = m->f->tcp[s].una;
 
     for (uint32_t i = c->holes; i != 0; i = range_at(m, i)->next) {
         struct range *hole = range_at(m, i);
         if (!seq_lt(hole->start, highest))
             break;
-        if (seq_le(hole->start, t->una) && seq_lt(t->una, hole->end))
-            hole_at_una = true;
         if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
             hole->flags |= NODE_SIGNALLED;
             hole->signal_ns = m->now_ns;
         }
     }
     notice_late(m, s, highest);
-    if (hole_at_una || (t->flags & SIDE_MISSING))
-        return;
-    t->flags |= SIDE_MISSING;
-    c->missing_ns = m->now_ns;
-    for (uint32_t i = c->pending; i != 0; i = range_at(m, i)->next)
-        if (seq_le(range_at(m, i)->start, t->una) && seq_lt(t->una, range_at(m, i)->end))
-            t->flags |= SIDE_MISSING_REPEATED;
+    for (uint32_t i = c->sacked; i != 0 && seq_lt(from, highest); i = range_at(m, i)->next) {
+        if (seq_lt(from, range_at(m, i)->start))
+            missing_note(m, s, from, range_at(m, i)->start);
+        from = seq_max(from, range_at(m, i)->end);
+    }
+    if (c->sacked == 0)
+        missing_note(m, s, from, highest);
 }
 
 void loss_dup_ack(struct meter *m, unsigned s)
@@ -550,7 +597,7 @@ static void dsack(struct meter *m, unsigned s, struct sack_block block)
         struct range *r = range_at(m, *link);
         bool told = !(r->flags & NODE_FILL) && seq_lt(r->start, block.right) && seq_lt(block.left, r->end);
         if (told && !is_repeated_again(m, r)) {
-            METER_COUNT(m, s, spurious_pkts, 1);
+            spurious_verdict(m, s, r);
             node_remove(m, s, link);
         } else {
             link = &r->next;
@@ -588,6 +635,7 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
             hole_new(m, s, b.right);
         cover_holes(m, s, b.left, b.right);
         cover_repeats(m, s, b.left, b.right, false);
+        missing_covered(m, s, b.left, b.right);
         sacked_insert(m, s, b.left, b.right);
         highest = seq_max(highest, b.right);
     }
@@ -642,4 +690,6 @@ void loss_finish(struct meter *m, unsigned s)
     }
     while (c->sacked != 0)
         node_remove(m, s, &c->sacked);
+    while (c->missing != 0)
+        node_remove(m, s, &c->missing);
 }
