@@ -611,6 +611,7 @@ int main(int argc, char **argv)
     }
     sigaction(SIGINT, &on_stop, NULL);
     sigaction(SIGTERM, &on_stop, NULL);
+    sigaction(SIGHUP, &on_stop, NULL);
     if (code == EXIT_DONE)
         code = find_redis(&p);
     if (code == EXIT_DONE)
