@@ -110,9 +110,18 @@ void key_finish(struct pkt *p)
     p->sender = 1;
 }
 
-static void clear_decoded(struct pkt *p)
+/* By the line: the compiler would clear it all with one string instruction, which takes longer to start than this. */
+static inline void clear_decoded(struct pkt *p)
 {
-    memset(&p->verdict, 0, offsetof(struct pkt, sack) - offsetof(struct pkt, verdict));
+    const size_t bytes = offsetof(struct pkt, sack) - offsetof(struct pkt, verdict);
+    uint8_t *from = (uint8_t *)&p->verdict;
+
+    static_assert(offsetof(struct pkt, sack) - offsetof(struct pkt, verdict) > 128 &&
+                      offsetof(struct pkt, sack) - offsetof(struct pkt, verdict) <= 192,
+                  "three lines, the last of which may overlap");
+    memset(from, 0, 64);
+    memset(from + 64, 0, 64);
+    memset(from + bytes - 64, 0, 64);
 }
 
 /* plain_off: see struct cursor. Returns the carrier of the innermost tunnel. */
