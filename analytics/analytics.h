@@ -59,7 +59,7 @@ struct analytics_options {
 };
 
 #define VERDICT_NOTES      8
-#define VERDICT_NOTE_BYTES 160
+#define VERDICT_NOTE_BYTES 224
 
 /* What a mirror is worth. A has_ flag that is false: cannot be known from what was seen; null in JSON. */
 struct verdict {

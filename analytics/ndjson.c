@@ -383,12 +383,14 @@ static bool loss_known(const struct window_dir *d)
 static void put_loss(struct json_text *j, const struct window *w, const struct window_words *words)
 {
     const struct window_dir *d = w->c.dir;
-    bool known = loss_known(&d[0]) && loss_known(&d[1]);
+    bool blind = w->quality == WINDOW_BLIND;
+    bool known = !blind && loss_known(&d[0]) && loss_known(&d[1]);
 
     json_text_open(j, "lost_pkts", '{');
     for (int i = 0; i < 2; i++) {
-        put_u64_or_null(j, words->segment[i][0], loss_known(&d[i]), d[i].lost_upstream_pkts);
-        put_u64_or_null(j, words->segment[i][1], loss_known(&d[i]), d[i].lost_downstream_pkts);
+        bool dir_known = !blind && loss_known(&d[i]); /* a direction that was never shown is not free of loss */
+        put_u64_or_null(j, words->segment[i][0], dir_known, d[i].lost_upstream_pkts);
+        put_u64_or_null(j, words->segment[i][1], dir_known, d[i].lost_downstream_pkts);
     }
     json_text_close(j, '}');
     put_pair(j, "data_pkts", words->direction, d[0].data_pkts, d[1].data_pkts);
