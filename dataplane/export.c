@@ -96,7 +96,7 @@ static void fill_counts(struct rec_flow *r, const struct flow *f)
         r->tcp[side] = c->count;
         r->tcp[side].data_pkts = f->data_pkts[endpoint];
         r->rtt[side] = rec_of_hot(&f->rtt[endpoint]);
-        r->ts_rtt[side] = rec_of(&c->ts_rtt);
+        r->ts_rtt[side] = rec_of(&f->ts_rtt[endpoint]);
     }
     r->handshake_server_ns = f->handshake_server_ns;
     r->handshake_client_ns = f->handshake_client_ns;

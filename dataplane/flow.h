@@ -19,7 +19,8 @@
 #include "dataplane/batch.h"
 #include "dataplane/pool.h"
 
-#define SENT_INLINE 4u
+#define FLOW_HOT_LINES 8u /* that a clean packet touches */
+#define SENT_INLINE    4u
 
 enum flow_flags {
     FLOW_CLIENT_KNOWN = 1 << 0,
@@ -103,9 +104,7 @@ struct tcp_cold {
     uint32_t missing;          /* ranges that the tap saw and the receiver reports missing */
     uint32_t n_nodes;          /* of the four lists: bounded */
     uint64_t zero_since_ns;
-    uint64_t request_ns; /* last data byte of the current burst of this side */
     uint64_t dup_pkts, second_hop_pkts;
-    struct rtt_stat ts_rtt; /* tap <-> this endpoint by its TSecr */
     struct rec_tcp_dir count;
 };
 
@@ -144,23 +143,32 @@ struct flow {
     uint32_t timer_next, timer_prev; /* wheel; index into the table */
     uint32_t timer_slot;
     uint32_t bucket;
-    uint64_t first_ns;
+    uint64_t request_ns;             /* the client's latest data */
     uint64_t idle_since_response_ns; /* think time starts */
+
+    /* line 6: turns of request and response */
+    struct rtt_stat response, think;
+
+    /* line 7 */
+    struct rtt_stat ts_rtt[2]; /* tap <-> endpoint by its TSecr */
 
     /* cold */
     struct tcp_cold cold[2];
     uint16_t vlan[MAX_VLANS];
     struct site_id site[2];
-    uint64_t syn_ns, synack_ns;
     uint64_t handshake_server_ns, handshake_client_ns;
+    uint64_t first_ns;
+    uint64_t syn_ns, synack_ns;
     uint32_t syn_retries;
     uint32_t icmp_unanswered;
-    struct rtt_stat response, think, icmp_echo;
+    struct rtt_stat icmp_echo;
     uint32_t dns;   /* list of transactions, index into the DNS pool */
     uint32_t echo;  /* list of echo requests that wait */
     uint32_t outer; /* the tunnel that it is in, 0 = none */
 } __attribute__((aligned(64)));
-static_assert(offsetof(struct flow, bytes) == 3 * 64 && offsetof(struct flow, cold) == 6 * 64, "lines as marked");
+static_assert(offsetof(struct flow, bytes) == 3 * 64 && offsetof(struct flow, response) == 6 * 64 &&
+                  offsetof(struct flow, cold) == 8 * 64,
+              "lines as marked");
 
 /* Durations in 32 bits, in the order of their length: exact in ns below 2^31, in units of 64 ns above, at most 137 s.
  */
@@ -184,7 +192,7 @@ static inline void rtt_hot_add(struct rtt_hot *r, uint64_t ns)
         r->min = packed;
     if (packed > r->max)
         r->max = packed;
-    r->sum_ns += ns;
+    r->sum_ns += rtt_unpack(packed); /* of what min and max are made, so that they fit together */
     r->n++;
 }
 

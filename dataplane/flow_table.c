@@ -16,7 +16,8 @@
 #include "common/timefmt.h"
 #include "dataplane/memory.h"
 
-#define NOT_ARMED UINT32_MAX
+#define NOT_ARMED    UINT32_MAX
+#define FIRST_ENOUGH 6u /* slots in use below which the first bucket is taken without comparing */
 
 static uint32_t bucket_count(uint32_t n_flows)
 {
@@ -96,22 +97,30 @@ void flow_table_prefetch(const struct flow_table *t, uint64_t hash)
     __builtin_prefetch(&t->bucket[first_bucket(t, hash)]);
 }
 
-static void prefetch_in(const struct flow_table *t, uint32_t bucket, uint16_t sig)
+/* Was there one whose signature fits? */
+static bool prefetch_in(const struct flow_table *t, uint32_t bucket, uint16_t sig)
 {
     const struct bucket *b = &t->bucket[bucket];
+    bool found = false;
 
     for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
         if (b->sig[i] == sig) {
             const char *record = (const char *)&t->flow[b->index[i]];
-            for (unsigned line = 0; line < 6; line++)
+            for (unsigned line = 0; line < FLOW_HOT_LINES; line++)
                 __builtin_prefetch(record + 64 * line);
+            found = true;
         }
     }
+    return found;
 }
 
 void flow_table_prefetch_records(const struct flow_table *t, uint64_t hash)
 {
-    prefetch_in(t, first_bucket(t, hash), signature(hash));
+    uint32_t bucket = first_bucket(t, hash);
+    uint16_t sig = signature(hash);
+
+    if (!prefetch_in(t, bucket, sig))
+        prefetch_in(t, other_bucket(t, bucket, sig), sig);
 }
 
 static uint32_t find_in(const struct flow_table *t, uint32_t bucket, uint16_t sig, const struct flow_key *key)
@@ -174,7 +183,8 @@ uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct flo
     uint32_t two = other_bucket(t, one, sig);
     unsigned used_one = used_slots(&t->bucket[one]);
     unsigned used_two = used_slots(&t->bucket[two]);
-    uint32_t bucket = used_two < used_one ? two : one;
+    /* The first is the one that is prefetched; the choice of two is kept for when it gets full. */
+    uint32_t bucket = used_one < FIRST_ENOUGH || used_one <= used_two ? one : two;
 
     if (used_slots(&t->bucket[bucket]) == BUCKET_SLOTS) {
         *ret_victim = idlest_of(t, one, two);

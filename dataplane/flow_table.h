@@ -6,10 +6,11 @@
  * The flow table of one worker: fixed size, two choices of bucket, full key compare.
  *
  * A bucket is one cache line: eight 16-bit signatures and eight 32-bit record indices. A key lives in one of two
- * buckets (its second is the first xor a value derived from the signature); an insert takes the emptier one. When both
- * are full, the flow in them that has been idle longest is evicted, and counted. The hash is seeded per process, so
- * that nobody outside can prepare collisions. Records come from a free list, most recently freed first: memory that was
- * never needed is never touched.
+ * buckets (its second is the first xor a value derived from the signature); an insert takes the first while it
+ * has room to spare, else the emptier one, so that one prefetch nearly always hits. When both are full, the flow in
+ * them that has been idle longest is evicted, and counted. The hash is seeded per process, so that nobody outside can
+ * prepare collisions. Records come from a free list, most recently freed first: memory that was never needed is never
+ * touched.
  *
  * Expiry: a wheel of one-second slots with doubly linked lists. A packet only writes last_ns; the deadline is looked at
  * when the slot comes round, and the flow is put into a later slot if it was busy in the meantime (lazy re-arm).

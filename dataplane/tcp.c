@@ -251,10 +251,10 @@ static void on_turn(struct meter *m, unsigned s)
     if (s == client) {
         if (f->last_data != client && f->idle_since_response_ns != 0)
             rtt_add(&f->think, m->now_ns - f->idle_since_response_ns);
-        f->cold[client].request_ns = m->now_ns;
+        f->request_ns = m->now_ns;
     } else {
         if (f->last_data == client && server_rtt->n != 0) {
-            uint64_t total_ns = m->now_ns - f->cold[client].request_ns;
+            uint64_t total_ns = m->now_ns - f->request_ns;
             uint64_t rtt_ns = rtt_min_ns(server_rtt);
             uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
             rtt_add(&f->response, response_ns);

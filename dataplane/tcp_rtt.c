@@ -146,7 +146,7 @@ static void match_tsecr(struct meter *m, unsigned echoing, uint32_t tsecr)
     if (f->ts_ns[s] == 0 || seq_lt(tsecr, f->ts_val[s]))
         return;
     if (f->ts_val[s] == tsecr)
-        rtt_add(&f->cold[echoing].ts_rtt, m->now_ns - f->ts_ns[s]);
+        rtt_add(&f->ts_rtt[echoing], m->now_ns - f->ts_ns[s]);
     f->ts_ns[s] = 0;
 }
 
