@@ -42,6 +42,14 @@ static inline uint64_t mix64(uint64_t x)
     return x ^ (x >> 33);
 }
 
+/* The 64x64->128 product folded to 64 bits: the step of wyhash and its kin. */
+static inline uint64_t fold64(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /*
  * Copies text from a packet so that no terminal, log or markup reader can be misled: control characters
  * (C0, DEL, C1 in UTF-8) and invalid UTF-8 become \xNN; '\\' becomes "\\\\". Always ends the string; returns its

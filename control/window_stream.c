@@ -97,7 +97,7 @@ static int next_record(struct stream_reader *r, const unsigned char **ret, struc
 
 static int read_header(struct stream_reader *r, const char *path, struct error *e)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int rc = next_record(r, &p, e);
 
     if (rc <= 0 || memcmp(p, MAGIC, 8) != 0)
@@ -226,7 +226,7 @@ static int take_window(struct stream_reader *r, const unsigned char *p, struct s
 
 int stream_read(struct stream_reader *r, struct stream_record *ret, struct error *e)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int rc;
 
     while ((rc = next_record(r, &p, e)) == 1) {

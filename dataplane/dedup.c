@@ -34,25 +34,18 @@ size_t dedup_bytes(const struct dedup *d)
     return ((size_t)d->set_mask + 1) * WAYS * sizeof(*d->entry);
 }
 
-static inline uint64_t fold(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 /* Hash of `len` captured bytes; the tail is zero-padded, so the length goes in as well. */
 static uint64_t hash_bytes(uint64_t h, const uint8_t *p, uint32_t len)
 {
     for (; len >= 8; p += 8, len -= 8) {
         uint64_t w;
         memcpy(&w, p, 8);
-        h = fold(h ^ w, 0x9e3779b97f4a7c15ull);
+        h = fold64(h ^ w, 0x9e3779b97f4a7c15ull);
     }
     uint64_t tail = len;
     for (uint32_t i = 0; i < len; i++)
         tail = tail << 8 | p[i];
-    return fold(h ^ tail, 0xc2b2ae3d27d4eb4full);
+    return fold64(h ^ tail, 0xc2b2ae3d27d4eb4full);
 }
 
 /* L4 header and payload sample are contiguous; a sample cut by the snap length is left out, since tags shift the cut.

@@ -56,21 +56,14 @@ void flow_table_fini(struct flow_table *t)
     t->flow = NULL;
 }
 
-static inline uint64_t fold(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 uint64_t flow_hash(const struct flow_table *t, const struct flow_key *key)
 {
     uint64_t w[6];
 
     memcpy(w, key, sizeof(w));
-    uint64_t h = fold(w[0] ^ t->seed[0], w[1] ^ t->seed[1]);
-    h ^= fold(w[2] ^ t->seed[1], w[3] ^ t->seed[0] ^ 0x9e3779b97f4a7c15ull);
-    h = fold(h ^ w[4] ^ t->seed[0], w[5] ^ t->seed[1] ^ 0xc2b2ae3d27d4eb4full);
+    uint64_t h = fold64(w[0] ^ t->seed[0], w[1] ^ t->seed[1]);
+    h ^= fold64(w[2] ^ t->seed[1], w[3] ^ t->seed[0] ^ 0x9e3779b97f4a7c15ull);
+    h = fold64(h ^ w[4] ^ t->seed[0], w[5] ^ t->seed[1] ^ 0xc2b2ae3d27d4eb4full);
     return mix64(h);
 }
 
