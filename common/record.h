@@ -22,7 +22,7 @@
 #include "common/site.h"
 #include "common/window.h"
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 
 enum rec_type {
     REC_FLOW = 1,   /* struct rec_flow, then n_dns x rec_dns, n_rtp x rec_rtp */
@@ -181,6 +181,7 @@ struct rec_window_end {
     /* later fragments without the ports of their first, malformed datagrams, datagrams forgotten before they were whole
      */
     uint64_t fragments_unmatched, fragments_malformed, fragments_evicted;
+    uint64_t wrong_worker; /* packets whose flow belongs to another worker */
 };
 
 #define REC_KV_MAX 6

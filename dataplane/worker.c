@@ -47,6 +47,7 @@ struct worker {
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
     uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
     uint64_t clock_backwards;
+    struct worker_share front; /* what was counted in front of us; its ledger and peak are in ours */
 
     struct worker_options o;
 };
@@ -111,6 +112,20 @@ void worker_count_unknown(struct worker *w, uint64_t pkts)
     w->ledger.drops[LEDGER_decode_unknown] += pkts;
 }
 
+void worker_add(struct worker *w, const struct worker_share *share)
+{
+    struct window_counters *c = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c;
+
+    ledger_merge(&w->ledger, &share->ledger);
+    w->front.clock_backwards += share->clock_backwards;
+    w->front.wrong_worker += share->wrong_worker;
+    w->front.fragments_unmatched += share->fragments_unmatched;
+    w->front.fragments_malformed += share->fragments_malformed;
+    w->front.fragments_evicted += share->fragments_evicted;
+    if (share->peak_1ms_bytes > c->peak_1ms_bytes)
+        c->peak_1ms_bytes = share->peak_1ms_bytes;
+}
+
 /* ---- windows ---- */
 
 static struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, uint64_t now_ns)
@@ -154,10 +169,11 @@ static void send_window_end(struct worker *w)
         .ring_dropped = w->o.writer.dropped,
         .pool_in_use = w->pool.in_use + w->dns.in_use,
         .pool_exhausted = w->pool.exhausted + w->dns.exhausted,
-        .clock_backwards = w->clock_backwards,
-        .fragments_unmatched = w->fragments.unmatched,
-        .fragments_malformed = w->fragments.malformed,
-        .fragments_evicted = w->fragments.evicted,
+        .clock_backwards = w->clock_backwards + w->front.clock_backwards,
+        .fragments_unmatched = w->fragments.unmatched + w->front.fragments_unmatched,
+        .fragments_malformed = w->fragments.malformed + w->front.fragments_malformed,
+        .fragments_evicted = w->fragments.evicted + w->front.fragments_evicted,
+        .wrong_worker = w->front.wrong_worker,
     };
     rec_commit(&w->o.writer);
 }
@@ -567,13 +583,16 @@ static inline uint64_t lap(uint64_t *ticks, uint64_t since)
 }
 
 /* ticks: NULL, or what to add each stage's time to. */
-static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, uint64_t *ticks)
+static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, bool decoded,
+                                                          uint64_t *ticks)
 {
     const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key, .fragments = &w->fragments};
     uint64_t t = ticks != NULL ? __builtin_ia32_rdtsc() : 0;
 
-    clamp_times(w, b);
-    decode_batch(b, &decode);
+    if (!decoded) {
+        clamp_times(w, b);
+        decode_batch(b, &decode);
+    }
     t = lap(ticks != NULL ? &ticks[0] : NULL, t);
     hash_batch(w, b);
     dedup_batch(&w->dedup, b);
@@ -589,12 +608,17 @@ static inline __attribute__((always_inline)) void process(struct worker *w, stru
 
 void worker_process(struct worker *w, struct batch *b)
 {
-    process(w, b, NULL);
+    process(w, b, false, NULL);
+}
+
+void worker_process_decoded(struct worker *w, struct batch *b)
+{
+    process(w, b, true, NULL);
 }
 
 void worker_process_timed(struct worker *w, struct batch *b, uint64_t ticks[WORKER_STAGES])
 {
-    process(w, b, ticks);
+    process(w, b, false, ticks);
 }
 
 const char *worker_stage_name(unsigned stage)

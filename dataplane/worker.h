@@ -41,11 +41,23 @@ void worker_free(struct worker *w);
 /* All stages for a burst whose rx fields are filled in. */
 void worker_process(struct worker *w, struct batch *b);
 
+/* The same for a burst that was clamped and decoded by a stage in front of several workers (reshard.h). */
+void worker_process_decoded(struct worker *w, struct batch *b);
+
 /* Time has come to now_ns without packets: windows close, flows expire. Bounded work per call. */
 void worker_tick(struct worker *w, uint64_t now_ns);
 
 /* The input has ended: all flows leave, the last window closes, REC_EOF is sent. */
 void worker_finish(struct worker *w);
+
+/* What a stage in front of the workers counted on behalf of one of them. */
+struct worker_share {
+    struct ledger ledger; /* offered, processed and drops that no worker sees */
+    uint64_t clock_backwards, wrong_worker;
+    uint64_t fragments_unmatched, fragments_malformed, fragments_evicted;
+    uint64_t peak_1ms_bytes; /* of the window that is open */
+};
+void worker_add(struct worker *w, const struct worker_share *share);
 
 /* Packets of this burst were left out by the capture filter: offered, and dropped as filtered. */
 void worker_count_filtered(struct worker *w, uint64_t pkts);
