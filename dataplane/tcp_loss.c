@@ -33,6 +33,7 @@
 
 #include "common/seq.h"
 #include "common/timefmt.h"
+#include "dataplane/verdict_trace.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define REORDER_MAX_NS    (200 * NS_PER_MS)
@@ -253,13 +254,13 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     struct tcp_cold *c = &m->f->cold[s];
     bool late = is_reordered(m, s, hole), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
-    if (late) {
-        METER_COUNT(m, s, reordered_pkts, noticed);
-    } else {
+    if (late && noticed) {
+        VERDICT(m, s, reordered, reordered_pkts, start, end);
+    } else if (!late) {
         METER_COUNT(m, s, retrans_pkts, 1);
         c->count.retrans_bytes += m->p->payload_len;
         if (flow_is_two_way(m->f)) /* else nobody knows what R had */
-            METER_COUNT(m, s, lost_upstream_pkts, 1);
+            VERDICT(m, s, upstream, lost_upstream_pkts, start, end);
     }
     struct range *note = pending_new(m, s, start, end);
     if (note != NULL)
@@ -296,8 +297,9 @@ static void hole_verdict(struct meter *m, unsigned s, const struct range *hole)
     bool complained = (hole->flags & NODE_SIGNALLED) && rtt_ns != 0 && hole->covered_ns - hole->signal_ns >= rtt_ns;
 
     if (complained)
-        METER_COUNT(m, s, lost_unknown_pkts, 1);
+        VERDICT(m, s, unknown, lost_unknown_pkts, hole->start, hole->end);
     METER_COUNT(m, s, capture_lost_bytes, hole->end - hole->start);
+    trace_verdict(m, s, VERDICT_capture, hole->start, hole->end);
     METER_COUNT(m, s, capture_gaps, (hole->flags & NODE_NEW_GAP) != 0);
 }
 
@@ -344,13 +346,14 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     METER_COUNT(m, s, retrans_pkts, 1);
     c->count.retrans_bytes += m->p->payload_len;
     if (seq_le(end, t->una) || is_sacked(m, s, start, end)) {
-        METER_COUNT(m, s, spurious_pkts, 1);
+        VERDICT(m, s, spurious, spurious_pkts, start, end);
         return;
     }
     bool complained = missing_seen_again(m, s, start, end);
     struct range *r = pending_new(m, s, seq_max(start, t->una), end);
     if (r == NULL) {
-        METER_COUNT(m, s, lost_downstream_pkts, flow_is_two_way(m->f));
+        if (flow_is_two_way(m->f))
+            VERDICT(m, s, downstream, lost_downstream_pkts, start, end);
         return;
     }
     note_evidence(r, m, s);
@@ -367,7 +370,7 @@ static void before_base(struct meter *m, unsigned s, uint32_t start, uint32_t en
     if (!missing_seen_again(m, s, start, end))
         return;
     METER_COUNT(m, s, retrans_pkts, 1);
-    METER_COUNT(m, s, lost_unknown_pkts, 1);
+    VERDICT(m, s, unknown, lost_unknown_pkts, start, end);
     m->f->cold[s].count.retrans_bytes += m->p->payload_len;
 }
 
@@ -431,8 +434,9 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
 /* The repeat was for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
 static void spurious_verdict(struct meter *m, unsigned s, const struct range *repeat)
 {
-    METER_COUNT(m, s, spurious_pkts, 1);
-    METER_COUNT(m, s, reordered_pkts, (repeat->flags & NODE_SIGNALLED) != 0);
+    VERDICT(m, s, spurious, spurious_pkts, repeat->start, repeat->end);
+    if (repeat->flags & NODE_SIGNALLED)
+        VERDICT(m, s, reordered, reordered_pkts, repeat->start, repeat->end);
 }
 
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
@@ -490,9 +494,11 @@ static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_
             continue;
         }
         bool judged = seq_le(m->f->tcp[s].base, r->start), lost = rtt_ns != 0 && m->now_ns - r->seen_ns >= rtt_ns;
-        METER_COUNT(m, s, lost_downstream_pkts, judged && lost);
         METER_COUNT(m, s, capture_gaps, judged && lost);
-        METER_COUNT(m, s, reordered_pkts, judged && !lost);
+        if (judged && lost)
+            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+        else if (judged)
+            VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
         node_remove(m, s, link);
     }
 }
@@ -524,7 +530,7 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
         if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || is_sacked(m, s, r->start, r->end))
             continue;
         r->flags &= (uint16_t)~NODE_LATE;
-        METER_COUNT(m, s, reordered_pkts, 1);
+        VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
     }
 }
 
@@ -661,7 +667,7 @@ void loss_resolve(struct meter *m, unsigned s)
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if ((r->flags & NODE_COVERED) && m->now_ns - r->seen_ns > dsack_wait_ns(m)) {
-            METER_COUNT(m, s, lost_downstream_pkts, 1);
+            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
             node_remove(m, s, link);
         } else {
             link = &r->next;
@@ -680,12 +686,13 @@ void loss_finish(struct meter *m, unsigned s)
         if (hole->flags & NODE_COVERED)
             hole_verdict(m, s, hole);
         else if (flow_is_two_way(m->f))
-            METER_COUNT(m, s, lost_unknown_pkts, 1);
+            VERDICT(m, s, unknown, lost_unknown_pkts, hole->start, hole->end);
         node_remove(m, s, &c->holes);
     }
     while (c->pending != 0) {
-        if (flow_is_two_way(m->f) && !(range_at(m, c->pending)->flags & NODE_FILL))
-            METER_COUNT(m, s, lost_downstream_pkts, 1);
+        struct range *r = range_at(m, c->pending);
+        if (flow_is_two_way(m->f) && !(r->flags & NODE_FILL))
+            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
         node_remove(m, s, &c->pending);
     }
     while (c->sacked != 0)

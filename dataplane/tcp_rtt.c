@@ -19,6 +19,7 @@
 #include "dataplane/tcp_rtt.h"
 
 #include "common/seq.h"
+#include "dataplane/verdict_trace.h"
 
 static void push_overflow(struct meter *m, unsigned s, uint32_t end)
 {
@@ -121,6 +122,7 @@ void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
         return;
     rtt_hot_add(&m->f->rtt[receiver], m->now_ns - sent_ns);
     meter_rtt(m, receiver, m->now_ns - sent_ns);
+    trace_rtt(m, receiver, RTT_ACK, ack, m->now_ns - sent_ns);
 }
 
 static void note_tsval(struct meter *m, unsigned s, uint32_t tsval)
@@ -145,8 +147,10 @@ static void match_tsecr(struct meter *m, unsigned echoing, uint32_t tsecr)
 
     if (f->ts_ns[s] == 0 || seq_lt(tsecr, f->ts_val[s]))
         return;
-    if (f->ts_val[s] == tsecr)
+    if (f->ts_val[s] == tsecr) {
         rtt_add(&f->ts_rtt[echoing], m->now_ns - f->ts_ns[s]);
+        trace_rtt(m, echoing, RTT_TIMESTAMP, tsecr, m->now_ns - f->ts_ns[s]);
+    }
     f->ts_ns[s] = 0;
 }
 

@@ -30,6 +30,7 @@
 #include "dataplane/icmp.h"
 #include "dataplane/outer.h"
 #include "dataplane/tcp_loss.h"
+#include "dataplane/verdict_trace.h"
 
 #define EXPIRE_MAX 64u /* flows expired per burst: bounded work */
 
@@ -416,6 +417,7 @@ static void count_copy(struct worker *w, const struct meter *m)
     w->ledger.drops[LEDGER_duplicate]++;
     m->f->cold[s].dup_pkts += !hop;
     m->f->cold[s].second_hop_pkts += hop;
+    trace_verdict(m, s, hop ? VERDICT_hop : VERDICT_copy, m->p->tcp_seq, m->p->tcp_seq + m->p->payload_len);
     for (unsigned scope = 0; scope < METER_SCOPES; scope++) {
         meter_window(m, scope, s)->dup_pkts += !hop;
         meter_window(m, scope, s)->second_hop_pkts += hop;
