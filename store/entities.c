@@ -44,6 +44,7 @@ NAMES(pattern_class_name, pattern_class, PATTERN_CLASS_COUNT, PATTERN_CLASSES)
 NAMES(baseline_level_name, baseline_level, BASELINE_LEVEL_COUNT, BASELINE_LEVELS)
 NAMES(ticket_state_name, ticket_state, TICKET_STATE_COUNT, TICKET_STATES)
 NAMES(outbox_op_name, outbox_op, OUTBOX_OP_COUNT, OUTBOX_OPS)
+NAMES(remote_state_name, remote_state, REMOTE_STATE_COUNT, REMOTE_STATES)
 NAMES(outbox_state_name, outbox_state, OUTBOX_STATE_COUNT, OUTBOX_STATES)
 NAMES(connector_state_name, connector_state, CONNECTOR_STATE_COUNT, CONNECTOR_STATES)
 

@@ -84,7 +84,18 @@
 #define OUTBOX_OPS(X)                                                                                                  \
     X(CREATE, "create")                                                                                                \
     X(UPDATE, "update")                                                                                                \
-    X(CLOSE, "close")
+    X(CLOSE, "close")                                                                                                  \
+    X(COMMENT, "comment")                                                                                              \
+    X(RESOLVE, "resolve")                                                                                              \
+    X(REOPEN, "reopen")
+
+/* What the ticketing system itself says. */
+#define REMOTE_STATES(X)                                                                                               \
+    X(UNKNOWN, "unknown")                                                                                              \
+    X(OPEN, "open")                                                                                                    \
+    X(IN_PROGRESS, "in_progress")                                                                                      \
+    X(RESOLVED, "resolved")                                                                                            \
+    X(CLOSED, "closed")
 
 #define OUTBOX_STATES(X)                                                                                               \
     X(PENDING, "pending")                                                                                              \
@@ -121,6 +132,9 @@ enum ticket_state { TICKET_STATES(X) TICKET_STATE_COUNT };
 #undef X
 #define X(symbol, name) OUTBOX_##symbol,
 enum outbox_op { OUTBOX_OPS(X) OUTBOX_OP_COUNT };
+#undef X
+#define X(symbol, name) REMOTE_##symbol,
+enum remote_state { REMOTE_STATES(X) REMOTE_STATE_COUNT };
 #undef X
 #define X(symbol, name) OUTBOX_ROW_##symbol,
 enum outbox_state { OUTBOX_STATES(X) OUTBOX_STATE_COUNT };
@@ -234,7 +248,13 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(updated_ns)                                                                                                    \
     NUM(closed_ns)                                                                                                     \
     TEXT(remote_id, 128)                                                                                               \
-    TEXT(remote_url, 256)
+    TEXT(remote_url, 256)                                                                                              \
+    TEXT(create_key, FINGERPRINT_BYTES) /* under which it is looked up there */                                        \
+    NUM(told_closed)                    /* the last thing that was sent or waits says closed */                        \
+    ENUM(remote_state, remote_state)                                                                                   \
+    TEXT(remote_owner, ENTITY_OWNER_BYTES)                                                                             \
+    NUM(remote_wall_ns)     /* when it last changed there */                                                           \
+    NUM(reconciled_wall_ns) /* when it was last compared */
 
 /* One thing to tell a ticketing system, committed with the state change that caused it. */
 #define OUTBOX_FIELDS(TEXT, NUM, REAL, ENUM)                                                                           \
@@ -251,6 +271,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     ENUM(severity, event_severity)                                                                                     \
     NUM(created_ns)                                                                                                    \
     NUM(attempts)                                                                                                      \
+    NUM(doubt_wall_ns) /* when it last may have arrived without our knowing */                                         \
     NUM(next_at_wall_ns)                                                                                               \
     NUM(done_wall_ns)                                                                                                  \
     NUM(http_status)                                                                                                   \
@@ -265,7 +286,14 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(failures)                          /* in a row */                                                              \
     NUM(open_until_wall_ns)                /* circuit breaker */                                                       \
     NUM(sent)                                                                                                          \
-    NUM(failed)
+    NUM(failed)                                                                                                        \
+    NUM(found)         /* creates that had arrived although we did not know */                                         \
+    NUM(hour_wall_ns)  /* the hour for which creates are counted */                                                    \
+    NUM(hour_creates)                                                                                                  \
+    TEXT(summary, ENTITY_ID_BYTES) /* the ticket that tells of those held back */                                      \
+    TEXT(poll_cursor, 128)                                                                                             \
+    NUM(polled_wall_ns)                                                                                                \
+    NUM(reconciled_wall_ns)
 
 /* How far a sensor's closed windows have been taken in. */
 #define CURSOR_FIELDS(TEXT, NUM, REAL, ENUM)                                                                           \
@@ -284,6 +312,8 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(ticket_seq)                                                                                                    \
     NUM(outbox_seq)                                                                                                    \
     NUM(look_week) /* the local week that the last weekly look opened */                                               \
+    TEXT(install, 40) /* tells this installation's tickets from others' in the same system */                          \
+    NUM(installed_wall_ns)                                                                                             \
     TEXT(zone, 64)
 
 #define ENTITY_VERSION                1
@@ -326,6 +356,7 @@ const char *pattern_class_name(enum pattern_class v);
 const char *baseline_level_name(enum baseline_level v);
 const char *ticket_state_name(enum ticket_state v);
 const char *outbox_op_name(enum outbox_op v);
+const char *remote_state_name(enum remote_state v);
 const char *outbox_state_name(enum outbox_state v);
 const char *connector_state_name(enum connector_state v);
 
