@@ -453,6 +453,8 @@ static int start_analytics(struct probe *p, struct rx_dpdk *rx, struct analytics
         .mirror_names = p->mirror_name,
         .n_mirrors = p->o.n_files != 0 ? 1 : p->o.n_devices,
         .mirror_capacity_bits_per_s = p->mirror_capacity,
+        .circuits = p->config->circuits,
+        .n_circuits = p->config->n_circuits,
         .sensor = p->sensor,
         .version = SPANWARD_VERSION,
         .window_ns = config_u64(p->config, "window.length"),

@@ -138,7 +138,8 @@ struct flow {
     uint8_t id_state[2]; /* enum id_state, per sender */
     uint8_t n_vlans;
     uint8_t first_icmp_type, first_icmp_code;
-    uint8_t pad[3];
+    uint8_t more_scopes; /* bits METER_VLAN, METER_TUNNEL: more_agg counts */
+    uint8_t pad[2];
     uint32_t data_pkts[2];           /* TCP segments with data */
     uint32_t timer_next, timer_prev; /* wheel; index into the table */
     uint32_t timer_slot;
@@ -162,9 +163,10 @@ struct flow {
     uint32_t syn_retries;
     uint32_t icmp_unanswered;
     struct rtt_stat icmp_echo;
-    uint32_t dns;   /* list of transactions, index into the DNS pool */
-    uint32_t echo;  /* list of echo requests that wait */
-    uint32_t outer; /* the tunnel that it is in, 0 = none */
+    uint32_t dns;         /* list of transactions, index into the DNS pool */
+    uint32_t echo;        /* list of echo requests that wait */
+    uint32_t outer;       /* the tunnel that it is in, 0 = none */
+    uint32_t more_agg[2]; /* window entries of its VLAN and tunnel */
 } __attribute__((aligned(64)));
 static_assert(offsetof(struct flow, bytes) == 3 * 64 && offsetof(struct flow, response) == 6 * 64 &&
                   offsetof(struct flow, cold) == 8 * 64,

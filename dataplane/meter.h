@@ -5,21 +5,24 @@
 /*
  * What every meter gets: the flow, the packet, and where to count.
  *
- * A verdict is counted four times at once: in the flow and in the windows of its mirror, path and service, each in
- * its own idea of direction. METER_COUNT does that, so that no meter knows about windows.
+ * A verdict is counted in several places at once: in the flow and in the windows of its mirror, path and service, and
+ * of its VLAN and tunnel if it has them, each in its own idea of direction. METER_COUNT does that, so that no meter
+ * knows about windows.
  */
 
 #include "dataplane/aggregate.h"
 #include "dataplane/flow.h"
 
-enum { METER_MIRROR, METER_PATH, METER_SERVICE, METER_SCOPES };
+/* Every flow has the first METER_ALWAYS. */
+enum { METER_MIRROR, METER_PATH, METER_SERVICE, METER_ALWAYS, METER_VLAN = METER_ALWAYS, METER_TUNNEL, METER_SCOPES };
 
 struct meter {
     struct flow *f;
     struct pkt *p;   /* NULL while a flow is being finished */
     uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pool *pool;
-    struct agg *agg[METER_SCOPES];
+    unsigned n_scopes;
+    struct agg *agg[METER_SCOPES]; /* the first n_scopes count; behind METER_ALWAYS in any order */
 };
 
 /* Direction index of what `endpoint` sends, in the scope's terms (path: from A, else: from the client). */
@@ -37,27 +40,27 @@ static inline struct window_dir *meter_window(const struct meter *m, unsigned sc
 #define METER_COUNT(m, endpoint, name, amount)                                                                         \
     do {                                                                                                               \
         (m)->f->cold[endpoint].count.name += (__typeof__((m)->f->cold[0].count.name))(amount);                         \
-        for (unsigned scope_ = 0; scope_ < METER_SCOPES; scope_++)                                                     \
+        for (unsigned scope_ = 0; scope_ < (m)->n_scopes; scope_++)                                                    \
             meter_window((m), scope_, (endpoint))->name += (amount);                                                   \
     } while (0)
 
 /* Adds to a window counter that has no direction. */
 #define METER_TALLY(m, name, amount)                                                                                   \
     do {                                                                                                               \
-        for (unsigned scope_ = 0; scope_ < METER_SCOPES; scope_++)                                                     \
+        for (unsigned scope_ = 0; scope_ < (m)->n_scopes; scope_++)                                                    \
             (m)->agg[scope_]->c.name += (amount);                                                                      \
     } while (0)
 
 /* A latency between the tap and `endpoint` into the windows. */
 static inline void meter_rtt(const struct meter *m, unsigned endpoint, uint64_t ns)
 {
-    for (unsigned scope = 0; scope < METER_SCOPES; scope++)
+    for (unsigned scope = 0; scope < m->n_scopes; scope++)
         hist_add(&m->agg[scope]->hist[WINDOW_HIST_RTT_A + meter_dir(m, scope, endpoint)], ns);
 }
 
 static inline void meter_hist(const struct meter *m, enum window_hist which, uint64_t ns)
 {
-    for (unsigned scope = 0; scope < METER_SCOPES; scope++)
+    for (unsigned scope = 0; scope < m->n_scopes; scope++)
         hist_add(&m->agg[scope]->hist[which], ns);
 }
 

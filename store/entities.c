@@ -51,7 +51,8 @@ NAMES(connector_state_name, connector_state, CONNECTOR_STATE_COUNT, CONNECTOR_ST
 /* Two sets whose values belong to other headers. */
 #define SEVERITY_NAME(name) #name,
 static const char *const event_severity_names[] = {EVENT_SEVERITIES(SEVERITY_NAME)};
-static const char *const window_scope_names[] = {"mirror", "path", "service", "host"};
+#define SCOPE_NAME(symbol, name, text) name,
+static const char *const window_scope_names[] = {WINDOW_SCOPES(SCOPE_NAME)};
 _Static_assert(sizeof(window_scope_names) / sizeof(char *) == WINDOW_SCOPE_COUNT, "a scope has no name");
 
 enum field_type { FIELD_TEXT, FIELD_NUM, FIELD_REAL, FIELD_ENUM };
