@@ -149,16 +149,16 @@ static void learn(struct copy_evidence *e, bool copy)
     }
 }
 
-static bool mirror_copies(const struct dedup *d, const struct flow *f)
+static bool mirror_copies(const struct dedup *d, const struct flow *f, unsigned shard)
 {
-    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence;
+    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[shard];
 
     return e->originals != 0 && 2 * e->copies >= e->originals;
 }
 
-static bool is_known_to_copy(const struct dedup *d, const struct flow *f, const struct pkt *p)
+static bool is_known_to_copy(const struct dedup *d, const struct flow *f, const struct pkt *p, unsigned shard)
 {
-    return (p->copy == COPY_HOP && d->proven_hop[p->hop % HOPS] == p->hop) || mirror_copies(d, f);
+    return (p->copy == COPY_HOP && d->proven_hop[shard][p->hop % HOPS] == p->hop) || mirror_copies(d, f, shard);
 }
 
 static void track_id(struct flow *f, const struct pkt *p)
@@ -178,15 +178,16 @@ bool dedup_is_copy(struct dedup *d, struct flow *f, const struct pkt *p, uint64_
 {
     bool proof = id_is_proof(f, p) || (takes_sequence_space(p) && p->copy != COPY_HOP);
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
-    bool copy = p->copy != COPY_NONE && in_time && (proof || is_known_to_copy(d, f, p));
+    unsigned shard = shard_of(&p->key);
+    bool copy = p->copy != COPY_NONE && in_time && (proof || is_known_to_copy(d, f, p, shard));
 
     if (proof) {
         learn(&f->evidence, copy);
-        learn(&d->evidence, copy);
+        learn(&d->evidence[shard], copy);
     }
     if (!copy)
         track_id(f, p);
     else if (proof && p->copy == COPY_HOP)
-        d->proven_hop[p->hop % HOPS] = p->hop;
+        d->proven_hop[shard][p->hop % HOPS] = p->hop;
     return copy;
 }

@@ -119,14 +119,15 @@ void worker_count_unknown(struct worker *w, uint64_t pkts)
 
 void worker_add(struct worker *w, const struct worker_share *share)
 {
-    struct window_counters *c = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c;
-
     ledger_merge(&w->ledger, &share->ledger);
     w->front.clock_backwards += share->clock_backwards;
     w->front.wrong_worker += share->wrong_worker;
     w->front.fragments_unmatched += share->fragments_unmatched;
     w->front.fragments_malformed += share->fragments_malformed;
     w->front.fragments_evicted += share->fragments_evicted;
+    if (share->peak_1ms_bytes == 0)
+        return;
+    struct window_counters *c = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c;
     if (share->peak_1ms_bytes > c->peak_1ms_bytes)
         c->peak_1ms_bytes = share->peak_1ms_bytes;
 }
