@@ -128,6 +128,7 @@ enum window_scope window_scope_of(const char *name);
 struct window {
     enum window_scope scope;
     enum window_quality quality;
+    uint8_t missing_pct; /* share of the time that the sensor did not watch (started, stopped, lost windows), 0..100 */
     char name[WINDOW_NAME_BYTES];
     uint64_t start_ns;
     uint64_t length_ns;
