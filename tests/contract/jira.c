@@ -629,8 +629,9 @@ static void add_comment(struct contract_call *call)
     if (!take_text(call, "comment", json_object_get(call->json, "body"), &text))
         return;
     snprintf(id, sizeof(id), "%lld", (long long)(20000 + contract_next(call->state, "comment_ids")));
-    json_array_append_new(json_object_get(issue, "comments"),
-                          json_pack("{s:s,s:s,s:s}", "id", id, "author", SELF_ACCOUNT, "text", text));
+    json_array_append_new(
+        json_object_get(issue, "comments"),
+        json_pack("{s:s,s:s,s:s,s:f}", "id", id, "author", SELF_ACCOUNT, "text", text, "at", (double)time(NULL)));
     free(text);
     contract_touch(issue);
     contract_answer(call, 201, json_pack("{s:s}", "id", id));
@@ -639,8 +640,11 @@ static void add_comment(struct contract_call *call)
 static json_t *comment_json(const struct contract_call *call, const json_t *c)
 {
     const char *text = contract_text(c, "text");
+    char when[48];
+
+    contract_time(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000+0000", json_real_value(json_object_get(c, "at")));
     json_t *j = json_pack("{s:s,s:o,s:s}", "id", contract_text(c, "id"), "author",
-                          person(call, contract_text(c, "author")), "created", "2026-11-17T10:00:00.000+0000");
+                          person(call, contract_text(c, "author")), "created", when);
 
     if (is_cloud(call))
         json_object_set_new(j, "body",
@@ -837,6 +841,25 @@ static void myself(struct contract_call *call)
         json_pack("{s:s,s:s}", is_cloud(call) ? "accountId" : "name", SELF_ACCOUNT, "displayName", "Monitoring"));
 }
 
+/* [C] User search, "Find users assignable to issues": query (Cloud) or username (Data Center), and project. */
+static void assignable(struct contract_call *call)
+{
+    const char *text = contract_query(call, is_cloud(call) ? "query" : "username");
+
+    if (text == NULL || contract_query(call, "project") == NULL) {
+        refuse(call, 400, "The query parameters are required.");
+        return;
+    }
+    if (strcmp(text, "noc@example.org") != 0) {
+        contract_answer(call, 200, json_array());
+        return;
+    }
+    contract_answer(call, 200,
+                    json_pack("[{s:s,s:s,s:s,s:b}]", is_cloud(call) ? "accountId" : "name",
+                              is_cloud(call) ? "5b10a2844c20165700ede21g" : "noc", "displayName", "Night Shift",
+                              "emailAddress", "noc@example.org", "active", 1));
+}
+
 static void project(struct contract_call *call)
 {
     if (strcmp(call->part[0], "NET") != 0) {
@@ -897,9 +920,9 @@ static int edit(json_t *issue, const char *what, const char *value)
     }
     if (strcmp(what, "comment") == 0) {
         json_array_append_new(json_object_get(issue, "comments"),
-                              json_pack("{s:o,s:s,s:s}", "id",
+                              json_pack("{s:o,s:s,s:s,s:f}", "id",
                                         json_sprintf("3%zu", json_array_size(json_object_get(issue, "comments"))),
-                                        "author", "somebody", "text", value));
+                                        "author", "somebody", "text", value, "at", (double)time(NULL)));
         return 0;
     }
     if (strcmp(what, "state") != 0)
@@ -937,6 +960,7 @@ static const struct contract_route cloud_routes[] = {
     {"GET", "rest/api/3/myself", myself},
     {"GET", "rest/api/3/project/*", project},
     {"GET", "rest/api/3/mypermissions", permissions},
+    {"GET", "rest/api/3/user/assignable/search", assignable},
     {NULL, NULL, NULL},
 };
 const struct contract_system contract_jira_cloud = {
@@ -964,6 +988,7 @@ static const struct contract_route dc_routes[] = {
     {"GET", "rest/api/2/myself", myself},
     {"GET", "rest/api/2/project/*", project},
     {"GET", "rest/api/2/mypermissions", permissions},
+    {"GET", "rest/api/2/user/assignable/search", assignable},
     {NULL, NULL, NULL},
 };
 const struct contract_system contract_jira_dc = {
