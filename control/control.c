@@ -70,10 +70,17 @@ int control_open(const struct control_options *options, struct store *store, str
     snprintf(c->zone, sizeof(c->zone), "%s", options->zone != NULL ? options->zone : "");
     snprintf(c->connector, sizeof(c->connector), "%s", options->connector != NULL ? options->connector : "");
     snprintf(c->meta.zone, sizeof(c->meta.zone), "%s", c->zone);
+    for (; c->n_notify < CONTROL_NOTIFIERS && options->notify[c->n_notify] != NULL; c->n_notify++)
+        snprintf(c->notify[c->n_notify], sizeof(c->notify[0]), "%s", options->notify[c->n_notify]);
     int rc = store != NULL ? persist_load(c, e) : 0;
     if (rc != 0) {
         control_close(c);
         return rc;
+    }
+    if (c->meta.install[0] == '\0' && options->install != NULL) {
+        snprintf(c->meta.install, sizeof(c->meta.install), "%s", options->install);
+        c->meta.installed_wall_ns = options->now_wall_ns;
+        c->meta_dirty = true;
     }
     *ret = c;
     return 0;
@@ -123,6 +130,16 @@ void control_close(struct control *c)
 uint64_t control_cursor_ns(const struct control *c)
 {
     return c->meta.cursor_ns;
+}
+
+uint64_t control_installed_ns(const struct control *c)
+{
+    return c->meta.installed_wall_ns;
+}
+
+void control_set_dry_run(struct control *c, bool dry_run)
+{
+    c->options.dry_run = dry_run;
 }
 
 static size_t object_slot(const struct control *c, enum fault_scope scope, const char *name)

@@ -22,6 +22,7 @@ struct problem {
 struct ticket {
     struct entity_ticket e;
     bool dirty;
+    uint64_t told_wall_ns; /* to a system that wants to be told again and again */
 };
 struct outbox_row {
     struct entity_outbox e;
@@ -95,6 +96,10 @@ struct change {
 struct control {
     struct control_options options;
     char zone[64], connector[32];
+    char notify[CONTROL_NOTIFIERS][32]; /* connectors that are told beside it */
+    size_t n_notify;
+    bool from_remote;              /* a change that came from the ticketing system is being applied */
+    uint64_t creates_from_wall_ns; /* see outbox_guard_restart */
     struct store *store;
     struct entity_meta meta;
     bool meta_dirty;
@@ -159,7 +164,10 @@ struct ticket *ticket_find(struct control *c, const char *id);
 
 /* outbox.c */
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
-void outbox_enqueue(struct control *c, const struct ticket *t, enum outbox_op op, uint64_t now_ns);
+/* The ticket's new text to its connector and to those that are told beside it. An update reopens what was closed. */
+void outbox_enqueue(struct control *c, struct ticket *t, enum outbox_op op, uint64_t now_ns);
+/* The same with a text of its own, such as a comment; the caller has counted t->e.version up. */
+void outbox_tell(struct control *c, struct ticket *t, enum outbox_op op, const char *body, uint64_t now_ns);
 
 /*
  * commands.c: a verb is a row of a table; run fills in result (and entity: what was made or changed), or returns -errno
@@ -177,6 +185,7 @@ struct command_verb {
     int (*run)(struct control *c, struct command_call *call, struct error *e);
 };
 extern const struct command_verb register_verbs[];
+extern const struct command_verb outbox_verbs[];
 /* The first of these arguments that is a text, escaped; "" when none is there. names ends with NULL. */
 const char *command_text_argument(const struct command_call *call, const char *const *names);
 /* A whole number; false and untouched when it is not there. */

@@ -362,7 +362,8 @@ static void publish(struct control *c, struct ticket *t, enum ticket_state state
     hash_text(hash, all);
     if (strcmp(hash, t->e.content_hash) == 0)
         return;
-    bool unfiled = t->e.version == 0 || (live && t->e.dry_run);
+    bool moved = live && !t->e.dry_run && strcmp(t->e.connector, c->connector) != 0; /* to another system */
+    bool unfiled = t->e.version == 0 || (live && t->e.dry_run) || moved;
     if (unfiled && state == TICKET_CLOSED)
         op = OUTBOX_CLOSE; /* closed before anybody saw it: told only where it was a dry run all along */
     else
@@ -377,6 +378,10 @@ static void publish(struct control *c, struct ticket *t, enum ticket_state state
         return;
     if (live)
         t->e.dry_run = 0;
+    if (moved) {
+        t->e.remote_id[0] = t->e.remote_url[0] = '\0';
+        t->e.remote_state = REMOTE_UNKNOWN;
+    }
     snprintf(t->e.connector, sizeof(t->e.connector), "%s", live ? c->connector : "");
     outbox_enqueue(c, t, op, now_ns);
 }

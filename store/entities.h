@@ -116,7 +116,8 @@
     X(IN_DOUBT, "in_doubt")                                                                                            \
     X(SENT, "sent")                                                                                                    \
     X(DEAD, "dead")                                                                                                    \
-    X(DRY_RUN, "dry_run")
+    X(DRY_RUN, "dry_run")                                                                                              \
+    X(DROPPED, "dropped")
 
 #define CONNECTOR_STATES(X)                                                                                            \
     X(ACTIVE, "active")                                                                                                \
@@ -281,7 +282,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     ENUM(op, outbox_op)                                                                                                \
     ENUM(state, outbox_state)                                                                                          \
     NUM(version)                                                                                                       \
-    TEXT(key, FINGERPRINT_BYTES) /* idempotency: SHA-256 of ticket|op|version */                                       \
+    TEXT(key, FINGERPRINT_BYTES) /* idempotency: SHA-256 of installation|ticket|op|version */                          \
     TEXT(body_hash, FINGERPRINT_BYTES)                                                                                 \
     TEXT(title, 256)                                                                                                   \
     TEXT(body, 6144)                                                                                                   \
