@@ -165,17 +165,22 @@ static void on_answer(struct meter *m, struct dns_pool *pool, const struct dns_q
     }
 }
 
-void dns_meter(struct meter *m, struct dns_pool *pool)
+void dns_message(struct meter *m, struct dns_pool *pool, const uint8_t *message, uint32_t captured)
 {
-    const struct pkt *p = m->p;
     struct dns_question q;
 
-    if (!(p->flags & PKT_L4_OK) || dns_parse(p->data + p->payload_off, p->payload_cap, &q) != 0)
+    if (dns_parse(message, captured, &q) != 0)
         return;
     if (q.flags & FLAG_RESPONSE)
         on_answer(m, pool, &q);
     else
         on_query(m, pool, &q);
+}
+
+void dns_meter(struct meter *m, struct dns_pool *pool)
+{
+    if (m->p->flags & PKT_L4_OK)
+        dns_message(m, pool, m->p->data + m->p->payload_off, m->p->payload_cap);
 }
 
 uint32_t dns_finish(struct meter *m, const struct dns_pool *pool)

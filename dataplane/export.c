@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "dataplane/app.h"
 #include "dataplane/outer.h"
 
 static enum tcp_state state_of(const struct flow *f)
@@ -112,11 +113,15 @@ void export_flow(struct meter *m, struct dns_pool *dns, struct rec_writer *out, 
 {
     struct flow *f = m->f;
     uint32_t n_dns = dns_finish(m, dns);
-    struct rec_flow *r = rec_reserve(out, REC_FLOW, sizeof(*r) + n_dns * sizeof(struct rec_dns));
+    const struct app_counts n = app_counts(m);
+    size_t dns_bytes = n_dns * sizeof(struct rec_dns), rtp_bytes = n.n_rtp * sizeof(struct rec_rtp);
+    struct rec_flow *r =
+        rec_reserve(out, REC_FLOW, sizeof(*r) + dns_bytes + rtp_bytes + n.n_rtcp * sizeof(struct rec_rtcp));
 
     if (r == NULL) {
         outer_take(f, NULL, m->pool);
         dns_take(f, dns, NULL, 0);
+        app_take(m, NULL, NULL, NULL);
         return;
     }
     memset((char *)r + sizeof(r->hdr), 0, sizeof(*r) - sizeof(r->hdr));
@@ -130,6 +135,11 @@ void export_flow(struct meter *m, struct dns_pool *dns, struct rec_writer *out, 
     outer_take(f, r, m->pool);
     fill_counts(r, f);
     r->n_dns = (uint16_t)n_dns;
-    dns_take(f, dns, (struct rec_dns *)(void *)(r + 1), n_dns);
+    r->n_rtp = n.n_rtp;
+    r->n_rtcp = n.n_rtcp;
+    uint8_t *attached = (uint8_t *)(r + 1);
+    dns_take(f, dns, (struct rec_dns *)(void *)attached, n_dns);
+    attached += dns_bytes;
+    app_take(m, r, (struct rec_rtp *)(void *)attached, (struct rec_rtcp *)(void *)(attached + rtp_bytes));
     rec_commit(out);
 }

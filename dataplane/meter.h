@@ -21,6 +21,7 @@ struct meter {
     struct pkt *p;   /* NULL while a flow is being finished */
     uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pool *pool;
+    struct rec_writer *out; /* for events */
     unsigned n_scopes;
     struct agg *agg[METER_SCOPES]; /* the first n_scopes count; behind METER_ALWAYS in any order */
 };

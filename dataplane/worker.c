@@ -27,9 +27,13 @@
 #include "dataplane/decode/fragment.h"
 #include "dataplane/export.h"
 #include "dataplane/flow_table.h"
+#include "dataplane/dns_tcp.h"
 #include "dataplane/icmp.h"
+#include "dataplane/icmp_error.h"
 #include "dataplane/outer.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/tcp_loss.h"
+#include "dataplane/transit.h"
 #include "dataplane/verdict_trace.h"
 
 #define EXPIRE_MAX         64u /* flows expired per burst: bounded work */
@@ -148,6 +152,7 @@ static struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, u
         .p = p,
         .now_ns = now_ns,
         .pool = &w->pool,
+        .out = &w->o.writer,
         .n_scopes = METER_ALWAYS,
         .agg = {agg_at(&w->agg[METER_MIRROR], w->mirror_agg), agg_at(&w->agg[METER_PATH], f->path),
                 agg_at(&w->agg[METER_SERVICE], f->service)},
@@ -468,7 +473,7 @@ static uint32_t flow_for(struct worker *w, struct pkt *p)
     return index != FLOW_NONE ? index : make_flow(w, p);
 }
 
-static void count_copy(struct worker *w, const struct meter *m)
+static void count_copy(struct worker *w, struct meter *m)
 {
     unsigned s = m->p->sender;
     bool hop = m->p->copy == COPY_HOP;
@@ -476,6 +481,8 @@ static void count_copy(struct worker *w, const struct meter *m)
     w->ledger.drops[LEDGER_duplicate]++;
     m->f->cold[s].dup_pkts += !hop;
     m->f->cold[s].second_hop_pkts += hop;
+    if (hop)
+        transit_meter(m, m->p->copy_delay_ns);
     trace_verdict(m, s, hop ? VERDICT_hop : VERDICT_copy, m->p->tcp_seq, m->p->tcp_seq + m->p->payload_len);
     for (unsigned scope = 0; scope < m->n_scopes; scope++) {
         meter_window(m, scope, s)->dup_pkts += !hop;
@@ -523,7 +530,43 @@ static void count_peak(struct worker *w, const struct pkt *p)
 
 static bool is_dns(const struct flow_key *key)
 {
-    return key->proto == 17 && (key->port[0] == 53 || key->port[1] == 53);
+    return key->port[0] == 53 || key->port[1] == 53;
+}
+
+/* The flow that an ICMP error is about hears of it. */
+static void match_error(struct worker *w, struct pkt *p)
+{
+    struct icmp_quote quote;
+
+    if (icmp_quote_parse(p, &quote) != 0)
+        return;
+    uint32_t index = flow_table_find(&w->table, flow_hash(&w->table, &quote.key), &quote.key);
+    if (index == FLOW_NONE)
+        return;
+    struct meter m = meter_for(w, flow_at(&w->table, index), p, p->ts_ns);
+    icmp_error_meter(&m, &quote);
+}
+
+static void meter_by_protocol(struct worker *w, struct meter *m)
+{
+    const struct flow_key *key = &m->f->key;
+
+    if (key->proto == 6) {
+        tcp_meter(m);
+        if (__builtin_expect(is_dns(key), 0))
+            dns_tcp_meter(m, &w->dns);
+    } else if (key->kind != KEY_PORTS) {
+        icmp_meter(m);
+        if (key->kind == KEY_ICMP_OTHER && icmp_is_error(key->af, m->p->icmp_type))
+            match_error(w, m->p);
+    } else if (key->proto == 17) {
+        if (is_dns(key))
+            dns_meter(m, &w->dns);
+        else
+            app_udp(m);
+    }
+    if (m->f->flags & FLOW_PMTU)
+        pmtu_meter(m, false);
 }
 
 static void meter_flow_packet(struct worker *w, struct pkt *p)
@@ -541,12 +584,7 @@ static void meter_flow_packet(struct worker *w, struct pkt *p)
         return;
     }
     count_packet(w, &m, p);
-    if (f->key.proto == 6)
-        tcp_meter(&m);
-    else if (is_dns(&f->key))
-        dns_meter(&m, &w->dns);
-    else if (f->key.kind != KEY_PORTS)
-        icmp_meter(&m);
+    meter_by_protocol(w, &m);
 }
 
 static void meter_packet(struct worker *w, struct pkt *p)
