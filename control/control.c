@@ -121,6 +121,7 @@ void control_close(struct control *c)
     FREE_ALL(c->connectors);
     FREE_ALL(c->cursors);
     FREE_ALL(c->withdrawn);
+    causes_free(c);
     FREE_ALL(c->audits);
     for (size_t k = 0; k < REGISTER_COUNT; k++)
         FREE_ALL(c->registers[k]);
@@ -274,6 +275,9 @@ static void step_object(struct control *c, struct control_object *o, const struc
 {
     struct detection d;
 
+    o->seen_ns = end_ns;
+    if (o->in_maintenance)
+        o->obs.quality = WINDOW_BLIND; /* what happens now is expected: neither learnt, nor exposure, nor a fault */
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         struct fault_line *line = &o->line[m];
         if (line->series == NULL && (!metric_present(m, &o->obs) || control_series(c, o, m) == NULL))
@@ -282,7 +286,7 @@ static void step_object(struct control *c, struct control_object *o, const struc
         if (d.entered || d.left)
             note_change(c, o, m, minutes, &d);
         else if (d.verdict == VERDICT_OUT && line->active != NULL && line->series->s.state >= ANOMALY_ANOMALOUS)
-            incident_evidence(line->active, &d, &o->obs, end_ns, minutes);
+            incident_evidence(c, line->active, &d, &o->obs, end_ns, minutes);
     }
 }
 
@@ -334,10 +338,13 @@ bool control_step(struct control *c, uint64_t start_ns, uint64_t length_ns)
         if (c->meta.first_ns == 0)
             c->meta.first_ns = start_ns;
         look_when_due(c, &t, start_ns);
+        maintenance_update(c, start_ns);
         for (size_t i = 0; i < c->touched.n; i++)
             step_object(c, c->touched.item[i], &t, end_ns, minutes);
         apply_changes(c, end_ns);
         incident_tick(c, end_ns);
+        if (c->registers[REGISTER_SILENCE].n > 0)
+            problem_tick(c, end_ns);
         c->meta.cursor_ns = end_ns;
         c->meta.steps++;
         c->meta_dirty = true;

@@ -45,6 +45,12 @@ struct control_options {
     uint64_t now_wall_ns;                  /* when it is one */
     control_owner_fn *owner;
     const void *owner_ctx;
+    /* Circuits of the configuration, beside those of the register; the texts live as long as control. */
+    const struct control_circuit {
+        const char *name;
+        const char *objects; /* patterns, as in the register */
+    } * circuits;
+    size_t n_circuits;
 };
 
 /* store NULL: everything stays in memory (tests). Loads the state that is in the store. */

@@ -131,7 +131,7 @@ static int load_incident(void *ctx, const void *entity)
     i->object = control_object_raw(l->c, e->scope, e->object);
     for (enum metric m = 0; i->object != NULL && m < METRIC_COUNT; m++) {
         if (metric_info[m].fault == e->fault && metric_info[m].direction == e->direction &&
-            i->object->line[m].series != NULL) {
+            (i->object->line[m].series != NULL || e->cause[0] != '\0')) {
             i->metric = (uint8_t)m;
             i->object->line[m].active = i;
             return 0;
