@@ -365,7 +365,7 @@ static void hysteresis(struct series_state *s, struct detection *d, uint32_t end
     int n_out;
 
     shift_in(s, end_minute - minutes, minutes, out);
-    n_out = __builtin_popcount(s->out_mask);
+    n_out = s->out_mask == 0 ? 0 : __builtin_popcount(s->out_mask);
     if (out || d->verdict == VERDICT_UNOBSERVED)
         s->quiet_minutes = out ? 0 : s->quiet_minutes;
     else
