@@ -59,7 +59,9 @@ struct probe {
     struct config *config;
     struct site_table *sites;
     struct service_table *services;
-    unsigned n_workers;
+    unsigned workers_per_mirror;
+    unsigned n_workers; /* of all mirrors */
+    uint32_t ring_mirror[WORKERS_MAX];
     struct spsc *ring[WORKERS_MAX];
     struct worker *worker[WORKERS_MAX];
 
@@ -100,7 +102,7 @@ static void usage(FILE *out)
           "  --name NAME      name of this sensor\n"
           "  --json           records as NDJSON on stdout\n"
           "  --records FILE   the same into a file, whole or not at all\n"
-          "  --workers N      worker lcores (default: capture.workers)\n"
+          "  --workers N      workers per mirror, or on the files (default: capture.workers)\n"
           "  --duration TIME  stop after 30s, 5m, ... (live)\n"
           "  --eal ARGS       further DPDK EAL options in one string\n"
           "  --check-config   check the configuration and exit\n"
@@ -259,6 +261,22 @@ static int choose_mirrors(struct probe *p)
     return EXIT_DONE;
 }
 
+/* Every mirror has as many; worker i reads mirror i / (workers per mirror). */
+static int choose_workers(struct probe *p)
+{
+    unsigned n_mirrors = p->o.n_files != 0 ? 1 : p->o.n_devices;
+
+    p->workers_per_mirror = p->o.workers != 0 ? p->o.workers : (unsigned)config_u64(p->config, "capture.workers");
+    p->n_workers = n_mirrors * p->workers_per_mirror;
+    if (p->n_workers > WORKERS_MAX) {
+        log_error("%u workers for each of %u mirrors are more than %d", p->workers_per_mirror, n_mirrors, WORKERS_MAX);
+        return EXIT_ERROR;
+    }
+    for (unsigned i = 0; i < p->n_workers; i++)
+        p->ring_mirror[i] = i / p->workers_per_mirror;
+    return EXIT_DONE;
+}
+
 static void choose_name(struct probe *p)
 {
     const char *configured = config_string(p->config, "sensor.name");
@@ -288,8 +306,8 @@ static int configure(struct probe *p)
     choose_name(p);
     if (p->o.check_config)
         return EXIT_DONE;
-    p->n_workers = p->o.workers != 0 ? p->o.workers : (unsigned)config_u64(p->config, "capture.workers");
-    return choose_mirrors(p);
+    int code = choose_mirrors(p);
+    return code == EXIT_DONE ? choose_workers(p) : code;
 }
 
 /* ---- where results go ---- */
@@ -408,6 +426,7 @@ static int make_worker(struct probe *p, unsigned i)
     p->ring[i] = spsc_new(ring_bytes);
     const struct worker_options options = {
         .id = (uint16_t)i,
+        .mirror = p->ring_mirror[i],
         .flows = (uint32_t)(config_u64(c, "capture.flows") / p->n_workers),
         .trouble_blocks = (uint32_t)(config_u64(c, "capture.trouble_blocks") / p->n_workers),
         .dns_entries = DNS_ENTRIES,
@@ -444,6 +463,7 @@ static int start_analytics(struct probe *p, struct rx_dpdk *rx, struct analytics
     const struct analytics_options options = {
         .rings = p->ring,
         .n_rings = p->n_workers,
+        .ring_mirror = p->ring_mirror,
         .sites = p->sites,
         .services = p->services,
         .mirror_names = p->mirror_name,
@@ -520,9 +540,9 @@ static enum rx_pcap_end run_files(struct probe *p, struct rx_pcap *rx, struct er
     int error = reshard_new(&options, &r);
     if (error == 0)
         error = reshard_start_threads(r);
-    if (error != 0) { /* nothing has been read: a run without packets is an honest one with an error */
+    if (error != 0) {
         log_error("cannot start %u workers: %s", p->n_workers, strerror(-error));
-        exit(EXIT_ERROR);
+        exit(EXIT_ERROR); /* some threads may run, and hold what would be freed */
     }
     enum rx_pcap_end end = rx_pcap_run_resharded(rx, r, &stop, NULL, NULL, e);
     reshard_join_threads(r);
@@ -568,6 +588,17 @@ static int read_files(struct probe *p)
     return code == EXIT_DONE && end == RX_PCAP_CUT ? EXIT_CUT : code;
 }
 
+/* 0, 1, or 2 for the third word of a choice. */
+static int choice(const char *word, const char *zeroth, const char *first)
+{
+    return strcmp(word, zeroth) == 0 ? 0 : strcmp(word, first) == 0 ? 1 : 2;
+}
+
+static void say_trouble(void *mirror_name, const char *name, uint64_t value)
+{
+    log_warn("%s: the driver counts %s = %llu", (const char *)mirror_name, name, (unsigned long long)value);
+}
+
 static int capture(struct probe *p)
 {
     struct rx_dpdk *rx;
@@ -577,7 +608,12 @@ static int capture(struct probe *p)
     const struct rx_dpdk_options options = {
         .devices = p->o.devices,
         .n_devices = p->o.n_devices,
-        .n_workers = p->n_workers,
+        .n_workers = p->workers_per_mirror,
+        .reshard = (enum rx_reshard)choice(config_string(p->config, "capture.reshard"), "auto", "on"),
+        .wait = (enum rx_wait)choice(config_string(p->config, "capture.rx"), "poll", "interrupt"),
+        .window_ns = config_u64(p->config, "window.length"),
+        .vlan_in_key = config_bool(p->config, "capture.vlan_in_key"),
+        .cpus = config_string(p->config, "capture.cpus"),
         .n_mbufs = (uint32_t)config_u64(p->config, "capture.mbufs"),
         .snap_bytes = (uint32_t)config_u64(p->config, "capture.snaplen"),
         .filter = config_string(p->config, "capture.filter"),
@@ -600,12 +636,19 @@ static int capture(struct probe *p)
     }
     log_info("sensor %s captures on %s%s with %u worker%s, Redis at %s", p->sensor, p->mirror_name[0],
              p->o.n_devices > 1 ? " and more" : "", p->n_workers, p->n_workers > 1 ? "s" : "", p->redis_url);
+    for (unsigned i = 0; i < p->o.n_devices; i++) {
+        char text[RX_DPDK_TEXT];
+        rx_dpdk_describe(rx, i, text);
+        log_info("mirror %s: %s", p->mirror_name[i], text);
+    }
     if (rx_dpdk_run(rx, p->worker, &stop, p->o.duration_ns, &e) != 0) {
         log_error("%s", e.text);
         code = EXIT_ERROR;
     }
     analytics_join(a, &result);
     int reported = report(p, &result);
+    for (unsigned i = 0; i < p->o.n_devices; i++)
+        rx_dpdk_trouble(rx, i, say_trouble, (void *)(uintptr_t)p->mirror_name[i]);
     analytics_result_fini(&result);
     rx_dpdk_close(rx);
     code = code != EXIT_DONE ? code : reported;

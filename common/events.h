@@ -18,6 +18,8 @@
     X(MIRROR_ONE_WAY, "mirror.one_way", minor)                                                                         \
     X(MIRROR_OVERSUBSCRIBED, "mirror.oversubscribed", minor)                                                           \
     X(MIRROR_SILENT, "mirror.silent", major)                                                                           \
+    X(MIRROR_LINK_DOWN, "mirror.link_down", major)                                                                     \
+    X(MIRROR_LINK_UP, "mirror.link_up", info)                                                                          \
     X(SENSOR_OVERLOAD_BEGIN, "sensor.overload_begin", major)                                                           \
     X(SENSOR_OVERLOAD_END, "sensor.overload_end", info)                                                                \
     X(PMTU_BLACKHOLE, "pmtu.blackhole", major)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * See rx_dpdk.h. The poll loop is the whole of a worker's life: burst in, clock read once, pipeline, mbufs back. Time
- * is CLOCK_REALTIME at the burst (a vDSO read, no system call), so all packets of a burst share it: at most some
- * microseconds early or late under load, which the ledger's clock source tells. When a queue is empty the worker lets
- * time pass (worker_tick), so that windows close and flows expire without traffic.
+ * See rx_dpdk.h. The poll loop is the whole of a thread's life: burst in, clock read once, pipeline, mbufs back. Time
+ * is CLOCK_REALTIME at the burst (a vDSO read, no system call), so all packets of a burst share it, at most some
+ * microseconds early or late under load; or the NIC's own stamps (hw_clock.h). When the queues are empty the loop lets
+ * time pass, so that windows close and flows expire without traffic.
  *
- * Losses before us: the driver's imissed, ierrors and rx_nombuf. Software drivers do not know what the kernel or their
- * peer threw away; for them nic_missed is "not supported", never 0.
+ *   one worker, or a queue per worker     an lcore polls and is the worker
+ *   re-sharded                            an lcore polls and shares out (the front), one more lcore per worker
  *
- * DPDK 22.11 guides: Poll Mode Driver (RSS, offloads), AF_PACKET, memif, AF_XDP, PCAP; Berkeley Packet Filter library.
+ * Quiet times (capture.rx): `poll` never sleeps. The others sleep when nothing came for IDLE_POLLS polls: `adaptive`
+ * for NAP_NS, and for LONG_NAP_NS once it has been quiet for a second; `interrupt` until the device interrupts, or like
+ * adaptive where the device has no interrupts. A ring of RING_ASLEEP frames holds what comes meanwhile.
  */
 
 #define ALLOW_EXPERIMENTAL_API 1 /* rte_bpf_convert */
@@ -19,45 +21,66 @@
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <rte_bpf.h>
-#include <rte_bus.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RX_RING           1024u
-#define EAL_ARGS_MAX      64u
-#define STATS_EVERY_US    100000u
+#include "common/events.h"
+#include "dataplane/eal.h"
+#include "dataplane/port.h"
+#include "dataplane/reshard.h"
+
+#define RING_POLLING      2048u
+#define RING_ASLEEP       4096u
+#define BUFFER_BYTES_MIN  512u /* so that the first segment of scattered frames has all headers */
+#define LANE_BURSTS       256u /* 8192 packets in front of a worker */
+#define WATCH_EVERY_US    100000u
 #define DRAIN_EMPTY_POLLS 1000u /* empty polls after which a stopped worker's queues count as drained */
-#define JUMBO_MTU         9600u
 #define TICK_EVERY_NS     1000000u
+#define IDLE_POLLS        512u
+#define NAP_NS            50000u
+#define LONG_NAP_NS       1000000u
+#define INTERRUPT_MS      10
+#define MBUF_CACHE        256u
 
-struct port {
-    uint16_t id;
-    bool counts_missed;
-    struct rte_eth_stats base; /* at start: some drivers cannot reset */
-    _Atomic uint64_t missed, errors, no_mbuf;
-};
+enum role { ROLE_POLL, ROLE_FRONT, ROLE_WORK };
 
+/* Owner: its thread. */
 struct lcore {
     struct rx_dpdk *rx;
-    struct worker *worker;
-    unsigned queue;
+    struct port *port;
+    enum role role;
+    uint16_t first_queue, n_queues;
+    struct worker *worker;   /* NULL: a front */
+    struct reshard *reshard; /* NULL: ROLE_POLL */
+    unsigned index;          /* among the workers of its port */
+    uint32_t mirror;
+    uint64_t next_tick_ns, quiet_since_ns; /* quiet_since_ns 0: not quiet */
+    unsigned empty;
+    bool wakes_up; /* its queues interrupt */
+    int link;      /* as last told */
     struct batch batch;
 };
 
 struct rx_dpdk {
+    struct rx_dpdk_options o;
     struct port port[RX_DPDK_PORTS_MAX];
-    unsigned n_ports, n_workers;
+    struct reshard *reshard[RX_DPDK_PORTS_MAX];
+    unsigned n_ports, n_lcores;
     struct rte_mempool *mbufs;
     struct rte_bpf *filter;
     struct rte_bpf_jit filter_jit;
@@ -65,9 +88,6 @@ struct rx_dpdk {
     _Atomic int halt; /* duration over */
     struct lcore *lcore;
 };
-
-/* The published symmetric Toeplitz key (Woo and Park, 2012): 6d5a repeated. */
-static uint8_t rss_key[64];
 
 static uint64_t now_ns(void)
 {
@@ -77,224 +97,7 @@ static uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- EAL ---- */
-
-struct args {
-    char *v[EAL_ARGS_MAX];
-    int n;
-};
-
-static void arg(struct args *a, const char *format, const char *value)
-{
-    char *text = NULL;
-
-    if (a->n < (int)EAL_ARGS_MAX - 1 && asprintf(&text, format, value) >= 0)
-        a->v[a->n++] = text;
-}
-
-static bool is_pci_address(const char *device)
-{
-    unsigned domain, bus, slot, function;
-    int end = 0;
-
-    if (sscanf(device, "%x:%x:%x.%x%n", &domain, &bus, &slot, &function, &end) == 4 ||
-        sscanf(device, "%x:%x.%x%n", &bus, &slot, &function, &end) == 3)
-        return device[end] == '\0' || device[end] == ',';
-    return false;
-}
-
-static bool has_huge_pages(void)
-{
-    FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
-    unsigned long n = 0;
-
-    if (f == NULL)
-        return false;
-    if (fscanf(f, "%lu", &n) != 1)
-        n = 0;
-    fclose(f);
-    return n >= 64;
-}
-
-/* Main lcore 0 and workers 1..n, each pinned to a processor; with fewer processors than lcores they share. */
-static void lcore_args(struct args *a, unsigned n_workers)
-{
-    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    char map[1024] = "";
-    size_t len = 0;
-
-    for (unsigned i = 0; i <= n_workers && len < sizeof(map) - 24; i++)
-        len += (size_t)snprintf(map + len, sizeof(map) - len, "%s%u@%ld", i == 0 ? "" : ",", i, i % n_cpus);
-    arg(a, "--lcores=%s", map);
-    arg(a, "--main-lcore=%s", "0");
-}
-
-/* The kernel's default ring of 512 frames overflows within a millisecond of a busy link. */
-static const char *vdev_format(const char *device, bool pci)
-{
-    if (pci)
-        return "--allow=%s";
-    if (strncmp(device, "net_af_packet", 13) == 0 && strstr(device, "framecnt=") == NULL)
-        return "--vdev=%s,framecnt=16384";
-    return "--vdev=%s";
-}
-
-static int eal_start(const struct rx_dpdk_options *o, struct error *e)
-{
-    struct args a = {.n = 0};
-    bool any_pci = false;
-
-    arg(&a, "%s", "spanward-probe");
-    arg(&a, "%s", "--no-telemetry");
-    arg(&a, "%s", "--log-level=error");
-    lcore_args(&a, o->n_workers);
-    if (has_huge_pages()) {
-        arg(&a, "%s", "--in-memory");
-    } else {
-        arg(&a, "%s", "--no-huge"); /* excludes --in-memory */
-        arg(&a, "%s", "--no-shconf");
-        arg(&a, "%s", "-m");
-        char megabytes[16];
-        snprintf(megabytes, sizeof(megabytes), "%u",
-                 128u + (unsigned)((uint64_t)o->n_mbufs * (o->snap_bytes + 512u) >> 20));
-        arg(&a, "%s", megabytes);
-    }
-    for (unsigned i = 0; i < o->n_devices; i++) {
-        bool pci = is_pci_address(o->devices[i]);
-        any_pci |= pci;
-        arg(&a, vdev_format(o->devices[i], pci), o->devices[i]);
-    }
-    if (!any_pci)
-        arg(&a, "%s", "--no-pci");
-    char *extra = o->eal_args != NULL ? strdup(o->eal_args) : NULL, *save = NULL;
-    for (char *t = extra != NULL ? strtok_r(extra, " ", &save) : NULL; t != NULL; t = strtok_r(NULL, " ", &save))
-        arg(&a, "%s", t);
-    free(extra);
-    if (rte_eal_init(a.n, a.v) < 0) /* keeps pointers into the arguments: they are not freed */
-        return error_set(e, -rte_errno,
-                         "DPDK does not start: %s; see the lines above, and try --eal '--log-level=debug'",
-                         rte_strerror(rte_errno));
-    return 0;
-}
-
-/* ---- ports ---- */
-
-/* Drivers whose statistics cannot tell what was lost before them. */
-static bool counts_missed(const char *driver)
-{
-    static const char *const blind[] = {"net_af_packet", "net_memif", "net_ring",       "net_tap",
-                                        "net_pcap",      "net_null",  "net_virtio_user"};
-
-    for (unsigned i = 0; i < sizeof(blind) / sizeof(blind[0]); i++)
-        if (strcmp(driver, blind[i]) == 0)
-            return false;
-    return true;
-}
-
-static int rss_config(const struct rte_eth_dev_info *info, unsigned n_queues, struct rte_eth_conf *conf,
-                      struct error *e)
-{
-    const uint64_t want = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
-
-    if (n_queues == 1 || strcmp(info->driver_name, "net_af_packet") == 0)
-        return 0;
-    if ((info->flow_type_rss_offloads & want) == 0)
-        return error_set(e, -ENOTSUP,
-                         "%s cannot spread flows over %u queues (no RSS): use one worker for it (capture.workers: 1)",
-                         info->driver_name, n_queues);
-    for (unsigned i = 0; i < sizeof(rss_key); i++)
-        rss_key[i] = i % 2 == 0 ? 0x6d : 0x5a;
-    conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf->rx_adv_conf.rss_conf.rss_key = rss_key;
-    conf->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size != 0 ? info->hash_key_size : 40;
-    conf->rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & want;
-    return 0;
-}
-
-static int port_queues(struct rx_dpdk *rx, uint16_t id, const struct rte_eth_dev_info *info, struct error *e)
-{
-    uint16_t rx_ring = RX_RING, tx_ring = 64;
-
-    rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx_ring, &tx_ring);
-    for (unsigned q = 0; q < rx->n_workers; q++) {
-        int error =
-            rte_eth_rx_queue_setup(id, (uint16_t)q, rx_ring, (unsigned)rte_eth_dev_socket_id(id), NULL, rx->mbufs);
-        if (error != 0)
-            return error_set(e, error, "port %s: rx queue %u: %s", info->driver_name, q, strerror(-error));
-    }
-    /* Some drivers start only with as many tx queues; nothing is ever sent. */
-    for (unsigned q = 0; q < rx->n_workers; q++) {
-        int error = rte_eth_tx_queue_setup(id, (uint16_t)q, tx_ring, (unsigned)rte_eth_dev_socket_id(id), NULL);
-        if (error != 0)
-            return error_set(e, error, "port %s: tx queue %u: %s", info->driver_name, q, strerror(-error));
-    }
-    return 0;
-}
-
-/* A mirror may carry jumbo frames: as large as the device allows and, without scattered frames, a buffer holds. */
-static uint32_t largest_mtu(const struct rte_eth_dev_info *info, uint32_t snap_bytes)
-{
-    uint32_t overhead = info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu
-                            ? info->max_rx_pktlen - info->max_mtu
-                            : RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
-    uint32_t mtu = (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) ? JUMBO_MTU : snap_bytes - overhead;
-
-    if (mtu > info->max_mtu)
-        mtu = info->max_mtu;
-    if (info->max_rx_pktlen > overhead && mtu > info->max_rx_pktlen - overhead)
-        mtu = info->max_rx_pktlen - overhead;
-    return mtu < RTE_ETHER_MIN_MTU ? RTE_ETHER_MIN_MTU : mtu;
-}
-
-static int port_start(struct rx_dpdk *rx, struct port *port, const char *device, const struct rx_dpdk_options *o,
-                      struct error *e)
-{
-    struct rte_eth_dev_info info;
-    struct rte_eth_conf conf = {0};
-    int error = rte_eth_dev_info_get(port->id, &info);
-
-    if (error != 0)
-        return error_set(e, error, "%s: cannot read its capabilities: %s", device, strerror(-error));
-    if (info.max_rx_queues < o->n_workers)
-        return error_set(e, -ENOTSUP, "%s has %u receive queues, fewer than the %u workers: lower capture.workers%s",
-                         device, info.max_rx_queues, o->n_workers,
-                         strcmp(info.driver_name, "net_af_packet") == 0 ? " or add qpairs=N to the device" : "");
-    error = rss_config(&info, o->n_workers, &conf, e);
-    if (error != 0)
-        return error;
-    conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-    conf.rxmode.mtu = largest_mtu(&info, o->snap_bytes);
-    error = rte_eth_dev_configure(port->id, (uint16_t)o->n_workers, (uint16_t)o->n_workers, &conf);
-    if (error != 0)
-        return error_set(e, error, "%s does not take its configuration: %s", device, strerror(-error));
-    error = port_queues(rx, port->id, &info, e);
-    if (error != 0)
-        return error;
-    error = rte_eth_dev_start(port->id);
-    if (error != 0)
-        return error_set(e, error, "%s does not start: %s", device, strerror(-error));
-    rte_eth_promiscuous_enable(port->id); /* software drivers may refuse: they see everything anyway */
-    port->counts_missed = counts_missed(info.driver_name);
-    rte_eth_stats_get(port->id, &port->base);
-    return 0;
-}
-
-/* Devices appear in the order in which they were named. */
-static int ports_start(struct rx_dpdk *rx, const struct rx_dpdk_options *o, struct error *e)
-{
-    for (uint16_t id = 0; id < RTE_MAX_ETHPORTS && rx->n_ports < o->n_devices; id++)
-        if (rte_eth_dev_is_valid_port(id))
-            rx->port[rx->n_ports++].id = id;
-    if (rx->n_ports < o->n_devices)
-        return error_set(e, -ENODEV, "only %u of %u devices came up: check the names (%s ...) and the driver binding",
-                         rx->n_ports, o->n_devices, o->devices[0]);
-    for (unsigned i = 0; i < rx->n_ports; i++) {
-        int error = port_start(rx, &rx->port[i], o->devices[i], o, e);
-        if (error != 0)
-            return error;
-    }
-    return 0;
-}
+/* ---- life ---- */
 
 static int filter_load(struct rx_dpdk *rx, const char *text, struct error *e)
 {
@@ -320,29 +123,75 @@ static int filter_load(struct rx_dpdk *rx, const char *text, struct error *e)
     return 0;
 }
 
+/* Devices appear in the order in which they were named. */
+static int ports_start(struct rx_dpdk *rx, struct error *e)
+{
+    const struct rx_dpdk_options *o = &rx->o;
+    struct port_options po = {
+        .n_workers = o->n_workers,
+        .reshard = o->reshard == RX_RESHARD_AUTO ? PORT_RESHARD_AUTO
+                   : o->reshard == RX_RESHARD_ON ? PORT_RESHARD_ON
+                                                 : PORT_RESHARD_OFF,
+        .snap_bytes = o->snap_bytes,
+        .rx_ring = o->wait == RX_POLL ? RING_POLLING : RING_ASLEEP,
+        .interrupts = o->wait == RX_INTERRUPT,
+        .mbufs = rx->mbufs,
+    };
+    unsigned n = 0;
+
+    for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; id++)
+        n += rte_eth_dev_is_valid_port(id) != 0;
+    if (n < o->n_devices)
+        return error_set(e, -ENODEV, "only %u of %u devices came up: check the names (%s ...) and the driver binding",
+                         n, o->n_devices, o->devices[0]);
+    for (uint16_t id = 0; id < RTE_MAX_ETHPORTS && rx->n_ports < o->n_devices; id++) {
+        if (!rte_eth_dev_is_valid_port(id))
+            continue;
+        po.device = o->devices[rx->n_ports];
+        int error = port_start(&rx->port[rx->n_ports++], id, &po, e);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
 int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx, struct error *e)
 {
     struct rx_dpdk *rx = calloc(1, sizeof(*rx));
-    int error;
 
     if (rx == NULL)
         return error_set(e, -ENOMEM, "out of memory");
-    rx->n_workers = options->n_workers;
-    error = eal_start(options, e);
+    rx->o = *options;
+    if (rx->o.snap_bytes < BUFFER_BYTES_MIN)
+        rx->o.snap_bytes = BUFFER_BYTES_MIN;
+    unsigned per_device = options->n_workers + (options->n_workers > 1); /* and a front */
+    const struct eal_options eal = {
+        .devices = options->devices,
+        .n_devices = options->n_devices,
+        .n_lcores = options->n_devices * per_device,
+        .cpus = options->cpus,
+        .mbuf_bytes = (uint64_t)options->n_mbufs * (rx->o.snap_bytes + 512u),
+        .eal_args = options->eal_args,
+    };
+    if (eal.n_lcores >= RTE_MAX_LCORE) {
+        free(rx);
+        return error_set(e, -E2BIG, "%u threads are more than DPDK's %d", eal.n_lcores, RTE_MAX_LCORE - 1);
+    }
+    int error = eal_start(&eal, e);
     if (error != 0) {
         free(rx);
         return error;
     }
-    rx->mbufs = rte_pktmbuf_pool_create("mbufs", options->n_mbufs, 256, 0,
-                                        (uint16_t)(options->snap_bytes + RTE_PKTMBUF_HEADROOM), (int)rte_socket_id());
-    rx->lcore = calloc(options->n_workers, sizeof(*rx->lcore));
+    rx->mbufs = rte_pktmbuf_pool_create("mbufs", options->n_mbufs, MBUF_CACHE, 0,
+                                        (uint16_t)(rx->o.snap_bytes + RTE_PKTMBUF_HEADROOM), (int)rte_socket_id());
+    rx->lcore = calloc(eal.n_lcores, sizeof(*rx->lcore));
     if (rx->mbufs == NULL || rx->lcore == NULL)
         error = error_set(e, -ENOMEM, "no memory for %u packet buffers: lower capture.mbufs or reserve huge pages",
                           options->n_mbufs);
     if (error == 0 && options->filter != NULL && *options->filter != '\0')
         error = filter_load(rx, options->filter, e);
     if (error == 0)
-        error = ports_start(rx, options, e);
+        error = ports_start(rx, e);
     if (error != 0) {
         rx_dpdk_close(rx);
         return error;
@@ -356,8 +205,8 @@ void rx_dpdk_close(struct rx_dpdk *rx)
     if (rx == NULL)
         return;
     for (unsigned i = 0; i < rx->n_ports; i++) {
-        rte_eth_dev_stop(rx->port[i].id);
-        rte_eth_dev_close(rx->port[i].id);
+        reshard_free(rx->reshard[i]);
+        port_stop(&rx->port[i]);
     }
     rte_bpf_destroy(rx->filter);
     rte_mempool_free(rx->mbufs);
@@ -366,7 +215,7 @@ void rx_dpdk_close(struct rx_dpdk *rx)
     free(rx);
 }
 
-/* ---- the poll loop ---- */
+/* ---- packets ---- */
 
 static bool passes(const struct rx_dpdk *rx, struct rte_mbuf *m)
 {
@@ -374,6 +223,16 @@ static bool passes(const struct rx_dpdk *rx, struct rte_mbuf *m)
         return true;
     uint64_t result = rx->filter_jit.func != NULL ? rx->filter_jit.func(m) : rte_bpf_exec(rx->filter, m);
     return result != 0;
+}
+
+static uint64_t time_of(const struct port *port, const struct rte_mbuf *m, uint64_t burst_ns)
+{
+    uint64_t ns;
+
+    if (!port->has_hw_time || !(m->ol_flags & port->time_flag))
+        return burst_ns;
+    uint64_t ticks = *RTE_MBUF_DYNFIELD(m, port->time_offset, const rte_mbuf_timestamp_t *);
+    return hw_clock_ns(&port->clock, ticks, burst_ns, &ns) ? ns : burst_ns;
 }
 
 static void fill(struct pkt *p, struct rte_mbuf *m, uint64_t ts_ns)
@@ -386,116 +245,300 @@ static void fill(struct pkt *p, struct rte_mbuf *m, uint64_t ts_ns)
     p->rx_vlan = stripped ? (uint16_t)(m->vlan_tci & 0x0fff) : RX_NO_VLAN;
 }
 
-/* One burst from one port; returns how many packets came. */
-static unsigned poll_port(struct lcore *l, const struct port *port, uint32_t mirror)
+/* Fills the batch from m[0 .. n); what the filter leaves out goes behind what stays. Returns how many stay. */
+static unsigned sort_out(struct lcore *l, struct rte_mbuf **m, unsigned n)
 {
-    struct rte_mbuf *mbuf[BATCH_MAX];
-    unsigned n = rte_eth_rx_burst(port->id, (uint16_t)l->queue, mbuf, BATCH_MAX), filtered = 0;
+    uint64_t burst_ns = now_ns();
+    unsigned kept = 0;
 
-    if (n == 0)
-        return 0;
-    uint64_t ts_ns = now_ns();
-    l->batch.n = 0;
-    l->batch.mirror = mirror;
+    l->batch.mirror = l->mirror;
     l->batch.link = LINK_ETHERNET;
     for (unsigned i = 0; i < n; i++) {
-        if (passes(l->rx, mbuf[i]))
-            fill(&l->batch.pkt[l->batch.n++], mbuf[i], ts_ns);
-        else
-            filtered++;
+        struct rte_mbuf *this = m[i];
+        if (!passes(l->rx, this))
+            continue;
+        fill(&l->batch.pkt[kept], this, time_of(l->port, this, burst_ns));
+        m[i] = m[kept];
+        m[kept++] = this;
     }
-    if (filtered != 0)
-        worker_count_filtered(l->worker, filtered);
-    worker_process(l->worker, &l->batch);
-    rte_pktmbuf_free_bulk(mbuf, n);
-    return n;
+    l->batch.n = kept;
+    return kept;
 }
 
-static unsigned poll_all(struct lcore *l)
+static void count_wrong(struct lcore *l)
 {
-    unsigned n = 0;
+    const struct port *port = l->port;
+    struct worker_share share = {.wrong_worker = 0};
 
-    for (unsigned i = 0; i < l->rx->n_ports; i++)
-        n += poll_port(l, &l->rx->port[i], i);
-    return n;
+    for (uint32_t i = 0; i < l->batch.n; i++) {
+        const struct pkt *p = &l->batch.pkt[i];
+        if (p->verdict != PKT_FLOW)
+            continue;
+        uint16_t fold = port_fold(p->key.addr);
+        if (port->hashes_ports && p->key.kind == KEY_PORTS && !(p->flags & PKT_FRAGMENT))
+            fold ^= __builtin_bswap16(p->key.port[0] ^ p->key.port[1]);
+        share.wrong_worker += port->queue_of[fold] != l->first_queue;
+    }
+    if (share.wrong_worker != 0)
+        worker_add(l->worker, &share);
 }
+
+static void take_burst(struct lcore *l, struct rte_mbuf **m, unsigned n)
+{
+    unsigned kept = sort_out(l, m, n);
+
+    if (l->reshard != NULL) {
+        if (kept < n) {
+            reshard_count(l->reshard, LEDGER_filtered, n - kept);
+            rte_pktmbuf_free_bulk(m + kept, n - kept);
+        }
+        reshard_burst(l->reshard, &l->batch, (void **)m);
+        return;
+    }
+    if (kept < n)
+        worker_count_filtered(l->worker, n - kept);
+    worker_process(l->worker, &l->batch);
+    if (l->port->queue_of != NULL)
+        count_wrong(l);
+    rte_pktmbuf_free_bulk(m, n);
+}
+
+static void release(void **owner, uint32_t n)
+{
+    rte_pktmbuf_free_bulk((struct rte_mbuf **)owner, n);
+}
+
+/* One burst of each queue; returns the largest. */
+static unsigned poll_queues(struct lcore *l)
+{
+    struct rte_mbuf *mbuf[BATCH_MAX];
+    unsigned most = 0;
+
+    for (uint16_t q = 0; q < l->n_queues; q++) {
+        unsigned n = rte_eth_rx_burst(l->port->id, (uint16_t)(l->first_queue + q), mbuf, BATCH_MAX);
+        if (n == 0)
+            continue;
+        take_burst(l, mbuf, n);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+/* ---- time without packets ---- */
 
 static bool is_over(const struct rx_dpdk *rx)
 {
     return *rx->stop || atomic_load_explicit(&rx->halt, memory_order_relaxed);
 }
 
-static int lcore_main(void *arg_)
+/* The thread of a port's first worker tells of its link. */
+static void tell_link(struct lcore *l)
 {
-    struct lcore *l = arg_;
-    uint64_t next_tick_ns = 0;
-    unsigned empty = 0;
+    int now = atomic_load_explicit(&l->port->link, memory_order_relaxed);
 
-    while (!is_over(l->rx) || empty < DRAIN_EMPTY_POLLS) {
-        if (poll_all(l) != 0) {
-            empty = 0;
+    if (l->index != 0 || now == l->link || now == PORT_LINK_UNKNOWN)
+        return;
+    bool is_news = now == PORT_LINK_DOWN || l->link == PORT_LINK_DOWN; /* up at start is none */
+    l->link = now;
+    if (!is_news)
+        return;
+    struct rec_event ev = {.ts_ns = now_ns(),
+                           .kind = now == PORT_LINK_UP ? EVENT_MIRROR_LINK_UP : EVENT_MIRROR_LINK_DOWN,
+                           .mirror = l->mirror};
+    ev.severity = (uint8_t)event_kind_severity(ev.kind);
+    snprintf(ev.subject, sizeof(ev.subject), "%.*s", (int)sizeof(ev.subject) - 1, l->port->device);
+    worker_event(l->worker, &ev);
+}
+
+static void pass_time(struct lcore *l, uint64_t t_ns)
+{
+    if (t_ns < l->next_tick_ns)
+        return;
+    l->next_tick_ns = t_ns + TICK_EVERY_NS;
+    if (l->reshard != NULL) {
+        reshard_tick(l->reshard, t_ns);
+        return;
+    }
+    tell_link(l);
+    worker_tick(l->worker, t_ns);
+}
+
+static void set_interrupts(struct lcore *l, int (*set)(uint16_t port, uint16_t queue))
+{
+    for (uint16_t q = 0; q < l->n_queues; q++)
+        set(l->port->id, (uint16_t)(l->first_queue + q));
+}
+
+/* Interrupts are armed first and the queues looked at once more, so that a packet in between is not slept over. */
+static void wait_for_interrupt(struct lcore *l)
+{
+    struct rte_epoll_event event[4];
+
+    set_interrupts(l, rte_eth_dev_rx_intr_enable);
+    if (poll_queues(l) == 0)
+        rte_epoll_wait(RTE_EPOLL_PER_THREAD, event, 4, INTERRUPT_MS);
+    else
+        l->empty = 0;
+    set_interrupts(l, rte_eth_dev_rx_intr_disable);
+}
+
+static void nap(struct lcore *l, uint64_t t_ns)
+{
+    bool long_quiet = l->quiet_since_ns != 0 && t_ns - l->quiet_since_ns > NS_PER_S;
+
+    if (l->quiet_since_ns == 0)
+        l->quiet_since_ns = t_ns;
+    nanosleep(&(struct timespec){.tv_nsec = long_quiet ? LONG_NAP_NS : NAP_NS}, NULL);
+}
+
+static void rest(struct lcore *l, uint64_t t_ns)
+{
+    if (l->rx->o.wait == RX_POLL || l->empty < IDLE_POLLS || is_over(l->rx))
+        __builtin_ia32_pause();
+    else if (l->wakes_up)
+        wait_for_interrupt(l);
+    else
+        nap(l, t_ns);
+}
+
+/* ---- threads ---- */
+
+static void listen_for_interrupts(struct lcore *l)
+{
+    l->wakes_up = l->rx->o.wait == RX_INTERRUPT && l->role != ROLE_WORK && l->port->has_interrupts;
+    for (uint16_t q = 0; q < l->n_queues && l->wakes_up; q++)
+        l->wakes_up = rte_eth_dev_rx_intr_ctl_q(l->port->id, (uint16_t)(l->first_queue + q), RTE_EPOLL_PER_THREAD,
+                                                RTE_INTR_EVENT_ADD, NULL) == 0 &&
+                      rte_eth_dev_rx_intr_enable(l->port->id, (uint16_t)(l->first_queue + q)) == 0 &&
+                      rte_eth_dev_rx_intr_disable(l->port->id, (uint16_t)(l->first_queue + q)) == 0;
+}
+
+/* Polls until the end: as the worker itself, or as the front of several. */
+static void poll_loop(struct lcore *l)
+{
+    unsigned drained = 0;
+
+    while (!is_over(l->rx) || drained < DRAIN_EMPTY_POLLS) {
+        unsigned n = poll_queues(l);
+        if (n != 0) {
+            l->empty = drained = 0;
+            l->quiet_since_ns = 0;
+            if (n < BATCH_MAX && l->reshard != NULL)
+                reshard_flush(l->reshard);
             continue;
         }
-        empty++;
+        l->empty++;
+        drained = is_over(l->rx) ? drained + 1 : 0;
         uint64_t t_ns = now_ns();
-        if (t_ns >= next_tick_ns) {
-            worker_tick(l->worker, t_ns);
-            next_tick_ns = t_ns + TICK_EVERY_NS;
-        }
-        if (!is_over(l->rx))
-            empty = 0;
+        pass_time(l, t_ns);
+        rest(l, t_ns);
     }
-    worker_finish(l->worker);
+    if (l->reshard != NULL)
+        reshard_finish(l->reshard);
+    else
+        worker_finish(l->worker);
+}
+
+static void work_loop(struct lcore *l)
+{
+    while (!reshard_is_over(l->reshard, l->index)) {
+        if (reshard_work(l->reshard, l->index)) {
+            l->empty = 0;
+            l->quiet_since_ns = 0;
+            continue;
+        }
+        l->empty++;
+        tell_link(l);
+        rest(l, l->rx->o.wait == RX_POLL || l->empty < IDLE_POLLS ? 0 : now_ns());
+    }
+}
+
+static int lcore_main(void *arg)
+{
+    struct lcore *l = arg;
+
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* naps as short as they are meant to be */
+    listen_for_interrupts(l);
+    if (l->role == ROLE_WORK)
+        work_loop(l);
+    else
+        poll_loop(l);
     return 0;
 }
 
-static void read_stats(struct rx_dpdk *rx)
+static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct error *e)
 {
     for (unsigned i = 0; i < rx->n_ports; i++) {
         struct port *port = &rx->port[i];
-        struct rte_eth_stats s;
-        if (rte_eth_stats_get(port->id, &s) != 0)
-            continue;
-        atomic_store_explicit(&port->missed, s.imissed - port->base.imissed, memory_order_relaxed);
-        atomic_store_explicit(&port->errors, s.ierrors - port->base.ierrors, memory_order_relaxed);
-        atomic_store_explicit(&port->no_mbuf, s.rx_nombuf - port->base.rx_nombuf, memory_order_relaxed);
+        struct worker *const *mine = workers + i * rx->o.n_workers;
+        struct lcore base = {.rx = rx, .port = port, .mirror = i, .link = PORT_LINK_UNKNOWN};
+        if (port->spread == PORT_RESHARD) {
+            const struct reshard_options options = {.workers = mine,
+                                                    .n_workers = rx->o.n_workers,
+                                                    .depth = LANE_BURSTS,
+                                                    .window_ns = rx->o.window_ns,
+                                                    .vlan_in_key = rx->o.vlan_in_key,
+                                                    .release = release};
+            if (reshard_new(&options, &rx->reshard[i]) != 0)
+                return error_set(e, -ENOMEM, "no memory for the lanes of %u workers", rx->o.n_workers);
+            base.reshard = rx->reshard[i];
+            base.role = ROLE_FRONT;
+            base.n_queues = port->n_queues;
+            base.index = UINT32_MAX;
+            rx->lcore[rx->n_lcores++] = base;
+        }
+        for (unsigned k = 0; k < rx->o.n_workers; k++) {
+            base.role = port->spread == PORT_RESHARD ? ROLE_WORK : ROLE_POLL;
+            base.worker = mine[k];
+            base.index = k;
+            base.first_queue = port->spread == PORT_QUEUES ? (uint16_t)k : 0;
+            base.n_queues = port->spread == PORT_QUEUES ? 1 : base.role == ROLE_POLL ? port->n_queues : 0;
+            rx->lcore[rx->n_lcores++] = base;
+        }
     }
+    return 0;
 }
 
 int rx_dpdk_run(struct rx_dpdk *rx, struct worker *const *workers, const volatile int *stop, uint64_t duration_ns,
                 struct error *e)
 {
     uint64_t end_ns = duration_ns != 0 ? now_ns() + duration_ns : UINT64_MAX;
+    int error = make_lcores(rx, workers, e);
 
     rx->stop = stop;
-    for (unsigned i = 0; i < rx->n_workers; i++) {
-        rx->lcore[i] = (struct lcore){.rx = rx, .worker = workers[i], .queue = i};
-        int error = rte_eal_remote_launch(lcore_main, &rx->lcore[i], i + 1);
-        if (error != 0) {
-            atomic_store(&rx->halt, 1);
-            rte_eal_mp_wait_lcore();
-            return error_set(e, error, "worker %u does not start: %s", i, strerror(-error));
-        }
+    for (unsigned i = 0; i < rx->n_lcores && error == 0; i++) {
+        error = rte_eal_remote_launch(lcore_main, &rx->lcore[i], i + 1);
+        if (error != 0)
+            error_set(e, error, "thread %u does not start: %s", i, strerror(-error));
     }
-    while (!*stop && now_ns() < end_ns) {
-        usleep(STATS_EVERY_US);
-        read_stats(rx);
+    while (error == 0 && !*stop && now_ns() < end_ns) {
+        usleep(WATCH_EVERY_US);
+        for (unsigned i = 0; i < rx->n_ports; i++)
+            port_watch(&rx->port[i]);
     }
     atomic_store(&rx->halt, 1);
     rte_eal_mp_wait_lcore();
-    read_stats(rx);
-    return 0;
+    for (unsigned i = 0; i < rx->n_ports; i++)
+        port_watch(&rx->port[i]);
+    return error;
 }
+
+/* ---- what is known about ports ---- */
 
 void rx_dpdk_ledger(void *rx_, uint32_t mirror, struct ledger *ret_nic)
 {
     struct rx_dpdk *rx = rx_;
-    struct port *port = &rx->port[mirror];
 
-    *ret_nic = (struct ledger){0};
-    ret_nic->drops[LEDGER_nic_missed] = atomic_load_explicit(&port->missed, memory_order_relaxed);
-    ret_nic->drops[LEDGER_nic_errors] = atomic_load_explicit(&port->errors, memory_order_relaxed);
-    ret_nic->drops[LEDGER_no_mbuf] = atomic_load_explicit(&port->no_mbuf, memory_order_relaxed);
-    if (!port->counts_missed)
-        ret_nic->unsupported |= 1u << LEDGER_nic_missed;
+    port_ledger(&rx->port[mirror], ret_nic);
+}
+
+void rx_dpdk_describe(const struct rx_dpdk *rx, unsigned device, char ret_text[static RX_DPDK_TEXT])
+{
+    port_describe(&rx->port[device], ret_text, RX_DPDK_TEXT);
+}
+
+void rx_dpdk_trouble(const struct rx_dpdk *rx, unsigned device,
+                     void (*say)(void *ctx, const char *name, uint64_t value), void *ctx)
+{
+    port_trouble(&rx->port[device], say, ctx);
 }

@@ -3,11 +3,11 @@
 #define SPANWARD_RX_DPDK_H
 
 /*
- * Live input: DPDK ports. One worker lcore per worker; worker i polls queue i of every port.
+ * Live input: DPDK ports and the lcores that read them.
  *
- * A device is an EAL device string ("net_af_packet0,iface=eth1") or a PCI address ("0000:03:00.0"). With several
- * workers both directions of a flow must reach the same one: by symmetric RSS of the NIC, or by the fan-out of
- * af_packet, which is symmetric by nature; a device that can do neither is refused.
+ * A device is an EAL device string ("net_af_packet0,iface=eth1") or a PCI address ("0000:03:00.0"). Device i is mirror
+ * i and has n_workers workers of its own: workers[i * n_workers ...]. How packets reach several workers is the port's
+ * matter (port.h).
  */
 
 #include <stdbool.h>
@@ -17,13 +17,22 @@
 #include "dataplane/worker.h"
 
 #define RX_DPDK_PORTS_MAX 16
+#define RX_DPDK_TEXT      256
+
+enum rx_wait { RX_POLL, RX_INTERRUPT, RX_ADAPTIVE };
+enum rx_reshard { RX_RESHARD_AUTO, RX_RESHARD_ON, RX_RESHARD_OFF };
 
 struct rx_dpdk_options {
     const char *const *devices;
-    unsigned n_devices; /* 1..RX_DPDK_PORTS_MAX; device i is mirror i */
-    unsigned n_workers;
+    unsigned n_devices; /* 1..RX_DPDK_PORTS_MAX */
+    unsigned n_workers; /* per device */
+    enum rx_reshard reshard;
+    enum rx_wait wait;
     uint32_t n_mbufs;
     uint32_t snap_bytes;
+    uint64_t window_ns;   /* those of the workers */
+    bool vlan_in_key;     /* likewise */
+    const char *cpus;     /* processors of the reading threads, NULL or "": chosen */
     const char *filter;   /* pcap filter, NULL or "": everything */
     const char *eal_args; /* further EAL options, NULL: none */
 };
@@ -34,8 +43,8 @@ struct rx_dpdk;
 int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx, struct error *e);
 
 /*
- * Runs workers[0 .. n_workers) on their lcores until *stop is set or duration_ns has passed (0: no limit), reading port
- * statistics meanwhile; then drains the ports and finishes the workers.
+ * Runs workers[0 .. n_devices * n_workers) on their lcores until *stop is set or duration_ns has passed (0: no limit),
+ * watching the ports meanwhile; then drains the ports and finishes the workers.
  */
 int rx_dpdk_run(struct rx_dpdk *rx, struct worker *const *workers, const volatile int *stop, uint64_t duration_ns,
                 struct error *e);
@@ -43,5 +52,12 @@ void rx_dpdk_close(struct rx_dpdk *rx);
 
 /* What the ports themselves lost since start, by mirror; may be called from any thread. */
 void rx_dpdk_ledger(void *rx, uint32_t mirror, struct ledger *ret_nic);
+
+/* One line on how a device was set up. */
+void rx_dpdk_describe(const struct rx_dpdk *rx, unsigned device, char ret_text[static RX_DPDK_TEXT]);
+
+/* Statistics of a device that tell of trouble: the driver's own names, those that are not 0. */
+void rx_dpdk_trouble(const struct rx_dpdk *rx, unsigned device,
+                     void (*say)(void *ctx, const char *name, uint64_t value), void *ctx);
 
 #endif

@@ -136,6 +136,18 @@ void worker_add(struct worker *w, const struct worker_share *share)
         c->peak_1ms_bytes = share->peak_1ms_bytes;
 }
 
+void worker_event(struct worker *w, const struct rec_event *event)
+{
+    struct rec_event *message = rec_reserve(&w->o.writer, REC_EVENT, sizeof(*message));
+
+    if (message == NULL)
+        return;
+    struct rec_hdr hdr = message->hdr;
+    *message = *event;
+    message->hdr = hdr;
+    rec_commit(&w->o.writer);
+}
+
 /* ---- windows ---- */
 
 static void add_scopes(struct worker *w, const struct flow *f, struct meter *m)

@@ -59,6 +59,9 @@ struct worker_share {
 };
 void worker_add(struct worker *w, const struct worker_share *share);
 
+/* Sends an event of the mirror's; its header is filled in here. The worker's own thread only, as for all calls. */
+void worker_event(struct worker *w, const struct rec_event *event);
+
 /* Packets of this burst were left out by the capture filter: offered, and dropped as filtered. */
 void worker_count_filtered(struct worker *w, uint64_t pkts);
 /* Packets of a link type that no decoder knows: offered, and dropped as unknown. */
