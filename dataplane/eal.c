@@ -42,8 +42,8 @@ bool eal_is_pci(const char *device)
     unsigned domain, bus, slot, function;
     int end = 0;
 
-    if ((sscanf(device, "%x:%x:%x.%x%n", &domain, &bus, &slot, &function, &end) == 4 && end != 0) ||
-        (sscanf(device, "%x:%x.%x%n", &bus, &slot, &function, &end) == 3 && end != 0))
+    if ((sscanf(device, "%x:%x:%x.%1u%n", &domain, &bus, &slot, &function, &end) == 4 && end != 0) ||
+        (sscanf(device, "%x:%x.%1u%n", &bus, &slot, &function, &end) == 3 && end != 0))
         return device[end] == '\0' || device[end] == ',';
     return false;
 }
@@ -76,7 +76,7 @@ int eal_nth_cpu(const char *cpus, unsigned n)
     while (*p != '\0') {
         unsigned from, to;
         int end = 0;
-        if (sscanf(p, "%4u%n", &from, &end) != 1 || *p == '+' || *p == '-')
+        if (sscanf(p, "%4u%n", &from, &end) != 1 || *p < '0' || *p > '9')
             return -2;
         p += end;
         to = from;

@@ -23,8 +23,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "dataplane/eal.h"
 
@@ -235,7 +237,7 @@ static void setup_clock(struct port *p, const struct rte_eth_conf *conf)
 /* Drivers that do not know what was lost before them. */
 static bool knows_missed(const struct port *p)
 {
-    static const char *const blind[] = {"net_memif", "net_ring", "net_tap", "net_pcap", "net_null", "net_virtio_user"};
+    static const char *const blind[] = {"net_memif", "net_ring", "net_tap", "net_null", "net_virtio_user"};
 
     for (unsigned i = 0; i < sizeof(blind) / sizeof(blind[0]); i++)
         if (is_driver(p, blind[i]))
@@ -344,18 +346,18 @@ void port_trouble(const struct port *p, void (*say)(void *ctx, const char *name,
 
 /* ---- link ---- */
 
+/* Asked of a socket, not of /sys, which may show another network namespace. */
 static enum port_link kernel_link(const struct port *p)
 {
-    char path[64 + IFNAMSIZ];
-    int up = 0;
+    struct ifreq request = {.ifr_flags = 0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    snprintf(path, sizeof(path), "/sys/class/net/%s/carrier", p->iface);
-    FILE *f = fopen(path, "r");
-    if (f == NULL)
-        return PORT_LINK_DOWN;              /* the interface is gone */
-    bool known = fscanf(f, "%d", &up) == 1; /* a read fails while the interface is set down */
-    fclose(f);
-    return known && up != 0 ? PORT_LINK_UP : PORT_LINK_DOWN;
+    if (fd < 0)
+        return PORT_LINK_UNKNOWN;
+    memcpy(request.ifr_name, p->iface, sizeof(request.ifr_name));
+    bool exists = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+    close(fd);
+    return exists && (request.ifr_flags & IFF_RUNNING) ? PORT_LINK_UP : PORT_LINK_DOWN;
 }
 
 static void watch_link(struct port *p)

@@ -151,18 +151,31 @@ static void put(struct reshard *r, struct lane *l, const struct pkt *p, void *ow
         hand_over(l);
 }
 
-void reshard_flush(struct reshard *r)
+/* A worker that still has bursts waits for nothing: filling up the next one serves it better. */
+static bool is_waiting(struct lane *l)
+{
+    l->tail_seen = atomic_load_explicit(&l->tail, memory_order_acquire);
+    return atomic_load_explicit(&l->head, memory_order_relaxed) == l->tail_seen;
+}
+
+static void flush(struct reshard *r, bool all)
 {
     for (unsigned i = 0; i < r->o.n_workers; i++) {
-        struct parcel *parcel = open_parcel(r, &r->lane[i], false);
-        if (parcel != NULL && parcel->batch.n != 0)
-            hand_over(&r->lane[i]);
+        struct lane *l = &r->lane[i];
+        struct parcel *parcel = open_parcel(r, l, false);
+        if (parcel != NULL && parcel->batch.n != 0 && (all || is_waiting(l)))
+            hand_over(l);
     }
+}
+
+void reshard_flush(struct reshard *r)
+{
+    flush(r, false);
 }
 
 void reshard_settle(struct reshard *r)
 {
-    reshard_flush(r);
+    flush(r, true);
     for (unsigned i = 0; i < r->o.n_workers; i++) {
         struct lane *l = &r->lane[i];
         unsigned turn = 0;

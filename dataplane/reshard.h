@@ -49,7 +49,7 @@ void reshard_free(struct reshard *r);
 void reshard_burst(struct reshard *r, struct batch *b, void **owner);
 /* Packets that no worker will see: offered, and dropped for that reason. */
 void reshard_count(struct reshard *r, enum ledger_drop why, uint64_t pkts);
-/* Hands over what was held back to fill bursts. */
+/* Hands what was held back to fill bursts to those workers that have nothing else to do. Call it when input is slow. */
 void reshard_flush(struct reshard *r);
 /* There is no traffic and time has come to now_ns. */
 void reshard_tick(struct reshard *r, uint64_t now_ns);

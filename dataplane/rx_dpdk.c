@@ -427,6 +427,8 @@ static void poll_loop(struct lcore *l)
                 reshard_flush(l->reshard);
             continue;
         }
+        if (l->reshard != NULL)
+            reshard_flush(l->reshard);
         l->empty++;
         drained = is_over(l->rx) ? drained + 1 : 0;
         uint64_t t_ns = now_ns();

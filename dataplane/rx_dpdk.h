@@ -17,7 +17,7 @@
 #include "dataplane/worker.h"
 
 #define RX_DPDK_PORTS_MAX 16
-#define RX_DPDK_TEXT      256
+#define RX_DPDK_TEXT      400
 
 enum rx_wait { RX_POLL, RX_INTERRUPT, RX_ADAPTIVE };
 enum rx_reshard { RX_RESHARD_AUTO, RX_RESHARD_ON, RX_RESHARD_OFF };
