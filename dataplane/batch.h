@@ -71,7 +71,7 @@ struct pkt {
     uint32_t wire_len; /* without FCS */
     uint32_t snap_len; /* captured by the mirror; cap_len may be less, but holds the headers */
     uint16_t rx_vlan;  /* tag that the driver took off, RX_NO_VLAN: none */
-    uint16_t pad0;
+    uint16_t notice;   /* 1: an ICMP error that counts elsewhere, here for the flow that it quotes only (reshard.h) */
 
     /* decode */
     uint32_t verdict;  /* enum pkt_verdict or PKT_DROP0 + enum ledger_drop */

@@ -8,8 +8,8 @@
  *
  * Limits: a quote behind IPv6 extension headers, of a fragment other than the first, or from inside a tunnel whose
  * outer header alone is quoted finds no flow; behind a NAT the quote has the addresses that the router saw. The tunnel
- * and the VLAN of the key are those of the ICMP packet itself. With several workers the flow may live in another one:
- * the error is then counted for the mirror only.
+ * and the VLAN of the key are those of the ICMP packet itself. With several workers the flow may live in another one,
+ * which gets a notice where packets are shared out (reshard.c); with a queue per worker it hears nothing.
  */
 
 #include "dataplane/icmp_error.h"

@@ -21,6 +21,7 @@
 #include "common/timefmt.h"
 #include "dataplane/decode/decode.h"
 #include "dataplane/decode/fragment.h"
+#include "dataplane/icmp_error.h"
 #include "dataplane/memory.h"
 #include "dataplane/shard.h"
 
@@ -135,17 +136,19 @@ static void hand_over(struct lane *l)
     atomic_store_explicit(&l->head, head + 1, memory_order_release);
 }
 
-static void put(struct reshard *r, struct lane *l, const struct pkt *p, void *owner)
+static void put(struct reshard *r, struct lane *l, const struct pkt *p, void *owner, bool notice)
 {
     struct parcel *parcel = open_parcel(r, l, r->o.may_wait);
 
     if (parcel == NULL) {
-        reshard_count(r, LEDGER_ring_full, 1);
+        if (!notice)
+            reshard_count(r, LEDGER_ring_full, 1);
         if (r->o.release != NULL)
             r->o.release(&owner, 1);
         return;
     }
     parcel->batch.pkt[parcel->batch.n] = *p;
+    parcel->batch.pkt[parcel->batch.n].notice = notice;
     parcel->owner[parcel->batch.n] = owner;
     if (++parcel->batch.n == BATCH_MAX)
         hand_over(l);
@@ -266,9 +269,24 @@ static void enter_window(struct reshard *r, uint64_t now_ns)
 
 /* ---- the front ---- */
 
-static unsigned owner_of(const struct reshard *r, const struct pkt *p)
+static unsigned owner_of(const struct reshard *r, const struct flow_key *key)
 {
-    return p->verdict == PKT_FLOW ? shard_of(&p->key) * r->o.n_workers / SHARDS : 0;
+    return shard_of(key) * r->o.n_workers / SHARDS;
+}
+
+/* The worker of the flow that an ICMP error quotes hears of it, too, if it is not `except`. */
+static void put_notice(struct reshard *r, const struct pkt *p, void *owner, unsigned except)
+{
+    struct icmp_quote quote;
+
+    if (p->key.kind != KEY_ICMP_OTHER || icmp_quote_parse(p, &quote) != 0)
+        return;
+    unsigned to = owner_of(r, &quote.key);
+    if (to == except)
+        return;
+    if (r->o.retain != NULL)
+        r->o.retain(owner);
+    put(r, &r->lane[to], p, owner, true);
 }
 
 void reshard_burst(struct reshard *r, struct batch *b, void **owner)
@@ -279,11 +297,15 @@ void reshard_burst(struct reshard *r, struct batch *b, void **owner)
     decode_batch(b, &decode);
     for (uint32_t i = 0; i < b->n; i++) {
         const struct pkt *p = &b->pkt[i];
+        void *mine = owner != NULL ? owner[i] : NULL;
+        unsigned to = p->verdict == PKT_FLOW ? owner_of(r, &p->key) : 0;
         if (p->ts_ns >= r->window_end_ns)
             enter_window(r, p->ts_ns);
         if (!pkt_is_drop(p))
             count_peak(r, p);
-        put(r, &r->lane[owner_of(r, p)], p, owner != NULL ? owner[i] : NULL);
+        if (p->verdict == PKT_FLOW)
+            put_notice(r, p, mine, to);
+        put(r, &r->lane[to], p, mine, false);
     }
 }
 

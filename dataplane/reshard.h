@@ -11,7 +11,8 @@
  * everything that has to meet shares it: both directions, copies made by the mirror, fragments with and without ports,
  * echo requests with replies, what a mirror shows inside and outside of a tunnel. All pieces of a datagram, of a
  * carrier too, pass the one table of fragments of the front, in order. So N workers make the flow records that one
- * would make. The price: the traffic between two addresses has one worker.
+ * would make. An ICMP error is the one packet that two workers may need: its flow's, and that of the flow which it
+ * quotes. The latter gets it as a notice. The price: the traffic between two addresses has one worker.
  *
  * Bursts travel through one single-producer single-consumer lane per worker, in place. Reading files the front waits
  * for room; live it never does: what finds a lane full is dropped, counted as ring_full. Time passes for all workers
@@ -35,6 +36,7 @@ struct reshard_options {
     bool may_wait;      /* a full lane: wait, instead of drop and count */
     /* Gives packets back, in the worker's thread (or, for those dropped, the front's). NULL: see reshard_settle. */
     void (*release)(void **owner, uint32_t n);
+    void (*retain)(void *owner); /* one release more will follow; with release */
 };
 
 struct reshard;

@@ -308,6 +308,11 @@ static void release(void **owner, uint32_t n)
     rte_pktmbuf_free_bulk((struct rte_mbuf **)owner, n);
 }
 
+static void retain(void *owner)
+{
+    rte_mbuf_refcnt_update(owner, 1);
+}
+
 /* One burst of each queue; returns the largest. */
 static unsigned poll_queues(struct lcore *l)
 {
@@ -480,7 +485,8 @@ static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct
                                                     .depth = LANE_BURSTS,
                                                     .window_ns = rx->o.window_ns,
                                                     .vlan_in_key = rx->o.vlan_in_key,
-                                                    .release = release};
+                                                    .release = release,
+                                                    .retain = retain};
             if (reshard_new(&options, &rx->reshard[i]) != 0)
                 return error_set(e, -ENOMEM, "no memory for the lanes of %u workers", rx->o.n_workers);
             base.reshard = rx->reshard[i];

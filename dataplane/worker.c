@@ -545,17 +545,21 @@ static bool is_dns(const struct flow_key *key)
     return key->port[0] == 53 || key->port[1] == 53;
 }
 
-/* The flow that an ICMP error is about hears of it. */
+/* The flow that an ICMP error is about hears of it, once: whatever may be a copy is left out, because that is known
+ * without the error's own flow, which may be with another worker. */
 static void match_error(struct worker *w, struct pkt *p)
 {
     struct icmp_quote quote;
 
-    if (icmp_quote_parse(p, &quote) != 0)
+    if (p->copy != COPY_NONE || icmp_quote_parse(p, &quote) != 0)
         return;
     uint32_t index = flow_table_find(&w->table, flow_hash(&w->table, &quote.key), &quote.key);
     if (index == FLOW_NONE)
         return;
-    struct meter m = meter_for(w, flow_at(&w->table, index), p, p->ts_ns);
+    struct flow *f = flow_at(&w->table, index);
+    if (f->last_ns + idle_ns(w, f) < p->ts_ns) /* over, though it may still be there */
+        return;
+    struct meter m = meter_for(w, f, p, p->ts_ns);
     icmp_error_meter(&m, &quote);
 }
 
@@ -569,7 +573,7 @@ static void meter_by_protocol(struct worker *w, struct meter *m)
             dns_tcp_meter(m, &w->dns);
     } else if (key->kind != KEY_PORTS) {
         icmp_meter(m);
-        if (key->kind == KEY_ICMP_OTHER && icmp_is_error(key->af, m->p->icmp_type))
+        if (key->kind == KEY_ICMP_OTHER)
             match_error(w, m->p);
     } else if (key->proto == 17) {
         if (is_dns(key))
@@ -601,6 +605,10 @@ static void meter_flow_packet(struct worker *w, struct pkt *p)
 
 static void meter_packet(struct worker *w, struct pkt *p)
 {
+    if (__builtin_expect(p->notice, 0)) {
+        match_error(w, p);
+        return;
+    }
     w->ledger.offered++;
     if (pkt_is_drop(p)) {
         w->ledger.drops[p->verdict - PKT_DROP0]++;

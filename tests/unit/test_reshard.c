@@ -35,6 +35,7 @@ struct outcome {
     uint64_t hist_n[WINDOW_SCOPE_COUNT][WINDOW_HIST_COUNT];
     struct ledger ledger;
     uint64_t clock_backwards, unmatched, malformed;
+    uint64_t told; /* ICMP errors that found the flow which they quote */
     uint64_t pkts_of[WORKERS_MAX];
     struct {
         uint64_t start_ns, peak;
@@ -65,6 +66,8 @@ static void keep_flow(struct outcome *o, const struct rec_hdr *hdr)
 
     memcpy(copy, hdr, hdr->len_bytes);
     ((struct rec_hdr *)(void *)copy)->worker = 0;
+    const struct rec_flow *f = (const void *)copy;
+    o->told += f->icmp_unreachable + f->icmp_ttl_exceeded + f->icmp_too_big;
     if ((o->n_flows & (o->n_flows - 1)) == 0)
         o->flow = realloc(o->flow, (2 * o->n_flows + 1) * sizeof(*o->flow));
     o->flow[o->n_flows++] = copy;
@@ -227,6 +230,10 @@ static void compare_outcomes(const char *name, const struct outcome *one, const 
     for (size_t i = 0; i < one->n_flows; i++) {
         if (compare_messages(&one->flow[i], &many->flow[i]) == 0)
             continue;
+        for (size_t at = 0; at < message_bytes(one->flow[i]); at++)
+            if (one->flow[i][at] != many->flow[i][at])
+                printf("byte %zu of %zu (flow %zu): %u, not %u\n", at, message_bytes(one->flow[i]),
+                       sizeof(struct rec_flow), many->flow[i][at], one->flow[i][at]);
         show("one", one->flow[i]);
         show("many", many->flow[i]);
         ck_abort_msg("%s: flow %zu of %zu differs", name, i, one->n_flows);
@@ -283,6 +290,7 @@ struct talk {
     bool constant_id, copied, second_hop;
 };
 
+static struct talk talk[TALKS];
 static struct frame frame[FRAMES_MAX];
 static uint32_t n_frames;
 static uint64_t random_state;
@@ -452,14 +460,24 @@ static void echo_step(struct talk *t, uint64_t ts_ns, struct packet *p)
 static void error_step(struct talk *t, uint64_t ts_ns, struct packet *p)
 {
     static struct packet quoted;
+    struct talk *about = &talk[draw(TALKS)];
 
-    start_packet(t, &quoted, 0, 17);
-    packet_udp(&quoted, t->port[0], t->port[1], 30);
+    if (draw(2) == 0) { /* about a flow that is there */
+        start_packet(about, &quoted, 0, about->kind == TALK_TCP ? 6 : 17);
+        if (about->af != t->af)
+            return;
+        packet_udp(&quoted, about->port[0], about->kind == TALK_DNS ? 53 : about->port[1], 30);
+    } else {
+        start_packet(t, &quoted, 0, 17);
+        packet_udp(&quoted, t->port[0], t->port[1], 30);
+    }
     packet_finish(&quoted);
     start_packet(t, p, 1, t->af == 4 ? 1 : 58);
     if (draw(2) == 0)
         p->byte[p->l3 + (t->af == 4 ? 15 : 23)] = (uint8_t)(200 + draw(3)); /* from a router */
-    packet_icmp(p, t->af == 4 ? 11 : 3, 0, 0, 0);
+    bool too_big = t->step++ % 3 == 0;
+    uint8_t type = t->af == 4 ? (too_big ? 3 : 11) : (too_big ? 2 : 3);
+    packet_icmp(p, type, type == 3 && t->af == 4 ? 4 : 0, 0, 576);
     packet_put(p, quoted.byte + 14, quoted.len - 14);
     packet_finish(p);
     send_packet(t, 1, ts_ns, p);
@@ -474,7 +492,7 @@ static void other_frame(uint64_t ts_ns, struct packet *p)
     emit(ts_ns, p);
 }
 
-static void start_talks(struct talk *talk)
+static void start_talks(void)
 {
     for (unsigned i = 0; i < TALKS; i++) {
         struct talk *t = &talk[i];
@@ -533,12 +551,11 @@ static void make_traffic(const char *path, uint64_t seed, unsigned steps)
 {
     static void (*const step[TALK_KINDS])(struct talk * t, uint64_t ts_ns,
                                           struct packet * p) = {tcp_step, udp_step, dns_step, echo_step, error_step};
-    static struct talk talk[TALKS];
     static struct packet p;
     uint64_t now_ns = START_S * NS_PER_S;
 
     random_state = seed;
-    start_talks(talk);
+    start_talks();
     for (unsigned i = 0; i < steps; i++) {
         struct talk *t = &talk[draw(TALKS)];
         if (draw(40) == 0)
@@ -574,6 +591,7 @@ START_TEST(work_is_shared_out)
                       (unsigned long long)o->pkts_of[i], (unsigned long long)o->ledger.processed);
     ck_assert_uint_gt(o->unmatched, 10); /* the traffic is as hard as it is meant to be */
     ck_assert_uint_gt(o->clock_backwards, 10);
+    ck_assert_uint_gt(o->told, 20);
     ck_assert_uint_gt(o->ledger.drops[LEDGER_duplicate], 1000);
     ck_assert_uint_gt(o->n_flows, 300);
     free_outcome(o);
