@@ -686,7 +686,7 @@ char *content_clip(char *text, size_t chars)
     return text;
 }
 
-char *content_line(char *ret, size_t size, const char *text)
+char *content_value(char *ret, size_t size, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t left = strlen(text), out = 0;
@@ -697,8 +697,6 @@ char *content_line(char *ret, size_t size, const char *text)
         if (blank && out > 0 && ret[out - 1] != ' ' && out + 1 < size) {
             ret[out++] = ' ';
         } else if (!blank) {
-            if (out == 0 && strchr("=+-@", *p) != NULL && size > 2)
-                ret[out++] = '\'';
             if (out + len >= size)
                 break;
             memcpy(ret + out, p, len);
@@ -710,5 +708,15 @@ char *content_line(char *ret, size_t size, const char *text)
     while (out > 0 && ret[out - 1] == ' ')
         out--;
     ret[out] = '\0';
+    return ret;
+}
+
+char *content_line(char *ret, size_t size, const char *text)
+{
+    content_value(ret, size, text);
+    if (ret[0] != '\0' && strchr("=+-@", ret[0]) != NULL && size > 2) {
+        content_value(ret + 1, size - 1, text);
+        ret[0] = '\'';
+    }
     return ret;
 }

@@ -37,8 +37,10 @@ size_t content_characters(const char *text);
 
 /*
  * Copies text from outside to one line: control characters and invalid UTF-8 become blanks, runs of blanks one blank.
- * No program that reads the line as a cell of a table takes it for a formula. Returns ret, cut at a whole character.
+ * Returns ret, cut at a whole character. text must not overlap ret.
  */
+char *content_value(char *ret, size_t size, const char *text);
+/* The same for a title: no program that reads it as a cell of a table takes it for a formula. */
 char *content_line(char *ret, size_t size, const char *text);
 
 #endif

@@ -72,7 +72,11 @@ int control_open(const struct control_options *options, struct store *store, str
     snprintf(c->meta.zone, sizeof(c->meta.zone), "%s", c->zone);
     for (; c->n_notify < CONTROL_NOTIFIERS && options->notify[c->n_notify] != NULL; c->n_notify++)
         snprintf(c->notify[c->n_notify], sizeof(c->notify[0]), "%s", options->notify[c->n_notify]);
-    int rc = store != NULL ? persist_load(c, e) : 0;
+    c->templates = options->templates;
+    int rc = c->templates == NULL ? ticket_templates_load("", &c->own_templates, e) : 0;
+    if (c->templates == NULL)
+        c->templates = c->own_templates;
+    rc = rc == 0 && store != NULL ? persist_load(c, e) : rc;
     if (rc != 0) {
         control_close(c);
         return rc;
@@ -108,6 +112,7 @@ void control_close(struct control *c)
 {
     if (c == NULL)
         return;
+    ticket_templates_free(c->own_templates);
     for (size_t i = 0; i < c->objects.n; i++)
         free_object(c->objects.item[i]);
     free(c->objects.item);

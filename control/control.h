@@ -25,6 +25,7 @@
 
 struct control;
 struct control_object;
+struct ticket_templates; /* control/ticket_text.h */
 
 /* Which owner a fault's object gets; a rule table from the configuration. Returns "" when nobody. */
 typedef const char *control_owner_fn(const void *ctx, const char *object);
@@ -43,6 +44,7 @@ struct control_options {
     const struct outbox_rules *rules;      /* NULL: outbox_default_rules */
     const char *install;                   /* an id for a new installation; ignored when the state has one. May be NULL */
     uint64_t now_wall_ns;                  /* when it is one */
+    const struct ticket_templates *templates; /* NULL: built in */
     control_owner_fn *owner;
     const void *owner_ctx;
     /* Circuits of the configuration, beside those of the register; the texts live as long as control. */

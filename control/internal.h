@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include "control/control.h"
 #include "control/recurrence.h"
+#include "control/ticket_text.h"
 
 /* An entity in memory with its dirty mark. Owner: the control's list. */
 struct incident {
@@ -113,6 +114,8 @@ struct control {
     size_t n_notify;
     bool from_remote;              /* a change that came from the ticketing system is being applied */
     uint64_t creates_from_wall_ns; /* see outbox_guard_restart */
+    const struct ticket_templates *templates;
+    struct ticket_templates *own_templates; /* built in, where the options give none */
     struct store *store;
     struct entity_meta meta;
     bool meta_dirty;
@@ -217,8 +220,19 @@ bool problem_matches(const struct entity_problem *e, uint64_t onset_ns);
 void ticket_sync_incident(struct control *c, struct incident *i, uint64_t now_ns);
 void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns);
 struct ticket *ticket_find(struct control *c, const char *id);
+/* Its text as it would be told now, without telling it. */
+void ticket_refresh_problem(struct control *c, struct problem *p);
 /* A ticket goes on as that of the incident that its own turned out to belong to. */
 void ticket_hand_over(struct control *c, struct incident *from, struct incident *to, uint64_t now_ns);
+
+/* ticket_text.c: title and text from the templates. 0 or -ENOMEM. */
+int ticket_compose_problem(struct control *c, struct ticket *t, const struct entity_problem *e,
+                           const struct history *h);
+int ticket_compose_incident(struct control *c, struct ticket *t, const struct entity_incident *e,
+                            const struct history *h);
+/* What is said when a problem is closed by evidence. malloc'd; NULL without memory. */
+char *ticket_verified_text(struct control *c, const struct ticket *t, const struct entity_problem *e,
+                           const struct history *h);
 
 /* outbox.c */
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
@@ -244,6 +258,7 @@ struct command_verb {
 };
 extern const struct command_verb register_verbs[];
 extern const struct command_verb outbox_verbs[];
+extern const struct command_verb ticket_verbs[];
 /* The first of these arguments that is a text, escaped; "" when none is there. names ends with NULL. */
 const char *command_text_argument(const struct command_call *call, const char *const *names);
 /* A whole number; false and untouched when it is not there. */

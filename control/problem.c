@@ -492,6 +492,7 @@ static void after_look(struct control *c, uint64_t now_ns)
             ticket_sync_problem(c, p, now_ns);
         }
         set_next_decision(&p->e);
+        ticket_refresh_problem(c, p);
         p->dirty = true;
     }
 }
@@ -510,6 +511,13 @@ void problem_tick(struct control *c, uint64_t now_ns)
 {
     for (size_t i = 0; i < c->problems.n; i++) {
         struct problem *p = c->problems.item[i];
+        if (p->e.state == PROBLEM_RISK_ACCEPTED && p->e.accepted_until_ns != 0 && now_ns >= p->e.accepted_until_ns) {
+            snprintf(p->e.reason, sizeof(p->e.reason), "the acceptance of the risk by %.60s has expired",
+                     p->e.approver);
+            p->e.accepted_until_ns = 0;
+            owner_and_state(c, p);
+            ticket_sync_problem(c, p, now_ns);
+        }
         if (problem_is_open(&p->e) && p->e.ticket[0] == '\0')
             ticket_sync_problem(c, p, now_ns);
     }
@@ -556,6 +564,7 @@ static int act_on_incident(struct control *c, enum control_verb verb, const char
                              control_verb_name(verb));
         }
         x->dirty = true;
+        ticket_sync_incident(c, x, when_ns);
         return 0;
     }
     return error_set(e, -ENOENT, "no open incident %s", id);
@@ -610,6 +619,7 @@ int control_act(struct control *c, enum control_verb verb, const char *id, const
     if (verb == CONTROL_RESOLVE) {
         p->e.verify_from_ns = when_ns;
         p->e.clean_exposures = 0;
+        snprintf(p->e.fix, sizeof(p->e.fix), "%s", text);
     }
     set_state(p, (enum problem_state)state);
     ticket_sync_problem(c, p, when_ns);

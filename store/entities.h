@@ -185,6 +185,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     TEXT(ticket, ENTITY_ID_BYTES)                                                                                      \
     TEXT(owner, ENTITY_OWNER_BYTES)                                                                                    \
     TEXT(cause, WINDOW_NAME_BYTES) /* "circuit NAME" or "site NAME" when paths behind it failed together */            \
+    TEXT(change, 64)               /* the change that a person said is behind it */                                    \
     TEXT(suspects, 256)            /* changes that it began soon after, the likeliest first: "CHG-3 p=0.0012, ..." */  \
     NUM(members)                   /* incidents that belong to it */                                                   \
     NUM(flows)                     /* new flows in the bad minutes */                                                  \
@@ -259,6 +260,10 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(clean_ns)       /* aperiodic: time observed since the fix */                                                   \
     TEXT(ticket, ENTITY_ID_BYTES)                                                                                      \
     TEXT(owner, ENTITY_OWNER_BYTES)                                                                                    \
+    TEXT(change, 64)                   /* the change that a person said is behind it */                                \
+    TEXT(fix, 160)                     /* what fixed it, in the words of who resolved it */                            \
+    TEXT(approver, ENTITY_OWNER_BYTES) /* who accepted the risk */                                                     \
+    NUM(accepted_until_ns)             /* when the acceptance expires */                                               \
     TEXT(reason, 160)                                                                                                  \
     TEXT(next_decision, 200)
 

@@ -50,7 +50,7 @@ static inline void bench_open(struct bench *b, const struct connector *plug, con
     b->server = contract_start(system, 0);
     ck_assert_ptr_nonnull(b->server);
     write_secret_file(b->secret, secret);
-    int n = snprintf(text, sizeof(text), "tickets:\n  timeout: 2s\n");
+    int n = snprintf(text, sizeof(text), "tickets:\n  timeout: 4s\n");
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(text + n, sizeof(text) - (size_t)n, yaml, contract_url(b->server), b->secret);

@@ -106,17 +106,17 @@ END_TEST
 /* The server thinks for longer than we wait, and makes the ticket all the same. */
 START_TEST(a_slow_create_is_found)
 {
-    struct contract_fault slow = {.kind = MEET_STALL, .method = "POST", .count = 1, .stall_ms = 3000};
+    struct contract_fault slow = {.kind = MEET_STALL, .method = "POST", .count = 1, .stall_ms = 5000};
     struct bench b;
     struct connector_answer a;
 
-    if (_i % 2 == 1)
-        return; /* one variant of each system is enough to wait for */
+    if (_i != 0)
+        return; /* one system is enough to wait for */
     open_tracker(&b, _i);
     ck_assert_int_eq(look(&b, &a), 0); /* sessions are open: the next POST is the create */
     contract_fault(b.server, &slow);
     ck_assert_int_eq(tell(&b, OUTBOX_CREATE, "text"), CONNECTOR_DOUBT);
-    sleep(2);
+    sleep(2); /* now it has answered whom it lost */
     ck_assert_int_eq(look(&b, &a), 1);
     json_decref(only_ticket(&b));
     bench_close(&b);
@@ -181,7 +181,7 @@ START_TEST(what_people_do_comes_back)
     ck_assert_int_eq(send_request(&b, &r), CONNECTOR_DONE);
     poll_from_start(&b, &c);
     ck_assert_int_eq(poll_again(&b, &c), 0); /* the creation itself may be told */
-    usleep(1100000);                         /* times have seconds here */
+
     contract_edit(b.server, id_of(&b), "owner", t->remote_owner);
     contract_edit(b.server, id_of(&b), "comment", "change CHG123");
     contract_edit(b.server, id_of(&b), "state", t->remote_resolved);
@@ -209,7 +209,7 @@ START_TEST(pages_are_all_read)
 
     open_tracker(&b, _i);
     poll_from_start(&b, &c);
-    usleep(1100000);
+
     for (unsigned i = 0; i < 7; i++) {
         struct connector_request r = request(&b, OUTBOX_CREATE, "text");
         snprintf(key, sizeof(key), "%08u%056d", i, 0);
