@@ -61,6 +61,13 @@ const char *store_fault_todo(const char *text)
     return f != NULL ? f->todo : "";
 }
 
+int store_refused(struct error *e, int code, const char *what, const char *text)
+{
+    const char *todo = store_fault_todo(text);
+
+    return error_set(e, code, "Redis refused %.40s: %.100s%s%.90s", what, text, *todo != '\0' ? "; " : "", todo);
+}
+
 const char *store_fault_name(enum store_fault f)
 {
 #define X(symbol, name) name,

@@ -19,8 +19,7 @@ static int ask_for(struct store *s, const struct command *c, struct store_reply 
         return read_connection_lost(e);
     if (store_reply_type(*ret) != STORE_ERROR)
         return 0;
-    int result =
-        error_set(e, -EPROTO, "Redis refused the lease of a sensor's name: %.120s", store_reply_string(*ret, NULL));
+    int result = store_refused(e, -EPROTO, "the lease of a sensor's name", store_reply_string(*ret, NULL));
     store_reply_free(*ret);
     return result;
 }

@@ -74,8 +74,8 @@ int read_ask(struct store *s, const struct command *c, enum store_reply_type wan
         *ret = r;
         return 0;
     }
-    int result = error_set(e, -EPROTO, "Redis refused a read: %.150s",
-                           type == STORE_ERROR ? store_reply_string(r, NULL) : "unexpected type of reply");
+    int result = store_refused(e, -EPROTO, "a read",
+                               type == STORE_ERROR ? store_reply_string(r, NULL) : "unexpected type of reply");
     store_reply_free(r);
     return result;
 }
