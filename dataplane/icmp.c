@@ -22,44 +22,44 @@ bool icmp_is_echo_request(uint8_t af, uint8_t type)
 
 static void unanswered(struct meter *m)
 {
-    m->f->icmp_unanswered++;
+    m->f->other.icmp_unanswered++;
     METER_TALLY(m, icmp_unanswered, 1);
 }
 
 static void on_request(struct meter *m)
 {
-    uint32_t *link = &m->f->echo, n = 0;
+    uint32_t *link = &m->f->other.echo, n = 0;
 
     while (*link != 0) {
-        link = &pool_at(m->pool, *link)->next;
+        link = &pool_at(&m->pools->node, *link)->next;
         n++;
     }
-    uint32_t index = pool_get(m->pool);
+    uint32_t index = pool_get(&m->pools->node);
     if (index == 0)
         return;
-    struct range *r = &pool_at(m->pool, index)->range;
+    struct range *r = &pool_at(&m->pools->node, index)->range;
     r->start = m->p->icmp_seq;
     r->flags = m->p->sender;
     r->seen_ns = m->now_ns;
     *link = index;
     if (n < ECHO_MAX)
         return;
-    uint32_t oldest = m->f->echo;
-    m->f->echo = pool_at(m->pool, oldest)->next;
-    pool_put(m->pool, oldest);
+    uint32_t oldest = m->f->other.echo;
+    m->f->other.echo = pool_at(&m->pools->node, oldest)->next;
+    pool_put(&m->pools->node, oldest);
     unanswered(m);
 }
 
 static void on_reply(struct meter *m)
 {
-    for (uint32_t *link = &m->f->echo; *link != 0; link = &pool_at(m->pool, *link)->next) {
-        struct range *r = &pool_at(m->pool, *link)->range;
+    for (uint32_t *link = &m->f->other.echo; *link != 0; link = &pool_at(&m->pools->node, *link)->next) {
+        struct range *r = &pool_at(&m->pools->node, *link)->range;
         if (r->start != m->p->icmp_seq || r->flags == m->p->sender)
             continue;
-        rtt_add(&m->f->icmp_echo, m->now_ns - r->seen_ns);
+        rtt_add(&m->f->other.icmp_echo, m->now_ns - r->seen_ns);
         uint32_t index = *link;
         *link = r->next;
-        pool_put(m->pool, index);
+        pool_put(&m->pools->node, index);
         return;
     }
 }
@@ -82,10 +82,12 @@ void icmp_meter(struct meter *m)
 
 void icmp_finish(struct meter *m)
 {
-    while (m->f->echo != 0) {
-        uint32_t index = m->f->echo;
-        m->f->echo = pool_at(m->pool, index)->next;
-        pool_put(m->pool, index);
+    if (m->f->key.kind == KEY_PORTS)
+        return;
+    while (m->f->other.echo != 0) {
+        uint32_t index = m->f->other.echo;
+        m->f->other.echo = pool_at(&m->pools->node, index)->next;
+        pool_put(&m->pools->node, index);
         unanswered(m);
     }
 }
