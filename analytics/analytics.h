@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "common/config.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/service.h"
@@ -37,6 +38,8 @@ struct analytics_options {
     const char *const *mirror_names;            /* index = rec_scope.mirror */
     unsigned n_mirrors;                         /* 1..ANALYTICS_MIRRORS_MAX */
     const uint64_t *mirror_capacity_bits_per_s; /* NULL or 0: unknown */
+    const struct config_circuit *circuits;      /* behind sites; may be NULL with n_circuits = 0 */
+    size_t n_circuits;
     const char *sensor;
     const char *version;
     uint64_t window_ns; /* whole seconds */

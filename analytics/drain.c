@@ -56,6 +56,7 @@ struct analytics {
     atomic_bool producers_done;
 
     struct object_names names;
+    struct circuits circuits;
     struct windows windows;
     struct rollup rollup;
     struct objects pending_hosts; /* of flows since the last window closed */
@@ -404,7 +405,7 @@ static void handle(struct analytics *a, unsigned ring, const struct rec_hdr *hdr
     case REC_WINDOW:
         if (!windows_part(&a->windows, message))
             a->result.bad_messages++;
-        else if (windows_add_part(&a->totals, message) == -ENOMEM)
+        else if (windows_add_part(&a->totals, message, &a->circuits) == -ENOMEM)
             no_memory(a);
         return;
     case REC_WINDOW_END:
@@ -558,6 +559,7 @@ static void analytics_free(struct analytics *a)
     ndjson_fini(&a->ndjson_state);
     json_text_fini(&a->json);
     windows_fini(&a->windows);
+    circuits_fini(&a->circuits);
     rollup_fini(&a->rollup);
     objects_fini(&a->pending_hosts);
     objects_fini(&a->totals);
@@ -607,16 +609,18 @@ int analytics_start(const struct analytics_options *options, struct analytics **
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
         seed = (uintptr_t)a ^ (uint64_t)time(NULL);
     a->o = *options;
-    a->names = (struct object_names){options->sites, options->services, options->mirror_names, options->n_mirrors};
+    a->names = (struct object_names){options->sites,     options->services, options->mirror_names,
+                                     options->n_mirrors, options->circuits, options->n_circuits};
     a->top_start_ns[0] = a->top_start_ns[1] = UINT64_MAX;
     objects_init(&a->pending_hosts, seed);
     objects_init(&a->totals, seed);
     topn_init(&a->topn);
     rollup_init(&a->rollup, options->window_ns, seed, on_tier_closed, a);
     a->worker = calloc(options->n_rings, sizeof(*a->worker));
-    if (a->worker == NULL ||
+    if (a->worker == NULL || circuits_init(&a->circuits, &a->names) != 0 ||
         windows_init(&a->windows, options->n_rings, options->window_ns, seed, on_base_closed, a) != 0)
         result = error_set(e, -ENOMEM, "no memory for analytics");
+    a->windows.circuits = &a->circuits;
     if (result == 0)
         result = set_up_sinks(a, e);
     if (result == 0 && (result = -pthread_create(&a->thread, NULL, run, a)) != 0)

@@ -16,6 +16,9 @@
 #define LIMIT_PATHS    65536
 #define LIMIT_SERVICES 65536
 #define LIMIT_HOSTS    65536
+#define LIMIT_CIRCUITS 16384
+#define LIMIT_VLANS    16384
+#define LIMIT_TUNNELS  16384
 
 static_assert(sizeof(struct rec_scope) == 56, "compared as bytes and hashed as words");
 
@@ -25,7 +28,10 @@ void objects_init(struct objects *o, uint64_t seed)
                           .limit = {[WINDOW_MIRROR] = LIMIT_MIRRORS,
                                     [WINDOW_PATH] = LIMIT_PATHS,
                                     [WINDOW_SERVICE] = LIMIT_SERVICES,
-                                    [WINDOW_HOST] = LIMIT_HOSTS}};
+                                    [WINDOW_HOST] = LIMIT_HOSTS,
+                                    [WINDOW_CIRCUIT] = LIMIT_CIRCUITS,
+                                    [WINDOW_VLAN] = LIMIT_VLANS,
+                                    [WINDOW_TUNNEL] = LIMIT_TUNNELS}};
 }
 
 void objects_clear(struct objects *o)
@@ -137,22 +143,39 @@ int objects_merge(struct objects *into, const struct objects *from)
     return result;
 }
 
+/* Which fields of a key tell apart the objects of a scope; the others are zero. */
+enum { USES_MIRROR = 1, USES_SITE_0 = 2, USES_SITE_1 = 4, USES_SERVICE = 8 };
+static const uint8_t scope_uses[WINDOW_SCOPE_COUNT] = {
+    [WINDOW_MIRROR] = USES_MIRROR,
+    [WINDOW_PATH] = USES_SITE_0 | USES_SITE_1,
+    [WINDOW_SERVICE] = USES_SERVICE,
+    [WINDOW_HOST] = USES_SITE_0,
+    [WINDOW_CIRCUIT] = USES_SERVICE, /* named: 1 + its number in the configuration */
+    [WINDOW_VLAN] = USES_MIRROR | USES_SERVICE,
+    [WINDOW_TUNNEL] = USES_SITE_0 | USES_SITE_1 | USES_SERVICE,
+};
+
 bool object_key_normalise(struct rec_scope *ret_key, const struct rec_scope *key)
 {
     struct rec_scope k = {.scope = key->scope};
 
     if (key->scope >= WINDOW_SCOPE_COUNT)
         return false;
-    if (key->scope == WINDOW_MIRROR)
+    if (scope_uses[key->scope] & USES_MIRROR)
         k.mirror = key->mirror;
-    if (key->scope == WINDOW_PATH || key->scope == WINDOW_HOST)
+    if (scope_uses[key->scope] & USES_SITE_0)
         k.site[0] = key->site[0];
-    if (key->scope == WINDOW_PATH)
+    if (scope_uses[key->scope] & USES_SITE_1)
         k.site[1] = key->site[1];
-    if (key->scope == WINDOW_SERVICE)
+    if (scope_uses[key->scope] & USES_SERVICE)
         k.service = key->service;
     *ret_key = k;
     return true;
+}
+
+struct rec_scope object_key_of_circuit(unsigned circuit)
+{
+    return (struct rec_scope){.scope = WINDOW_CIRCUIT, .service.named = (uint16_t)(circuit + 1)};
 }
 
 struct rec_scope object_key_of_host(const struct ip_addr *addr, uint8_t af)
@@ -165,11 +188,40 @@ struct rec_scope object_key_of_host(const struct ip_addr *addr, uint8_t af)
     return k;
 }
 
+/* What found no room has no identity at all. */
 static bool is_other(const struct rec_scope *key)
 {
-    if (key->scope == WINDOW_SERVICE)
-        return key->service.named == 0 && key->service.proto == 0 && key->service.port == 0;
-    return key->site[0].named == 0 && key->site[0].af == 0;
+    bool no_site = key->site[0].named == 0 && key->site[0].af == 0;
+    bool no_service = key->service.named == 0 && key->service.proto == 0 && key->service.port == 0;
+    uint8_t uses = scope_uses[key->scope];
+
+    return (!(uses & USES_SITE_0) || no_site) && (!(uses & USES_SERVICE) || no_service);
+}
+
+static void vlan_name(const struct object_names *names, const struct rec_scope *key, char *ret_name)
+{
+    char mirror[WINDOW_NAME_BYTES - 16] = "", inner[8] = "";
+
+    if (names->n_mirrors > 1 && key->mirror < names->n_mirrors)
+        snprintf(mirror, sizeof(mirror), "%s/", names->mirrors[key->mirror]);
+    if (key->service.named != 0)
+        snprintf(inner, sizeof(inner), ".%u", (key->service.named - 1u) & 0xfff);
+    snprintf(ret_name, WINDOW_NAME_BYTES, "%s%u%s", mirror, key->service.port & 0xfffu, inner);
+}
+
+/* "vxlan/100 192.0.2.1~192.0.2.2", "mpls/16", "ipip 192.0.2.1~192.0.2.2" */
+static void tunnel_name(const struct rec_scope *key, char *ret_name)
+{
+    uint32_t id = (uint32_t)key->service.named << 16 | key->service.port;
+    char number[16] = "", ends[100] = "", a[46], b[46];
+
+    if (id != 0)
+        snprintf(number, sizeof(number), "/%u", id);
+    if (key->site[0].af != 0)
+        snprintf(ends, sizeof(ends), " %s~%s", ip_format(&key->site[0].addr, key->site[0].af, a),
+                 ip_format(&key->site[1].addr, key->site[1].af, b));
+    snprintf(ret_name, WINDOW_NAME_BYTES, "%s%s%s",
+             key->service.proto < TUNNEL_COUNT ? tunnel_type_name(key->service.proto) : "tunnel", number, ends);
 }
 
 static void mirror_name(const struct object_names *names, uint32_t mirror, char *ret_name)
@@ -194,6 +246,12 @@ void object_name(const struct object_names *names, const struct rec_scope *key, 
         snprintf(ret_name, WINDOW_NAME_BYTES, "%s~%s", a, b);
     } else if (key->scope == WINDOW_SERVICE) {
         service_name(names->services, key->service, ret_name);
+    } else if (key->scope == WINDOW_CIRCUIT) {
+        snprintf(ret_name, WINDOW_NAME_BYTES, "%s", names->circuits[key->service.named - 1].id);
+    } else if (key->scope == WINDOW_VLAN) {
+        vlan_name(names, key, ret_name);
+    } else if (key->scope == WINDOW_TUNNEL) {
+        tunnel_name(key, ret_name);
     } else {
         ip_format(&key->site[0].addr, key->site[0].af, ret_name);
     }

@@ -3,13 +3,14 @@
 #define SPANWARD_OBJECTS_H
 
 /*
- * A set of measured objects (mirrors, paths, services, hosts) with their counters and histograms: what a window, a
+ * A set of measured objects (mirrors, paths, services, hosts, ...) with their counters and histograms: what a window, a
  * roll-up tier or the whole run holds. Open addressing over an index; objects lie in the order in which they came. A
  * host's key is its address as a /32 or /128 in site[0]. Owner: the analytics thread.
  */
 
 #include <stddef.h>
 #include "analytics/sparse_hist.h"
+#include "common/config.h"
 #include "common/record.h"
 
 struct object {
@@ -41,6 +42,7 @@ int object_merge(struct object *into, const struct object *from);
 /* Makes fields that the scope does not use zero, so that equal objects have equal keys; false on a scope that does not
  * exist. */
 bool object_key_normalise(struct rec_scope *ret_key, const struct rec_scope *key);
+struct rec_scope object_key_of_circuit(unsigned circuit);
 struct rec_scope object_key_of_host(const struct ip_addr *addr, uint8_t af);
 
 /* Tables and names that turn keys into text; valid as long as the analytics thread runs. */
@@ -49,6 +51,8 @@ struct object_names {
     const struct service_table *services;
     const char *const *mirrors;
     unsigned n_mirrors;
+    const struct config_circuit *circuits;
+    size_t n_circuits;
 };
 void object_name(const struct object_names *names, const struct rec_scope *key, char ret_name[WINDOW_NAME_BYTES]);
 

@@ -44,7 +44,9 @@ void totals_write(const struct objects *totals, const struct object_names *names
                   struct json_text *j)
 {
     static const unsigned rank[WINDOW_SCOPE_COUNT] = {
-        [WINDOW_PATH] = 0, [WINDOW_SERVICE] = 1, [WINDOW_HOST] = 2, [WINDOW_MIRROR] = 3};
+        [WINDOW_PATH] = 0, [WINDOW_SERVICE] = 1, [WINDOW_HOST] = 2,   [WINDOW_CIRCUIT] = 3,
+        [WINDOW_VLAN] = 4, [WINDOW_TUNNEL] = 5,  [WINDOW_MIRROR] = 6,
+    };
     struct sorted *s = sort_objects(totals, rank);
 
     if (s == NULL && out->result == 0)
@@ -61,7 +63,7 @@ void totals_write(const struct objects *totals, const struct object_names *names
 int totals_collect(const struct objects *totals, const struct object_names *names, uint64_t first_ns, uint64_t last_ns,
                    struct window **ret_windows, size_t *ret_n)
 {
-    static const unsigned rank[WINDOW_SCOPE_COUNT] = {0, 1, 2, 3};
+    static const unsigned rank[WINDOW_SCOPE_COUNT] = {0, 1, 2, 3, 4, 5, 6};
     struct sorted *s = sort_objects(totals, rank);
     size_t room = 0, taken = 0;
     size_t of_scope[WINDOW_SCOPE_COUNT] = {0};

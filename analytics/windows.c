@@ -104,7 +104,7 @@ static bool part_is_whole(const struct rec_window *part)
     return sizeof(*part) + items * sizeof(struct hist_item) <= part->hdr.len_bytes;
 }
 
-int windows_add_part(struct objects *into, const struct rec_window *part)
+int windows_add_part(struct objects *into, const struct rec_window *part, const struct circuits *circuits)
 {
     const struct hist_item *items = (const struct hist_item *)(const void *)(part + 1);
     struct rec_scope key;
@@ -121,7 +121,7 @@ int windows_add_part(struct objects *into, const struct rec_window *part)
                                  part->hist[h].max_ns, items, part->hist[h].n_items);
         items += part->hist[h].n_items;
     }
-    return result;
+    return result == 0 && circuits != NULL ? circuits_add_part(circuits, into, part) : result;
 }
 
 bool windows_part(struct windows *x, const struct rec_window *part)
@@ -133,7 +133,7 @@ bool windows_part(struct windows *x, const struct rec_window *part)
         return true;
     }
     struct windows_open *w = open_at(x, part->start_ns);
-    if (w != NULL && windows_add_part(&w->objects, part) == -ENOMEM)
+    if (w != NULL && windows_add_part(&w->objects, part, x->circuits) == -ENOMEM)
         x->result = -ENOMEM;
     keep_bounded(x);
     return true;

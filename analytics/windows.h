@@ -9,7 +9,7 @@
  */
 
 #include <stdbool.h>
-#include "analytics/objects.h"
+#include "analytics/circuits.h"
 
 #define WINDOWS_OPEN_MAX 1024 /* a worker that lags further behind has its windows closed without it, degraded */
 
@@ -32,6 +32,7 @@ struct windows_open;
 /* Owner: the analytics thread. Invariant: open[] ascending by start, all at or after watermark_ns. */
 struct windows {
     uint64_t length_ns, seed, watermark_ns;
+    const struct circuits *circuits; /* NULL: none */
     struct windows_worker *worker;
     unsigned n_workers;
     struct windows_open **open;
@@ -52,7 +53,8 @@ void windows_end(struct windows *x, unsigned worker, const struct rec_window_end
 /* REC_EOF, or the worker is gone. Closes everything after the last one. */
 void windows_worker_ended(struct windows *x, unsigned worker);
 
-/* Adds one part's counters and histograms to an object set (used for totals too). 0 or -ENOMEM. */
-int windows_add_part(struct objects *into, const struct rec_window *part);
+/* Adds one part's counters and histograms to an object set (used for totals too), and to those of a path's circuits
+ * unless NULL. 0 or -ENOMEM. */
+int windows_add_part(struct objects *into, const struct rec_window *part, const struct circuits *circuits);
 
 #endif

@@ -32,7 +32,7 @@
 #include "control/replay.h"
 #include "store/store.h"
 
-#define POLL_NS          (1 * NS_PER_S)
+#define POLL_MS          1000u
 #define LIVE_STEPS       600u
 #define DELIVER_ROWS     20u
 #define FLUSH_NS         (20 * NS_PER_S)
@@ -381,6 +381,8 @@ static int run_once(struct program *p)
     do
         rc = feed_poll(p->feed, true, LIVE_STEPS, &e);
     while (rc > 0 && !stop_flag);
+    while (rc == 0 && !stop_flag && (rc = control_take_commands(p->control, 0, &e)) > 0)
+        rc = 0;
     if (rc == 0)
         rc = flush_outbox(p, &e);
     if (rc < 0) {
@@ -424,12 +426,12 @@ static int run_live(struct program *p)
     while (!stop_flag) {
         int rc = feed_poll(p->feed, false, LIVE_STEPS, &e);
         int sent = rc >= 0 ? deliver(p, &e) : rc;
-        if (rc < 0 || sent < 0) {
+        /* With nothing else to do it waits for commands, so that people are answered at once. */
+        int taken = rc >= 0 && sent >= 0 ? control_take_commands(p->control, rc == 0 ? POLL_MS : 0, &e) : 0;
+        if (rc < 0 || sent < 0 || taken < 0) {
             log_warn("%s", e.text);
             if (reload(p) != 0)
                 return 1;
-        } else if (rc == 0) {
-            wait_ns(POLL_NS);
         }
     }
     return 0;

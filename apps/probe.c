@@ -4,7 +4,8 @@
  * spanward-probe: capture, measure, aggregate, publish. Wiring only: an rx backend feeds workers, the workers' rings
  * feed analytics, analytics feeds Redis and the NDJSON records.
  *
- *   reading files   this thread is the one worker; it waits when analytics is behind, so that nothing is lost
+ *   reading files   this thread reads, and is the worker if there is one only; it waits when analytics is behind, so
+ *                   that nothing is lost
  *   live            this thread is the EAL main lcore (signals, port statistics); one lcore per worker
  *
  * Exit codes: 0 done, 1 error, 2 usage, 3 a capture file was cut and analysed up to the cut.
@@ -31,6 +32,7 @@
 #define FILES_MAX          1024
 #define MIRROR_NAME_BYTES  64
 #define DNS_ENTRIES        65536u
+#define FILE_LANE_BURSTS   64u
 #define FILE_TCP_IDLE_NS   (600 * NS_PER_S)
 #define FILE_OTHER_IDLE_NS (120 * NS_PER_S)
 
@@ -285,8 +287,6 @@ static int configure(struct probe *p)
     if (p->o.check_config)
         return EXIT_DONE;
     p->n_workers = p->o.workers != 0 ? p->o.workers : (unsigned)config_u64(p->config, "capture.workers");
-    if (p->o.n_files != 0)
-        p->n_workers = 1;
     return choose_mirrors(p);
 }
 
@@ -453,6 +453,8 @@ static int start_analytics(struct probe *p, struct rx_dpdk *rx, struct analytics
         .mirror_names = p->mirror_name,
         .n_mirrors = p->o.n_files != 0 ? 1 : p->o.n_devices,
         .mirror_capacity_bits_per_s = p->mirror_capacity,
+        .circuits = p->config->circuits,
+        .n_circuits = p->config->n_circuits,
         .sensor = p->sensor,
         .version = SPANWARD_VERSION,
         .window_ns = config_u64(p->config, "window.length"),
@@ -497,6 +499,36 @@ static int report(const struct probe *p, const struct analytics_result *r)
 
 /* ---- the two modes ---- */
 
+static enum rx_pcap_end run_files(struct probe *p, struct rx_pcap *rx, struct error *e)
+{
+    struct reshard *r;
+    const struct reshard_options options = {
+        .workers = p->worker,
+        .n_workers = p->n_workers,
+        .depth = FILE_LANE_BURSTS,
+        .window_ns = config_u64(p->config, "window.length"),
+        .vlan_in_key = config_bool(p->config, "capture.vlan_in_key"),
+        .may_wait = true,
+    };
+
+    if (p->n_workers == 1) {
+        enum rx_pcap_end end = rx_pcap_run(rx, p->worker[0], &stop, NULL, NULL, e);
+        worker_finish(p->worker[0]);
+        return end;
+    }
+    int error = reshard_new(&options, &r);
+    if (error == 0)
+        error = reshard_start_threads(r);
+    if (error != 0) { /* nothing has been read: a run without packets is an honest one with an error */
+        log_error("cannot start %u workers: %s", p->n_workers, strerror(-error));
+        exit(EXIT_ERROR);
+    }
+    enum rx_pcap_end end = rx_pcap_run_resharded(rx, r, &stop, NULL, NULL, e);
+    reshard_join_threads(r);
+    reshard_free(r);
+    return end;
+}
+
 static int read_files(struct probe *p)
 {
     struct rx_pcap *rx;
@@ -519,8 +551,7 @@ static int read_files(struct probe *p)
         return code;
     }
     e.text[0] = '\0';
-    enum rx_pcap_end end = rx_pcap_run(rx, p->worker[0], &stop, NULL, NULL, &e);
-    worker_finish(p->worker[0]);
+    enum rx_pcap_end end = run_files(p, rx, &e);
     analytics_join(a, &result);
     if (rx_pcap_warning(rx) != NULL)
         log_warn("%s", rx_pcap_warning(rx));

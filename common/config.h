@@ -35,6 +35,7 @@ struct config_mirror {
 };
 struct config_circuit {
     char *id, *carrier, *site, *contact, *owner;
+    char *peer, *mirror; /* only traffic with such sites (glob), seen at this mirror; NULL: any */
     uint64_t capacity_bits_per_s;
 };
 struct config_owner {

@@ -63,7 +63,7 @@ struct list {
     size_t items_offset; /* of the pointer in struct config; the count is right behind it */
     size_t item_bytes;
     const char *text;
-    struct field fields[7]; /* ends with key NULL; the first names the object and must differ between objects */
+    struct field fields[10]; /* ends with key NULL; the first names the object and must differ between objects */
 };
 
 enum { CONFIG_N_LISTS = 5 };

@@ -151,7 +151,12 @@ struct rec_rtp {
     uint8_t pad[3];
 };
 
-/* The key of a window part. Which fields count depends on the scope. */
+/*
+ * The key of a window part. Which fields count depends on the scope. Equal keys are equal bytes.
+ *   vlan     mirror; service.port is the outer id, service.named 1 + the inner id or 0, service.proto 1
+ *   tunnel   site[] are the ends as addresses, the smaller first, af 0 when there are none; service.proto is the type,
+ *            service.named and .port the upper and lower half of the id
+ */
 struct rec_scope {
     uint8_t scope; /* enum window_scope */
     uint8_t pad[3];

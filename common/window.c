@@ -4,6 +4,8 @@
 
 #include "common/window.h"
 
+#include <string.h>
+
 #define MAX_CAPTURE_LOSS 0.01 /* share of bytes that the mirror may miss before loss is unsure */
 #define MAX_ONE_WAY      0.5  /* share of ended flows with one direction only */
 
@@ -46,8 +48,19 @@ const char *window_quality_name(enum window_quality q)
 
 const char *window_scope_name(enum window_scope s)
 {
-    static const char *const names[WINDOW_SCOPE_COUNT] = {"mirror", "path", "service", "host"};
+#define X(symbol, name, text) name,
+    static const char *const names[WINDOW_SCOPE_COUNT] = { WINDOW_SCOPES(X) };
+#undef X
     return names[s];
+}
+
+enum window_scope window_scope_of(const char *name)
+{
+    unsigned s = 0;
+
+    while (s < WINDOW_SCOPE_COUNT && strcmp(name, window_scope_name(s)) != 0)
+        s++;
+    return s;
 }
 
 void window_quantiles_of(struct window_quantiles *q, const struct hist *h)

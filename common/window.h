@@ -3,12 +3,13 @@
 #define SPANWARD_WINDOW_H
 
 /*
- * What one scope (mirror, path, service) counts in one window.
+ * What an object of one scope (mirror, path, service, ...) counts in one window.
  *
  * The tables below are the single list of window counters: the dataplane adds to them, analytics
  * merges them, the store packs them, control and the CLI read them, and docs/COUNTERS.md is printed
  * from them. Counters are per direction; for a path direction 0 is a2b (A is the site whose name sorts
- * first), for a service, host and mirror direction 0 is c2s (towards the server).
+ * first), for a service, host, mirror, VLAN and tunnel direction 0 is c2s (towards the server), for a circuit direction
+ * 0 comes from the site behind it; side A is that site then.
  *
  * Loss in a direction is split at the tap: lost_upstream happened between the sender's side and the
  * tap, lost_downstream between the tap and the receiver's side. Numbers about loss rest only on flows seen in
@@ -98,8 +99,25 @@ struct window_quantiles {
 };
 void window_quantiles_of(struct window_quantiles *q, const struct hist *h);
 
-enum window_scope { WINDOW_MIRROR, WINDOW_PATH, WINDOW_SERVICE, WINDOW_HOST, WINDOW_SCOPE_COUNT };
-const char *window_scope_name(enum window_scope s); /* "mirror", "path", "service", "host" */
+/* Symbol, name, what its objects are. Numbers are written to files: append only. */
+#define WINDOW_SCOPES(X)                                                                                               \
+    X(MIRROR, "mirror", "a captured port: its configured name, interface or file name")                                \
+    X(PATH, "path", "a pair of sites A~B")                                                                             \
+    X(SERVICE, "service", "a configured name, a well-known one, or proto/port")                                        \
+    X(HOST, "host", "an address; those with most bytes in a window")                                                   \
+    X(CIRCUIT, "circuit", "the id of a configured circuit: the sum of the paths behind it")                            \
+    X(VLAN, "vlan", "the id, OUTER.INNER where there are two; MIRROR/ID on a sensor with several mirrors")             \
+    X(TUNNEL, "tunnel", "type, id and ends: vxlan/100 192.0.2.1~192.0.2.2")
+
+enum window_scope {
+#define X(symbol, name, text) WINDOW_##symbol,
+    WINDOW_SCOPES(X)
+#undef X
+        WINDOW_SCOPE_COUNT
+};
+const char *window_scope_name(enum window_scope s);
+/* The scope of that name, WINDOW_SCOPE_COUNT when there is none. */
+enum window_scope window_scope_of(const char *name);
 
 #define WINDOW_NAME_BYTES 160
 
@@ -110,6 +128,7 @@ const char *window_scope_name(enum window_scope s); /* "mirror", "path", "servic
 struct window {
     enum window_scope scope;
     enum window_quality quality;
+    uint8_t missing_pct; /* share of the time that the sensor did not watch (started, stopped, lost windows), 0..100 */
     char name[WINDOW_NAME_BYTES];
     uint64_t start_ns;
     uint64_t length_ns;

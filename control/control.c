@@ -114,6 +114,9 @@ void control_close(struct control *c)
     FREE_ALL(c->connectors);
     FREE_ALL(c->cursors);
     FREE_ALL(c->withdrawn);
+    FREE_ALL(c->audits);
+    for (size_t k = 0; k < REGISTER_COUNT; k++)
+        FREE_ALL(c->registers[k]);
     free(c);
 }
 
@@ -122,7 +125,7 @@ uint64_t control_cursor_ns(const struct control *c)
     return c->meta.cursor_ns;
 }
 
-static size_t object_slot(const struct control *c, enum window_scope scope, const char *name)
+static size_t object_slot(const struct control *c, enum fault_scope scope, const char *name)
 {
     uint64_t h = mix64((uint64_t)scope + 1);
 
@@ -154,10 +157,10 @@ struct control_object *control_object(struct control *c, enum window_scope scope
     char clean[WINDOW_NAME_BYTES];
 
     text_escape(clean, sizeof(clean), name, strlen(name));
-    return control_object_raw(c, scope, clean);
+    return control_object_raw(c, (enum fault_scope)scope, clean);
 }
 
-struct control_object *control_object_raw(struct control *c, enum window_scope scope, const char *clean)
+struct control_object *control_object_raw(struct control *c, enum fault_scope scope, const char *clean)
 {
     struct control_object *o;
 
@@ -197,7 +200,7 @@ const char *line_fingerprint(struct control_object *o, enum metric metric)
     struct fault_line *line = &o->line[metric];
 
     if (line->fingerprint[0] == '\0') {
-        snprintf(text, sizeof(text), "v1|%s|%s|%s|%s", window_scope_name(o->scope), o->name,
+        snprintf(text, sizeof(text), "v1|%s|%s|%s|%s", fault_scope_name(o->scope), o->name,
                  fault_direction_name(metric_info[metric].direction), fault_class_name(metric_info[metric].fault));
         hash_text(line->fingerprint, text);
     }

@@ -78,6 +78,38 @@ const char *control_verb_name(enum control_verb v);
 int control_act(struct control *c, enum control_verb verb, const char *id, const char *text, uint64_t when_ns,
                 struct error *e);
 
+/*
+ * A command as it came from the CLI (store/inbox.h) or from a window stream. Texts are not trusted: they are escaped
+ * before they are kept. verb: one of the names above, or "REGISTER.add", ".edit", ".close" (control/registers.c).
+ * object: PRB-n, INC-n, TKT-n, an id of a register, or the name of a path for all its open problems.
+ */
+struct control_command {
+    const char *id; /* of the inbox; NULL: one is made from the time */
+    const char *actor, *verb, *object;
+    const char *arguments; /* a JSON object; NULL or "": none */
+    uint64_t given_wall_ns;
+};
+
+/*
+ * Carries a command out at data time when_ns and leaves an audit entity with the result, refused or not. 0, or -ENOMEM.
+ * ret may be NULL.
+ */
+int control_command(struct control *c, const struct control_command *command, uint64_t when_ns,
+                    struct entity_audit *ret);
+
+/*
+ * The same for a command of a window stream; how many of the newest time were carried out is kept with the state, so
+ * that a replay that goes on leaves out what it gave before.
+ */
+int control_stream_command(struct control *c, const struct control_command *command, uint64_t when_ns);
+void control_stream_position(const struct control *c, uint64_t *ret_ns, uint64_t *ret_count);
+
+/*
+ * Takes what is in the inbox of the store and commits it; waits up to block_ms for the first command. Returns how many,
+ * or -errno (-EIO: the store is gone).
+ */
+int control_take_commands(struct control *c, unsigned block_ms, struct error *e);
+
 /* In memory: for tests, and for programs that just ran a replay. Counts over the whole life of the state. */
 struct control_totals {
     uint64_t steps, objects, incidents, problems, tickets, outbox_pending;

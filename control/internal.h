@@ -4,6 +4,7 @@
 
 /* The core's own structs, shared by control.c, persist.c, incident.c, problem.c, ticket.c and outbox.c only. */
 
+#include <jansson.h>
 #include "control/control.h"
 #include "control/recurrence.h"
 
@@ -34,6 +35,21 @@ struct cursor {
     struct entity_cursor e;
     bool dirty;
 };
+struct register_row {
+    struct entity_register e;
+    bool dirty;
+};
+
+/* The registers, in the order of their entity kinds from ENTITY_CHANGE on. */
+#define REGISTERS(X)                                                                                                   \
+    X(CHANGE, "change", "CHG")                                                                                         \
+    X(MAINTENANCE, "maintenance", "MNT")                                                                               \
+    X(CIRCUIT, "circuit", "CIR")                                                                                       \
+    X(OWNER, "owner", "OWN")                                                                                           \
+    X(SILENCE, "silence", "SIL")
+#define X(symbol, name, prefix) REGISTER_##symbol,
+enum register_kind { REGISTERS(X) REGISTER_COUNT };
+#undef X
 
 /* Vector of pointers: entities do not move. */
 #define VECTOR(type)                                                                                                   \
@@ -59,7 +75,7 @@ struct fault_line {
 };
 
 struct control_object {
-    enum window_scope scope;
+    enum fault_scope scope;
     char name[WINDOW_NAME_BYTES];
     uint64_t stamp; /* step in which obs was set */
     struct observation obs;
@@ -98,8 +114,11 @@ struct control {
     VECTOR(struct outbox_row) outbox; /* pending or in doubt, or done since the last commit */
     VECTOR(struct connector_status) connectors;
     VECTOR(struct cursor) cursors;
-    VECTOR(char) withdrawn; /* ids of candidates to delete */
-    bool failed;            /* lack of memory in a step: the next commit refuses */
+    VECTOR(struct register_row) registers[REGISTER_COUNT]; /* in order of id */
+    VECTOR(struct entity_audit) audits;                    /* since the last commit */
+    uint64_t registers_version;                            /* grows with every change of a register */
+    VECTOR(char) withdrawn;                                /* ids of candidates to delete */
+    bool failed;                                           /* lack of memory in a step: the next commit refuses */
 };
 
 /* persist.c */
@@ -110,7 +129,7 @@ void series_name(char *ret, size_t size, const struct control_object *o, enum me
 
 /* control.c */
 /* control_object for a name that was escaped before. */
-struct control_object *control_object_raw(struct control *c, enum window_scope scope, const char *clean);
+struct control_object *control_object_raw(struct control *c, enum fault_scope scope, const char *clean);
 struct series *control_series(struct control *c, struct control_object *o, enum metric metric);
 const char *line_fingerprint(struct control_object *o, enum metric metric);
 struct control_object *control_find_line(struct control *c, const char *fingerprint, enum metric *ret_metric);
@@ -141,6 +160,36 @@ struct ticket *ticket_find(struct control *c, const char *id);
 /* outbox.c */
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
 void outbox_enqueue(struct control *c, const struct ticket *t, enum outbox_op op, uint64_t now_ns);
+
+/*
+ * commands.c: a verb is a row of a table; run fills in result (and entity: what was made or changed), or returns -errno
+ * with the reason. Texts in object and arguments have been escaped.
+ */
+struct command_call {
+    const char *actor, *verb, *object;
+    const json_t *arguments; /* an object, may be empty */
+    uint64_t when_ns;
+    char entity[ENTITY_ID_BYTES];
+    char result[200];
+};
+struct command_verb {
+    const char *name; /* NULL ends a table */
+    int (*run)(struct control *c, struct command_call *call, struct error *e);
+};
+extern const struct command_verb register_verbs[];
+/* The first of these arguments that is a text, escaped; "" when none is there. names ends with NULL. */
+const char *command_text_argument(const struct command_call *call, const char *const *names);
+/* A whole number; false and untouched when it is not there. */
+bool command_number_argument(const struct command_call *call, const char *name, uint64_t *ret);
+
+/* registers.c */
+bool register_active(const struct entity_register *e, uint64_t ns);
+/* Whether its list of patterns names the object. */
+bool register_names(const struct control *c, const struct entity_register *e, const struct control_object *o);
+/* The first active row of a register that names the object, or NULL. */
+const struct entity_register *register_find(const struct control *c, enum register_kind kind,
+                                            const struct control_object *o, uint64_t ns);
+struct register_row *register_by_id(struct control *c, enum register_kind kind, const char *id);
 
 /* SHA-256 of text in hex. */
 void hash_text(char ret[FINGERPRINT_BYTES], const char *text);

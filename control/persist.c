@@ -23,7 +23,7 @@ _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "learned state is stored in litt
 
 void series_name(char *ret, size_t size, const struct control_object *o, enum metric metric)
 {
-    snprintf(ret, size, "%s|%s|%s", window_scope_name(o->scope), o->name, metric_info[metric].name);
+    snprintf(ret, size, "%s|%s|%s", fault_scope_name(o->scope), o->name, metric_info[metric].name);
 }
 
 /* Names are ours, yet Redis is not only ours: what does not parse is an error, never a guess. */
@@ -37,8 +37,8 @@ static struct control_object *parse_series_name(struct control *c, const char *n
         return NULL;
     memcpy(object, first + 1, (size_t)(last - first - 1));
     object[last - first - 1] = '\0';
-    for (enum window_scope s = 0; s < WINDOW_SCOPE_COUNT; s++) {
-        const char *scope = window_scope_name(s);
+    for (enum fault_scope s = 0; s < SCOPE_COUNT; s++) {
+        const char *scope = fault_scope_name(s);
         if (strlen(scope) != (size_t)(first - name) || strncmp(scope, name, strlen(scope)) != 0)
             continue;
         for (enum metric m = 0; m < METRIC_COUNT; m++) {
@@ -159,6 +159,10 @@ LOAD_INTO(load_cursor, cursor, cursors)
 LOAD_INTO(keep_ticket, ticket, tickets)
 LOAD_INTO(keep_row, outbox_row, outbox)
 
+#define X(symbol, name, prefix) LOAD_INTO(load_##symbol, register_row, registers[REGISTER_##symbol])
+REGISTERS(X)
+#undef X
+
 static int load_row(void *ctx, const void *entity)
 {
     const struct entity_outbox *e = entity;
@@ -239,6 +243,9 @@ int persist_load(struct control *c, struct error *e)
     rc = rc == 0 ? entities_each(s, ENTITY_OUTBOX, load_row, &l, e) : rc;
     rc = rc == 0 ? entities_each(s, ENTITY_CONNECTOR, load_connector, &l, e) : rc;
     rc = rc == 0 ? entities_each(s, ENTITY_CURSOR, load_cursor, &l, e) : rc;
+#define X(symbol, name, prefix) rc = rc == 0 ? entities_each(s, ENTITY_##symbol, load_##symbol, &l, e) : rc;
+    REGISTERS(X)
+#undef X
     if (rc == 0)
         link_problem_tickets(c);
     return rc;
@@ -296,6 +303,11 @@ static void put_all(struct control *c, struct entity_batch *b)
     PUT_DIRTY(b, ENTITY_OUTBOX, c->outbox)
     PUT_DIRTY(b, ENTITY_CONNECTOR, c->connectors)
     PUT_DIRTY(b, ENTITY_CURSOR, c->cursors)
+#define X(symbol, name, prefix) PUT_DIRTY(b, ENTITY_##symbol, c->registers[REGISTER_##symbol])
+    REGISTERS(X)
+#undef X
+    for (size_t i = 0; i < c->audits.n; i++)
+        entity_batch_put(b, ENTITY_AUDIT, c->audits.item[i]);
     for (size_t i = 0; i < c->withdrawn.n; i++)
         entity_batch_delete(b, ENTITY_PROBLEM, c->withdrawn.item[i]);
     for (size_t i = 0; i < c->outbox.n; i++) {
@@ -344,6 +356,12 @@ static void mark_clean(struct control *c)
     CLEAN(c->outbox)
     CLEAN(c->connectors)
     CLEAN(c->cursors)
+    for (size_t k = 0; k < REGISTER_COUNT; k++) {
+        CLEAN(c->registers[k])
+    }
+    for (size_t i = 0; i < c->audits.n; i++)
+        free(c->audits.item[i]);
+    c->audits.n = 0;
     SWEEP(c->incidents, INCIDENT_OVER);
     SWEEP(c->outbox, ROW_OVER);
     for (size_t i = 0; i < c->withdrawn.n; i++)

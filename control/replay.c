@@ -8,6 +8,7 @@
 #include "control/replay.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include "common/timefmt.h"
 
@@ -40,6 +41,7 @@ struct progress {
     const struct replay_options *options;
     struct replay_result *result;
     uint64_t length_ns, step_ns, uncommitted;
+    uint64_t command_ns, at_this_time;
 };
 
 /* Ends the step that is being collected. 0, 1 to stop, or -errno. */
@@ -64,6 +66,58 @@ static int end_step(struct progress *p, struct error *e)
     return rc;
 }
 
+/* Of the commands that a stream gave before, whether this is one: `at_this_time` were read with its very time. */
+static bool known_command(struct progress *p, uint64_t ns)
+{
+    uint64_t last_ns, count;
+
+    if (ns != p->command_ns) {
+        p->command_ns = ns;
+        p->at_this_time = 0;
+    }
+    p->at_this_time++;
+    control_stream_position(p->c, &last_ns, &count);
+    return ns < last_ns || (ns == last_ns && p->at_this_time <= count) || ns < control_cursor_ns(p->c);
+}
+
+/* Commands of a stream are JSON: actor, verb, object, arguments. What is missing is "". */
+static int give_command(struct progress *p, const struct stream_record *rec, struct error *e)
+{
+    json_error_t why;
+    json_t *j = json_loads(rec->command, 0, &why);
+    char *arguments = json_dumps(json_object_get(j, "arguments"), JSON_COMPACT);
+    const char *actor = json_string_value(json_object_get(j, "actor"));
+    const char *verb = json_string_value(json_object_get(j, "verb"));
+    const char *object = json_string_value(json_object_get(j, "object"));
+    struct control_command command = {.actor = actor != NULL ? actor : "stream",
+                                      .verb = verb,
+                                      .object = object != NULL ? object : "",
+                                      .arguments = arguments != NULL ? arguments : ""};
+    int rc = 0;
+
+    if (verb == NULL)
+        rc = error_set(e, -EBADMSG, "window stream: a command is not a JSON object with a verb: %.100s", why.text);
+    else if (control_stream_command(p->c, &command, rec->start_ns) != 0)
+        rc = error_set(e, -ENOMEM, "no memory for a command");
+    else
+        p->result->commands++;
+    free(arguments);
+    json_decref(j);
+    return rc;
+}
+
+/* A command takes effect before the step that begins at its time or holds it. */
+static int take_command(struct progress *p, const struct stream_record *rec, struct error *e)
+{
+    if (p->step_ns != 0 && rec->start_ns >= p->step_ns + p->length_ns) {
+        int rc = end_step(p, e);
+        p->step_ns = 0;
+        if (rc != 0)
+            return rc;
+    }
+    return known_command(p, rec->start_ns) ? 0 : give_command(p, rec, e);
+}
+
 static int run(struct progress *p, struct stream_reader *r, struct handles *h, struct error *e)
 {
     struct stream_record rec;
@@ -74,6 +128,12 @@ static int run(struct progress *p, struct stream_reader *r, struct handles *h, s
             rc = remember(p->c, h, &rec);
             if (rc != 0)
                 return error_set(e, rc, "no memory for object %u", rec.object);
+            continue;
+        }
+        if (rec.kind == STREAM_COMMAND) {
+            rc = take_command(p, &rec, e);
+            if (rc != 0)
+                return rc;
             continue;
         }
         if (rec.start_ns != p->step_ns) {

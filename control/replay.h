@@ -17,7 +17,7 @@ struct replay_options {
 };
 
 struct replay_result {
-    uint64_t steps, windows, skipped_windows;
+    uint64_t steps, windows, skipped_windows, commands;
     bool at_end;
 };
 

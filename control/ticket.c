@@ -84,9 +84,9 @@ struct sides {
     bool path;
 };
 
-static void split_sides(struct sides *s, enum window_scope scope, const char *object)
+static void split_sides(struct sides *s, enum fault_scope scope, const char *object)
 {
-    const char *tilde = scope == WINDOW_PATH ? strchr(object, '~') : NULL;
+    const char *tilde = scope == SCOPE_PATH ? strchr(object, '~') : NULL;
 
     s->path = tilde != NULL;
     if (tilde == NULL)

@@ -33,6 +33,10 @@ struct stream_reader {
     uint32_t name_parts;
     char name[WINDOW_NAME_BYTES];
     bool name_open;
+    uint32_t text_parts, text_s; /* a command whose parts are being joined: how many, its time */
+    size_t text_len;
+    bool text_open;
+    char text[STREAM_TEXT_BYTES];
     unsigned char block[BLOCK_RECORDS * STREAM_RECORD_BYTES];
 };
 
@@ -192,6 +196,36 @@ static int take_name(struct stream_reader *r, const unsigned char *p, struct str
     return 1;
 }
 
+/* Joins the parts of a command as those of a name. Its time is checked against the windows'. */
+static int take_command(struct stream_reader *r, const unsigned char *p, struct stream_record *ret, struct error *e)
+{
+    uint32_t time_s = get32(p + 4);
+    size_t len = strnlen((const char *)p + 16, NAME_PART_BYTES);
+
+    if (p[1] == 0) {
+        if (time_s < r->last_start_s || time_s == 0)
+            return damaged(r, "time goes backwards", e);
+        r->text_open = true;
+        r->text_parts = 0;
+        r->text_len = 0;
+        r->text_s = time_s;
+    }
+    if (!r->text_open || p[1] != r->text_parts || time_s != r->text_s || (len < NAME_PART_BYTES && p[2] == 0))
+        return damaged(r, "a command whose parts do not follow each other", e);
+    memcpy(r->text + r->text_len, p + 16, len);
+    r->text_len += len;
+    r->text[r->text_len] = '\0';
+    r->text_parts++;
+    if (p[2] == 0)
+        return 0;
+    r->text_open = false;
+    r->last_start_s = time_s;
+    ret->kind = STREAM_COMMAND;
+    ret->start_ns = time_s * NS_PER_S;
+    ret->command = r->text;
+    return 1;
+}
+
 static int take_window(struct stream_reader *r, const unsigned char *p, struct stream_record *ret, struct error *e)
 {
     uint64_t start_s = get32(p + 4);
@@ -234,6 +268,8 @@ int stream_read(struct stream_reader *r, struct stream_record *ret, struct error
             rc = take_name(r, p, ret, e);
         else if (p[0] == STREAM_WINDOW)
             rc = take_window(r, p, ret, e);
+        else if (p[0] == STREAM_COMMAND)
+            rc = take_command(r, p, ret, e);
         else
             rc = 0; /* of a later version: skipped */
         if (rc != 0)
@@ -267,6 +303,29 @@ bool stream_write_name(FILE *f, uint32_t object, enum window_scope scope, const 
         p[3] = (unsigned char)scope;
         put32(p + 8, object);
         memcpy(p + 16, name + from, len - from < NAME_PART_BYTES ? len - from : NAME_PART_BYTES);
+        if (fwrite(p, sizeof(p), 1, f) != 1)
+            return false;
+    }
+    return true;
+}
+
+bool stream_write_command(FILE *f, uint64_t time_ns, const char *json)
+{
+    size_t len = strlen(json);
+    size_t parts = len == 0 ? 1 : (len + NAME_PART_BYTES - 1) / NAME_PART_BYTES;
+
+    if (len >= STREAM_TEXT_BYTES) {
+        errno = EINVAL;
+        return false;
+    }
+    for (size_t i = 0; i < parts; i++) {
+        unsigned char p[STREAM_RECORD_BYTES] = {0};
+        size_t from = i * NAME_PART_BYTES;
+        p[0] = STREAM_COMMAND;
+        p[1] = (unsigned char)i;
+        p[2] = i + 1 == parts;
+        put32(p + 4, time_ns / NS_PER_S);
+        memcpy(p + 16, json + from, len - from < NAME_PART_BYTES ? len - from : NAME_PART_BYTES);
         if (fwrite(p, sizeof(p), 1, f) != 1)
             return false;
     }

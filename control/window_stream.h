@@ -17,8 +17,9 @@
 #define STREAM_RECORD_BYTES 64u
 #define STREAM_ZONE_BYTES   40u
 #define STREAM_MAX_OBJECTS  (1u << 20)
+#define STREAM_TEXT_BYTES   (255u * 48u + 1) /* of a command */
 
-enum stream_kind { STREAM_NAME = 0, STREAM_WINDOW = 1 };
+enum stream_kind { STREAM_NAME = 0, STREAM_WINDOW = 1, STREAM_COMMAND = 2 };
 
 struct stream_header {
     uint32_t window_s;
@@ -29,10 +30,11 @@ struct stream_record {
     enum stream_kind kind;
     enum window_scope scope;
     uint32_t object;
-    uint64_t start_ns; /* windows */
+    uint64_t start_ns; /* windows; of a command the time when it is given */
     uint32_t new_flows;
     struct observation o;
     char name[WINDOW_NAME_BYTES]; /* names: complete, its parts are joined */
+    const char *command;          /* commands: JSON, complete, not checked; valid until the next record */
 };
 
 struct stream_reader;
@@ -47,6 +49,8 @@ void stream_close(struct stream_reader *r);
 /* Writing: into a FILE of the caller; false after a write error (errno). */
 bool stream_write_header(FILE *f, const struct stream_header *h);
 bool stream_write_name(FILE *f, uint32_t object, enum window_scope scope, const char *name);
+/* json must be shorter than STREAM_TEXT_BYTES: -EINVAL in errno else. */
+bool stream_write_command(FILE *f, uint64_t time_ns, const char *json);
 bool stream_write_window(FILE *f, uint32_t object, enum window_scope scope, uint64_t start_ns, uint32_t new_flows,
                          const struct observation *o);
 

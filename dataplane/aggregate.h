@@ -3,7 +3,7 @@
 #define SPANWARD_AGGREGATE_H
 
 /*
- * Windows of one worker: counters and histograms per mirror, path and service.
+ * Windows of one worker: counters and histograms per mirror, path, service, VLAN and tunnel.
  *
  * A flow learns its path and service once, when it is made, and keeps their indices; an entry stays as long as flows
  * hold it (refs) or its window has traffic. Index 0 of paths and services is "(other)": it takes what finds no room, so
@@ -19,6 +19,8 @@ struct agg {
     uint32_t refs;    /* live flows */
     uint32_t touched; /* in this window */
     uint32_t next;    /* hash chain or free list */
+    uint64_t ms;      /* the millisecond that ms_bytes is of */
+    uint64_t ms_bytes;
 
     /* this window */
     struct window_counters c;
@@ -50,6 +52,15 @@ static inline struct agg *agg_at(struct agg_table *t, uint32_t index)
         t->touched[t->n_touched++] = index;
     }
     return a;
+}
+
+/* Frame bytes of a packet in millisecond `ms`, for the peak. a is touched. */
+static inline void agg_count_peak(struct agg *a, uint64_t ms, uint32_t bytes)
+{
+    a->ms_bytes = a->ms == ms ? a->ms_bytes + bytes : bytes;
+    a->ms = ms;
+    if (a->ms_bytes > a->c.peak_1ms_bytes)
+        a->c.peak_1ms_bytes = a->ms_bytes;
 }
 
 /* Sends every touched entry as REC_WINDOW and clears it. Returns how many did not fit the ring. */

@@ -112,6 +112,8 @@ struct pkt {
     uint32_t path, service;       /* window entries that it counts in */
     uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
     uint8_t counted;              /* belongs to a flow and is no copy */
+    uint8_t more_scopes;          /* as in struct flow */
+    uint32_t more_agg[2];         /* likewise */
     uint8_t is_data, is_judged;   /* TCP data; of a flow seen both ways */
 
     struct sack_block sack[MAX_SACK]; /* the first n_sack count */

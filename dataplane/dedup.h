@@ -13,7 +13,7 @@
  * IP id. So, where the IP id is absent, 0 or constant, the mirror must be known to copy:
  *
  *   same place   at least half of the recent packets whose identity is beyond doubt were copied, of this flow or else
- * of this mirror. A segment that takes sequence space needs no such proof: nobody sends it again within half a round
+ * of its shard. A segment that takes sequence space needs no such proof: nobody sends it again within half a round
  * trip. second hop   the place (MACs, VLANs, tunnel) is one where a packet of undoubted identity was seen for the
  * second time before. (A share would lag behind: copies come up to 200 ms late.)
  *
@@ -22,6 +22,8 @@
  */
 
 #include "dataplane/flow.h"
+#include "dataplane/shard.h"
+#include "dataplane/shard.h"
 
 #define COPY_SAME_MAX_NS 2000000ull
 #define COPY_HOP_MAX_NS  200000000ull
@@ -34,13 +36,13 @@ struct dedup_entry {
     uint64_t seen; /* time in units of 1.024 us << 24 | attributes */
 };
 
-#define HOPS 256u
+#define HOPS 16u /* per shard */
 
 struct dedup {
     struct dedup_entry *entry;
     uint32_t set_mask;
-    struct copy_evidence evidence;
-    uint32_t proven_hop[HOPS]; /* by low bits; 0 = none */
+    struct copy_evidence evidence[SHARDS];
+    uint32_t proven_hop[SHARDS][HOPS]; /* by low bits; 0 = none */
 };
 
 int dedup_init(struct dedup *d);
@@ -95,7 +97,7 @@ static inline void dedup_original(struct dedup *d, struct flow *f, const struct 
 {
     if (dedup_is_proof(f, p)) {
         dedup_learn(&f->evidence, false);
-        dedup_learn(&d->evidence, false);
+        dedup_learn(&d->evidence[p->shard], false);
     }
     dedup_track_id(f, p);
 }

@@ -57,7 +57,8 @@ struct rx_pcap {
     uint64_t n_unsupported;
     struct batch batch;
 
-    struct worker *worker;
+    struct worker *worker;   /* or NULL and: */
+    struct reshard *reshard; /* several */
     const volatile int *stop;
     bool stopped;
     uint64_t n_pkts;
@@ -140,9 +141,29 @@ static bool is_wanted(const struct rx_pcap *rx, const struct source *s)
 
 static void flush(struct rx_pcap *rx)
 {
-    if (rx->batch.n != 0)
+    if (rx->batch.n != 0 && rx->reshard != NULL)
+        reshard_burst(rx->reshard, &rx->batch, NULL);
+    else if (rx->batch.n != 0)
         worker_process(rx->worker, &rx->batch);
     rx->batch.n = 0;
+}
+
+/* No packet is needed any more. */
+static void let_go(struct rx_pcap *rx)
+{
+    flush(rx);
+    if (rx->reshard != NULL)
+        reshard_settle(rx->reshard);
+}
+
+static void count_drop(struct rx_pcap *rx, enum ledger_drop why)
+{
+    if (rx->reshard != NULL)
+        reshard_count(rx->reshard, why, 1);
+    else if (why == LEDGER_filtered)
+        worker_count_filtered(rx->worker, 1);
+    else
+        worker_count_unknown(rx->worker, 1);
 }
 
 /* Finds the source's next packet. Packets in the batch may lie in its buffer, so they go before it is refilled. */
@@ -151,7 +172,7 @@ static void fetch(struct rx_pcap *rx, struct source *s)
     enum capfile_status status;
 
     while ((status = capfile_next(s->file, &s->next)) == CAPFILE_REFILL) {
-        flush(rx);
+        let_go(rx);
         rx->stopped = rx->stop != NULL && *rx->stop;
         if (rx->stopped)
             return;
@@ -172,7 +193,7 @@ static void fetch(struct rx_pcap *rx, struct source *s)
 
 static void count_unsupported(struct rx_pcap *rx, const struct source *s)
 {
-    worker_count_unknown(rx->worker, 1);
+    count_drop(rx, LEDGER_decode_unknown);
     if (rx->n_unsupported++ == 0)
         error_set(&rx->warning, 0, "%s has packets of link type %s (%u), which is not supported; they are not analysed",
                   capfile_name(s->file), linktype_name(s->known_link), s->known_link);
@@ -201,7 +222,7 @@ static void take_packet(struct rx_pcap *rx, const struct source *s)
     if (s->link == LINK_UNSUPPORTED)
         count_unsupported(rx, s);
     else if (rx->has_filter && !is_wanted(rx, s))
-        worker_count_filtered(rx->worker, 1);
+        count_drop(rx, LEDGER_filtered);
     else
         add_packet(rx, s);
 }
@@ -329,22 +350,37 @@ static void read_source(struct rx_pcap *rx, struct source *s, const struct sourc
              (other == NULL || s->next.ts_ns < other->next.ts_ns || (wins_ties && s->next.ts_ns == other->next.ts_ns)));
 }
 
-enum rx_pcap_end rx_pcap_run(struct rx_pcap *rx, struct worker *w, const volatile int *stop,
-                             void (*on_progress)(void *ctx, double share), void *ctx, struct error *e)
+static enum rx_pcap_end run(struct rx_pcap *rx, const volatile int *stop, void (*on_progress)(void *ctx, double share),
+                            void *ctx, struct error *e)
 {
     struct source *s;
 
-    rx->worker = w;
     rx->stop = stop;
     rx->on_progress = on_progress;
     rx->ctx = ctx;
     while (!rx->stopped && (s = earliest(rx, NULL)) != NULL)
         read_source(rx, s, earliest(rx, s));
-    flush(rx);
+    let_go(rx);
     if (rx->stopped)
         return RX_PCAP_STOPPED;
     if (rx->reason.text[0] == '\0')
         return RX_PCAP_EOF;
     error_set(e, -EIO, "%s", rx->reason.text);
     return RX_PCAP_CUT;
+}
+
+enum rx_pcap_end rx_pcap_run(struct rx_pcap *rx, struct worker *w, const volatile int *stop,
+                             void (*on_progress)(void *ctx, double share), void *ctx, struct error *e)
+{
+    rx->worker = w;
+    return run(rx, stop, on_progress, ctx, e);
+}
+
+enum rx_pcap_end rx_pcap_run_resharded(struct rx_pcap *rx, struct reshard *workers, const volatile int *stop,
+                                       void (*on_progress)(void *ctx, double share), void *ctx, struct error *e)
+{
+    rx->reshard = workers;
+    enum rx_pcap_end end = run(rx, stop, on_progress, ctx, e);
+    reshard_finish(workers);
+    return end;
 }

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 #include "common/log.h"
+#include "dataplane/reshard.h"
 #include "dataplane/worker.h"
 
 struct rx_pcap;
@@ -32,6 +33,10 @@ enum rx_pcap_end {
 /* Feeds everything to the worker; *stop may be set by a signal handler. The first cut file's reason is put in e. */
 enum rx_pcap_end rx_pcap_run(struct rx_pcap *rx, struct worker *w, const volatile int *stop,
                              void (*on_progress)(void *ctx, double share), void *ctx, struct error *e);
+
+/* The same for several workers, whose threads run; ends with reshard_finish. The records are those of one worker. */
+enum rx_pcap_end rx_pcap_run_resharded(struct rx_pcap *rx, struct reshard *workers, const volatile int *stop,
+                                       void (*on_progress)(void *ctx, double share), void *ctx, struct error *e);
 
 /* After the run: one line about packets that could not be used (of an unsupported link type), or NULL. */
 const char *rx_pcap_warning(const struct rx_pcap *rx);

@@ -32,7 +32,9 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/verdict_trace.h"
 
-#define EXPIRE_MAX 64u /* flows expired per burst: bounded work */
+#define EXPIRE_MAX         64u /* flows expired per burst: bounded work */
+#define MAX_VLAN_WINDOWS   1024u
+#define MAX_TUNNEL_WINDOWS 1024u
 
 struct worker {
     struct flow_table table;
@@ -67,7 +69,9 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
         dns_pool_init(&w->dns, options->dns_entries) != 0 ||
         agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, options->mirror) != 0 ||
         agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, options->max_paths, options->mirror) != 0 ||
-        agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, options->max_services, options->mirror) != 0) {
+        agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, options->max_services, options->mirror) != 0 ||
+        agg_table_init(&w->agg[METER_VLAN], WINDOW_VLAN, MAX_VLAN_WINDOWS, options->mirror) != 0 ||
+        agg_table_init(&w->agg[METER_TUNNEL], WINDOW_TUNNEL, MAX_TUNNEL_WINDOWS, options->mirror) != 0) {
         worker_free(w);
         return -ENOMEM;
     }
@@ -115,30 +119,43 @@ void worker_count_unknown(struct worker *w, uint64_t pkts)
 
 void worker_add(struct worker *w, const struct worker_share *share)
 {
-    struct window_counters *c = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c;
-
     ledger_merge(&w->ledger, &share->ledger);
     w->front.clock_backwards += share->clock_backwards;
     w->front.wrong_worker += share->wrong_worker;
     w->front.fragments_unmatched += share->fragments_unmatched;
     w->front.fragments_malformed += share->fragments_malformed;
     w->front.fragments_evicted += share->fragments_evicted;
+    if (share->peak_1ms_bytes == 0)
+        return;
+    struct window_counters *c = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c;
     if (share->peak_1ms_bytes > c->peak_1ms_bytes)
         c->peak_1ms_bytes = share->peak_1ms_bytes;
 }
 
 /* ---- windows ---- */
 
+static void add_scopes(struct worker *w, const struct flow *f, struct meter *m)
+{
+    for (unsigned scope = METER_ALWAYS; scope < METER_SCOPES; scope++)
+        if (f->more_scopes >> scope & 1)
+            m->agg[m->n_scopes++] = agg_at(&w->agg[scope], f->more_agg[scope - METER_ALWAYS]);
+}
+
 static struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, uint64_t now_ns)
 {
-    return (struct meter){
+    struct meter m = {
         .f = f,
         .p = p,
         .now_ns = now_ns,
         .pool = &w->pool,
+        .n_scopes = METER_ALWAYS,
         .agg = {agg_at(&w->agg[METER_MIRROR], w->mirror_agg), agg_at(&w->agg[METER_PATH], f->path),
                 agg_at(&w->agg[METER_SERVICE], f->service)},
     };
+
+    if (f->more_scopes != 0)
+        add_scopes(w, f, &m);
+    return m;
 }
 
 static void close_peak(struct worker *w)
@@ -222,6 +239,9 @@ static void end_flow(struct worker *w, uint32_t index, enum flow_end end)
     export_flow(&m, &w->dns, &w->o.writer, closed_end(f, end), service_of(w, f));
     agg_put(&w->agg[METER_PATH], f->path);
     agg_put(&w->agg[METER_SERVICE], f->service);
+    for (unsigned scope = METER_ALWAYS; scope < METER_SCOPES; scope++)
+        if (f->more_scopes >> scope & 1)
+            agg_put(&w->agg[scope], f->more_agg[scope - METER_ALWAYS]);
     flow_table_release(&w->table, index);
 }
 
@@ -342,6 +362,41 @@ static void learn_service(struct worker *w, struct flow *f)
     f->service = agg_get(&w->agg[METER_SERVICE], &key);
 }
 
+static void learn_scope(struct worker *w, struct flow *f, unsigned scope, const struct rec_scope *key)
+{
+    f->more_agg[scope - METER_ALWAYS] = agg_get(&w->agg[scope], key);
+    f->more_scopes = (uint8_t)(f->more_scopes | 1u << scope);
+}
+
+static void learn_vlan(struct worker *w, struct flow *f, const struct pkt *p)
+{
+    struct rec_scope key = {.scope = WINDOW_VLAN, .mirror = w->o.mirror, .service = {.port = p->vlan[0], .proto = 1}};
+
+    if (p->n_vlans > 1)
+        key.service.named = (uint16_t)(p->vlan[1] + 1);
+    learn_scope(w, f, METER_VLAN, &key);
+}
+
+/* What the flow's first packet was in. GTP-U has an id for each direction of each user: those are left out. */
+static void learn_tunnel(struct worker *w, struct flow *f, const struct pkt *p)
+{
+    struct rec_scope key = {.scope = WINDOW_TUNNEL, .mirror = w->o.mirror, .service.proto = p->tunnel};
+    uint32_t id = p->tunnel == TUNNEL_GTPU ? 0 : p->tunnel_id;
+
+    key.service.named = (uint16_t)(id >> 16);
+    key.service.port = (uint16_t)id;
+    if (f->outer != 0 && pool_at(&w->pool, f->outer)->outer.af != 0) {
+        const struct outer *o = &pool_at(&w->pool, f->outer)->outer;
+        bool turn = memcmp(&o->src, &o->dst, sizeof(o->src)) > 0;
+        for (unsigned e = 0; e < 2; e++) {
+            key.site[e].af = o->af;
+            key.site[e].prefix_len = o->af == 6 ? 128 : 32;
+            key.site[e].addr = (e == 1) != turn ? o->dst : o->src;
+        }
+    }
+    learn_scope(w, f, METER_TUNNEL, &key);
+}
+
 static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
 {
     struct flow *f = flow_at(&w->table, index);
@@ -352,8 +407,12 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
     memcpy(f->vlan, p->vlan, sizeof(f->vlan));
     f->first_icmp_type = p->icmp_type;
     f->first_icmp_code = p->icmp_code;
-    if (p->tunnel != TUNNEL_NONE)
+    if (p->n_vlans != 0)
+        learn_vlan(w, f, p);
+    if (p->tunnel != TUNNEL_NONE) {
         outer_keep(f, p, &w->pool);
+        learn_tunnel(w, f, p);
+    }
     learn_client(w, f, p);
     learn_path(w, f);
     learn_service(w, f);
@@ -418,7 +477,7 @@ static void count_copy(struct worker *w, const struct meter *m)
     m->f->cold[s].dup_pkts += !hop;
     m->f->cold[s].second_hop_pkts += hop;
     trace_verdict(m, s, hop ? VERDICT_hop : VERDICT_copy, m->p->tcp_seq, m->p->tcp_seq + m->p->payload_len);
-    for (unsigned scope = 0; scope < METER_SCOPES; scope++) {
+    for (unsigned scope = 0; scope < m->n_scopes; scope++) {
         meter_window(m, scope, s)->dup_pkts += !hop;
         meter_window(m, scope, s)->second_hop_pkts += hop;
     }
@@ -436,8 +495,13 @@ static void count_packet(struct worker *w, const struct meter *m, struct pkt *p)
     f->bytes[s] += p->ip_bytes;
     f->frame_bytes[s] += p->wire_len;
     p->counted = 1;
+    if (p->n_vlans != 0 && !(f->more_scopes >> METER_VLAN & 1)) /* mirrors often tag one direction only */
+        learn_vlan(w, f, p);
     p->path = f->path;
     p->service = f->service;
+    p->more_scopes = f->more_scopes;
+    if (f->more_scopes != 0)
+        memcpy(p->more_agg, f->more_agg, sizeof(p->more_agg));
     p->path_dir = (uint8_t)meter_dir(m, METER_PATH, s);
     p->client_dir = (uint8_t)meter_dir(m, METER_MIRROR, s);
     if (p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) {
@@ -533,6 +597,18 @@ static void count_dir(struct window_dir *d, const struct pkt *p)
     d->judged_pkts += p->is_judged;
 }
 
+/* The VLAN and the tunnel of a packet. */
+static void count_more(struct worker *w, const struct pkt *p, uint64_t ms)
+{
+    for (unsigned scope = METER_ALWAYS; scope < METER_SCOPES; scope++) {
+        if (!(p->more_scopes >> scope & 1))
+            continue;
+        struct agg *a = agg_at(&w->agg[scope], p->more_agg[scope - METER_ALWAYS]);
+        count_dir(&a->c.dir[p->client_dir], p);
+        agg_count_peak(a, ms, p->wire_len);
+    }
+}
+
 /* Adds packets [from, to) to the windows. */
 static void aggregate(struct worker *w, const struct batch *b, uint32_t from, uint32_t to)
 {
@@ -542,8 +618,13 @@ static void aggregate(struct worker *w, const struct batch *b, uint32_t from, ui
         const struct pkt *p = &b->pkt[i];
         if (!p->counted)
             continue;
-        count_dir(&agg_at(&w->agg[METER_PATH], p->path)->c.dir[p->path_dir], p);
+        struct agg *path = agg_at(&w->agg[METER_PATH], p->path);
+        uint64_t ms = p->ts_ns / NS_PER_MS;
+        count_dir(&path->c.dir[p->path_dir], p);
+        agg_count_peak(path, ms, p->wire_len);
         count_dir(&agg_at(&w->agg[METER_SERVICE], p->service)->c.dir[p->client_dir], p);
+        if (p->more_scopes != 0)
+            count_more(w, p, ms);
         count_dir(&mirror[p->client_dir], p);
     }
     for (unsigned d = 0; d < 2; d++) {

@@ -28,7 +28,9 @@ static_assert(N_TRAFFIC + N_QUALITY == sizeof(struct window_counters) / 8,
               "a counter was added to common/window.h: append it to a table in codec.h");
 static_assert(N_TRAFFIC <= 42 && N_QUALITY <= 21, "level 3 must fit in CODEC_BYTES");
 
-enum { FLAG_PLAIN = 4, QUALITY_MASK = 3 };
+static_assert(N_TRAFFIC >= CODEC_TRAFFIC_V1 && N_QUALITY >= CODEC_QUALITY_V1, "fields are appended, never removed");
+
+enum { FLAG_PLAIN = 4, FLAG_MISSING = 8, QUALITY_MASK = 3 };
 
 /* A bounded cursor for both directions. bad: it ran over the end, or read what the encoder never writes. */
 struct cursor {
@@ -185,6 +187,15 @@ static void from_differences(struct window_counters *c)
     }
 }
 
+/* Does any of the fields from `from` on count? */
+static bool any_set(const uint64_t *counters, const uint16_t *field, size_t from, size_t n)
+{
+    for (size_t i = from; i < n; i++)
+        if (counters[field[i]] != 0)
+            return true;
+    return false;
+}
+
 static void put_fields(struct cursor *c, const uint64_t *counters, const uint16_t *field, size_t n, unsigned level)
 {
     uint64_t present = 0;
@@ -268,6 +279,9 @@ size_t codec_pack_traffic(uint8_t ret[CODEC_BYTES], const struct window *w)
 {
     struct window_counters differences = w->c;
     bool can_differ = to_differences(&differences);
+    bool later = any_set((const uint64_t *)&w->c, traffic_fields, CODEC_TRAFFIC_V1, N_TRAFFIC);
+    unsigned missing = w->missing_pct > 100 ? 100 : w->missing_pct;
+    unsigned version = missing != 0 || later ? 2 : 1;
     size_t len = 0;
 
     for (unsigned level = 0; level <= LEVEL_MAX && len == 0; level++) {
@@ -275,8 +289,10 @@ size_t codec_pack_traffic(uint8_t ret[CODEC_BYTES], const struct window *w)
         bool plain = !can_differ || level == LEVEL_MAX;
         const struct window_counters *counters = plain ? &w->c : &differences;
         struct cursor c = {.out = ret, .size = CODEC_BYTES};
-        put_byte(&c, CODEC_VERSION << 4 | level);
-        put_byte(&c, ((unsigned)w->quality & QUALITY_MASK) | (plain ? FLAG_PLAIN : 0));
+        put_byte(&c, version << 4 | level);
+        put_byte(&c, ((unsigned)w->quality & QUALITY_MASK) | (plain ? FLAG_PLAIN : 0) | (missing ? FLAG_MISSING : 0));
+        if (missing != 0)
+            put_byte(&c, missing);
         put_fields(&c, (const uint64_t *)counters, traffic_fields, N_TRAFFIC, level);
         len = finish(&c);
     }
@@ -287,19 +303,17 @@ size_t codec_pack_traffic(uint8_t ret[CODEC_BYTES], const struct window *w)
 size_t codec_pack_quality(uint8_t ret[CODEC_BYTES], const struct window *w)
 {
     const uint64_t *counters = (const uint64_t *)&w->c;
+    unsigned version = any_set(counters, quality_fields, CODEC_QUALITY_V1, N_QUALITY) ? 2 : 1;
     unsigned hists = 0;
-    bool any = false;
     size_t len = 0;
 
     for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
         hists |= w->q[h].n != 0 ? 1u << h : 0;
-    for (size_t i = 0; i < N_QUALITY; i++)
-        any |= counters[quality_fields[i]] != 0;
-    if (!any && hists == 0)
+    if (hists == 0 && !any_set(counters, quality_fields, 0, N_QUALITY))
         return 0;
     for (unsigned level = 0; level <= LEVEL_MAX && len == 0; level++) {
         struct cursor c = {.out = ret, .size = CODEC_BYTES};
-        put_byte(&c, CODEC_VERSION << 4 | 1 << 3 | level);
+        put_byte(&c, version << 4 | 1 << 3 | level);
         put_byte(&c, hists);
         put_fields(&c, counters, quality_fields, N_QUALITY, level);
         for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
@@ -311,40 +325,49 @@ size_t codec_pack_quality(uint8_t ret[CODEC_BYTES], const struct window *w)
     return len;
 }
 
+struct header {
+    unsigned version, level, flags;
+};
+
 /* Checks what both halves have in common; the cursor then stands behind the two header bytes. */
 static enum codec_result open_value(struct cursor *c, const uint8_t *value, size_t len, unsigned half,
-                                    unsigned *ret_level, unsigned *ret_flags)
+                                    struct header *ret)
 {
     if (len < 4 || len > CODEC_BYTES)
         return CODEC_CORRUPT;
-    if (value[0] >> 4 != CODEC_VERSION)
+    if (value[0] >> 4 < 1 || value[0] >> 4 > CODEC_VERSION)
         return CODEC_UNKNOWN_VERSION;
     if (crc8(value, len - 1) != value[len - 1])
         return CODEC_CORRUPT;
     if ((value[0] >> 3 & 1u) != half || (value[0] & 7) > LEVEL_MAX)
         return CODEC_CORRUPT;
     *c = (struct cursor){.in = value, .at = 2, .size = len - 1};
-    *ret_level = value[0] & 7;
-    *ret_flags = value[1];
+    *ret = (struct header){.version = value[0] >> 4, .level = value[0] & 7, .flags = value[1]};
     return CODEC_OK;
 }
 
 enum codec_result codec_unpack_traffic(struct window *w, const uint8_t *value, size_t len)
 {
     struct window_counters counters = w->c;
+    struct header h;
     struct cursor c;
-    unsigned level, flags;
-    enum codec_result result = open_value(&c, value, len, 0, &level, &flags);
+    enum codec_result result = open_value(&c, value, len, 0, &h);
 
     if (result != CODEC_OK)
         return result;
-    get_fields(&c, (uint64_t *)&counters, traffic_fields, N_TRAFFIC, level);
-    if (c.bad || c.at != c.size || (flags & ~7u) != 0 || (flags & QUALITY_MASK) > WINDOW_BLIND)
+    unsigned known = h.version == 1 ? 7u : 15u;
+    unsigned missing = h.version > 1 && (h.flags & FLAG_MISSING) ? get_byte(&c) : 0;
+    for (size_t i = h.version == 1 ? CODEC_TRAFFIC_V1 : N_TRAFFIC; i < N_TRAFFIC; i++)
+        ((uint64_t *)&counters)[traffic_fields[i]] = 0;
+    get_fields(&c, (uint64_t *)&counters, traffic_fields, h.version == 1 ? CODEC_TRAFFIC_V1 : N_TRAFFIC, h.level);
+    if (c.bad || c.at != c.size || (h.flags & ~known) != 0 || (h.flags & QUALITY_MASK) > WINDOW_BLIND ||
+        missing > 100 || ((h.flags & FLAG_MISSING) && missing == 0))
         return CODEC_CORRUPT;
-    if ((flags & FLAG_PLAIN) == 0)
+    if ((h.flags & FLAG_PLAIN) == 0)
         from_differences(&counters);
     w->c = counters;
-    w->quality = flags & QUALITY_MASK;
+    w->quality = h.flags & QUALITY_MASK;
+    w->missing_pct = (uint8_t)missing;
     return CODEC_OK;
 }
 
@@ -352,17 +375,19 @@ enum codec_result codec_unpack_quality(struct window *w, const uint8_t *value, s
 {
     struct window_counters counters = w->c;
     struct window_quantiles q[WINDOW_HIST_COUNT] = {0};
+    struct header h;
     struct cursor c;
-    unsigned level, hists;
-    enum codec_result result = open_value(&c, value, len, 1, &level, &hists);
+    enum codec_result result = open_value(&c, value, len, 1, &h);
 
     if (result != CODEC_OK)
         return result;
-    get_fields(&c, (uint64_t *)&counters, quality_fields, N_QUALITY, level);
-    for (unsigned h = 0; h < WINDOW_HIST_COUNT && !c.bad; h++)
-        if (hists >> h & 1)
-            get_quantiles(&c, &q[h], level);
-    if (c.bad || c.at != c.size || hists >> WINDOW_HIST_COUNT != 0)
+    for (size_t i = h.version == 1 ? CODEC_QUALITY_V1 : N_QUALITY; i < N_QUALITY; i++)
+        ((uint64_t *)&counters)[quality_fields[i]] = 0;
+    get_fields(&c, (uint64_t *)&counters, quality_fields, h.version == 1 ? CODEC_QUALITY_V1 : N_QUALITY, h.level);
+    for (unsigned i = 0; i < WINDOW_HIST_COUNT && !c.bad; i++)
+        if (h.flags >> i & 1)
+            get_quantiles(&c, &q[i], h.level);
+    if (c.bad || c.at != c.size || h.flags >> WINDOW_HIST_COUNT != 0)
         return CODEC_CORRUPT;
     w->c = counters;
     memcpy(w->q, q, sizeof(q));

@@ -5,8 +5,9 @@
 /*
  * A window packed into two values of at most 64 bytes each. Byte by byte in docs/SCHEMA.md.
  *
- *   byte 0      version << 4 | half << 3 | level       (version 1; half 0 traffic and loss, 1 latency and quality)
- *   byte 1      traffic: bits 0-1 quality, bit 2 plain (frame_bytes and judged_pkts are not stored as differences)
+ *   byte 0      version << 4 | half << 3 | level       (half 0 traffic and loss, 1 latency and quality)
+ *   byte 1      traffic: bits 0-1 quality, bit 2 plain (frame_bytes and judged_pkts are not stored as differences),
+ *               bit 3 (version 2): a byte follows, the percentage of the window's time that was not watched
  *               quality: bits 0-3, one per histogram with n > 0
  *   varint      bit i set: field i of the half's table is not zero
  *   numbers     the non-zero fields in the table's order
@@ -18,14 +19,19 @@
  * (level 1), 2^-10 (level 2), 1/4 (level 3, which always fits); of
  * judged_pkts and frame_bytes relative to data_pkts and bytes. min and max: at most 2^-11. Quantiles: the histogram's
  * own bucket (1.6 %); at level 3 within 3 buckets more.
+ *
+ * Versions. A value is written in the oldest version that can hold it, so that an older reader misses only what it
+ * cannot know. Version 1 has the first CODEC_TRAFFIC_V1 and CODEC_QUALITY_V1 fields and no missing_pct.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 #include "common/window.h"
 
-#define CODEC_BYTES   64
-#define CODEC_VERSION 1
+#define CODEC_BYTES      64
+#define CODEC_VERSION    2
+#define CODEC_TRAFFIC_V1 35 /* fields of version 1 */
+#define CODEC_QUALITY_V1 20
 
 /* Fields in the order of their bits. Append only; an added counter of common/window.h must be added here. */
 #define CODEC_TRAFFIC_FIELDS(X)                                                                                        \

@@ -15,8 +15,8 @@
 #include <string.h>
 #include "store/store.h"
 
-#define COMMAND_ARGS    64
-#define COMMAND_NUMBERS 48
+#define COMMAND_ARGS    96
+#define COMMAND_NUMBERS 64
 
 struct command {
     struct store_arg arg[COMMAND_ARGS];

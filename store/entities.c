@@ -36,6 +36,7 @@
         return set##_names[v];                                                                                         \
     }
 #define NAME_OF(symbol, name) name,
+NAMES(fault_scope_name, fault_scope, SCOPE_COUNT, FAULT_SCOPES)
 NAMES(fault_class_name, fault_class, FAULT_CLASS_COUNT, FAULT_CLASSES)
 NAMES(fault_direction_name, fault_direction, DIRECTION_COUNT, FAULT_DIRECTIONS)
 NAMES(incident_state_name, incident_state, INCIDENT_STATE_COUNT, INCIDENT_STATES)
@@ -44,14 +45,16 @@ NAMES(pattern_class_name, pattern_class, PATTERN_CLASS_COUNT, PATTERN_CLASSES)
 NAMES(baseline_level_name, baseline_level, BASELINE_LEVEL_COUNT, BASELINE_LEVELS)
 NAMES(ticket_state_name, ticket_state, TICKET_STATE_COUNT, TICKET_STATES)
 NAMES(outbox_op_name, outbox_op, OUTBOX_OP_COUNT, OUTBOX_OPS)
+NAMES(remote_state_name, remote_state, REMOTE_STATE_COUNT, REMOTE_STATES)
 NAMES(outbox_state_name, outbox_state, OUTBOX_STATE_COUNT, OUTBOX_STATES)
 NAMES(connector_state_name, connector_state, CONNECTOR_STATE_COUNT, CONNECTOR_STATES)
 
-/* Two sets whose values belong to other headers. */
+/* A set whose values belong to another header. */
 #define SEVERITY_NAME(name) #name,
 static const char *const event_severity_names[] = {EVENT_SEVERITIES(SEVERITY_NAME)};
-static const char *const window_scope_names[] = {"mirror", "path", "service", "host"};
-_Static_assert(sizeof(window_scope_names) / sizeof(char *) == WINDOW_SCOPE_COUNT, "a scope has no name");
+_Static_assert((int)SCOPE_MIRROR == (int)WINDOW_MIRROR && (int)SCOPE_PATH == (int)WINDOW_PATH &&
+                   (int)SCOPE_CIRCUIT == (int)WINDOW_CIRCUIT && (int)SCOPE_SITE == (int)WINDOW_SCOPE_COUNT,
+               "scopes of windows come first, in their order");
 
 enum field_type { FIELD_TEXT, FIELD_NUM, FIELD_REAL, FIELD_ENUM };
 
@@ -94,6 +97,12 @@ static const struct field outbox_fields[] = {OUTBOX_FIELDS(F_TEXT, F_NUM, F_REAL
 #define ENTITY entity_connector
 static const struct field connector_fields[] = {CONNECTOR_FIELDS(F_TEXT, F_NUM, F_REAL, F_ENUM)};
 #undef ENTITY
+#define ENTITY entity_register
+static const struct field register_fields[] = {REGISTER_FIELDS(F_TEXT, F_NUM, F_REAL, F_ENUM)};
+#undef ENTITY
+#define ENTITY entity_audit
+static const struct field audit_fields[] = {AUDIT_FIELDS(F_TEXT, F_NUM, F_REAL, F_ENUM)};
+#undef ENTITY
 #define ENTITY entity_cursor
 static const struct field cursor_fields[] = {CURSOR_FIELDS(F_TEXT, F_NUM, F_REAL, F_ENUM)};
 #undef ENTITY
@@ -111,6 +120,12 @@ static const struct kind {
     [ENTITY_OUTBOX] = {"outbox", outbox_fields, COUNT_OF(outbox_fields), sizeof(struct entity_outbox)},
     [ENTITY_CONNECTOR] = {"connector", connector_fields, COUNT_OF(connector_fields), sizeof(struct entity_connector)},
     [ENTITY_CURSOR] = {"cursor", cursor_fields, COUNT_OF(cursor_fields), sizeof(struct entity_cursor)},
+    [ENTITY_CHANGE] = {"change", register_fields, COUNT_OF(register_fields), sizeof(struct entity_register)},
+    [ENTITY_MAINTENANCE] = {"maintenance", register_fields, COUNT_OF(register_fields), sizeof(struct entity_register)},
+    [ENTITY_CIRCUIT] = {"circuit", register_fields, COUNT_OF(register_fields), sizeof(struct entity_register)},
+    [ENTITY_OWNER] = {"owner", register_fields, COUNT_OF(register_fields), sizeof(struct entity_register)},
+    [ENTITY_SILENCE] = {"silence", register_fields, COUNT_OF(register_fields), sizeof(struct entity_register)},
+    [ENTITY_AUDIT] = {"audit", audit_fields, COUNT_OF(audit_fields), sizeof(struct entity_audit)},
 };
 
 size_t entity_size(enum entity_kind kind)
@@ -484,6 +499,16 @@ static void entity_id(enum entity_kind kind, const void *entity, char id[64])
         break;
     case ENTITY_CURSOR:
         snprintf(id, size, "%s", ((const struct entity_cursor *)entity)->sensor);
+        break;
+    case ENTITY_CHANGE:
+    case ENTITY_MAINTENANCE:
+    case ENTITY_CIRCUIT:
+    case ENTITY_OWNER:
+    case ENTITY_SILENCE:
+        snprintf(id, size, "%s", ((const struct entity_register *)entity)->id);
+        break;
+    case ENTITY_AUDIT:
+        snprintf(id, size, "%s", ((const struct entity_audit *)entity)->id);
         break;
     }
 }

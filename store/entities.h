@@ -15,6 +15,9 @@
  *
  * Keys:  sw1:{ctl}:meta               string  JSON, struct entity_meta
  *        sw1:{ctl}:incident           hash    id -> JSON      (problem, ticket, connector and cursor alike)
+ *        sw1:{ctl}:change             hash    id -> JSON, struct entity_register (maintenance, circuit, owner, silence)
+ *        sw1:{ctl}:audit              hash    id of a command -> JSON
+ *        sw1:{ctl}:inbox              stream  commands of people, see inbox.h
  *        sw1:{ctl}:outbox             hash    sequence, 10 digits -> JSON
  *        sw1:{ctl}:series             hash    SERIES = scope|object|metric -> binary detector
  *        sw1:{ctl}:history            hash    SERIES -> binary onsets
@@ -31,6 +34,17 @@
 #define ENTITY_ID_BYTES    24
 #define FINGERPRINT_BYTES  65 /* SHA-256 in hex and its end */
 #define ENTITY_OWNER_BYTES 64
+
+/* What a fault is on: the scopes of windows, and what stands behind several paths at once. */
+#define FAULT_SCOPES(X)                                                                                                \
+    X(MIRROR, "mirror")                                                                                                \
+    X(PATH, "path")                                                                                                    \
+    X(SERVICE, "service")                                                                                              \
+    X(HOST, "host")                                                                                                    \
+    X(CIRCUIT, "circuit")                                                                                              \
+    X(VLAN, "vlan")                                                                                                    \
+    X(TUNNEL, "tunnel")                                                                                                \
+    X(SITE, "site")
 
 #define FAULT_CLASSES(X)                                                                                               \
     X(LOSS, "loss")                                                                                                    \
@@ -84,7 +98,18 @@
 #define OUTBOX_OPS(X)                                                                                                  \
     X(CREATE, "create")                                                                                                \
     X(UPDATE, "update")                                                                                                \
-    X(CLOSE, "close")
+    X(CLOSE, "close")                                                                                                  \
+    X(COMMENT, "comment")                                                                                              \
+    X(RESOLVE, "resolve")                                                                                              \
+    X(REOPEN, "reopen")
+
+/* What the ticketing system itself says. */
+#define REMOTE_STATES(X)                                                                                               \
+    X(UNKNOWN, "unknown")                                                                                              \
+    X(OPEN, "open")                                                                                                    \
+    X(IN_PROGRESS, "in_progress")                                                                                      \
+    X(RESOLVED, "resolved")                                                                                            \
+    X(CLOSED, "closed")
 
 #define OUTBOX_STATES(X)                                                                                               \
     X(PENDING, "pending")                                                                                              \
@@ -98,6 +123,9 @@
     X(PAUSED, "paused")                                                                                                \
     X(DISABLED, "disabled")
 
+#define X(symbol, name) SCOPE_##symbol,
+enum fault_scope { FAULT_SCOPES(X) SCOPE_COUNT };
+#undef X
 #define X(symbol, name) FAULT_##symbol,
 enum fault_class { FAULT_CLASSES(X) FAULT_CLASS_COUNT };
 #undef X
@@ -122,6 +150,9 @@ enum ticket_state { TICKET_STATES(X) TICKET_STATE_COUNT };
 #define X(symbol, name) OUTBOX_##symbol,
 enum outbox_op { OUTBOX_OPS(X) OUTBOX_OP_COUNT };
 #undef X
+#define X(symbol, name) REMOTE_##symbol,
+enum remote_state { REMOTE_STATES(X) REMOTE_STATE_COUNT };
+#undef X
 #define X(symbol, name) OUTBOX_ROW_##symbol,
 enum outbox_state { OUTBOX_STATES(X) OUTBOX_STATE_COUNT };
 #undef X
@@ -138,7 +169,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
 #define INCIDENT_FIELDS(TEXT, NUM, REAL, ENUM)                                                                         \
     TEXT(id, ENTITY_ID_BYTES)                                                                                          \
     TEXT(fingerprint, FINGERPRINT_BYTES)                                                                               \
-    ENUM(scope, window_scope)                                                                                          \
+    ENUM(scope, fault_scope)                                                                                           \
     TEXT(object, WINDOW_NAME_BYTES)                                                                                    \
     ENUM(direction, fault_direction)                                                                                   \
     ENUM(fault, fault_class)                                                                                           \
@@ -174,7 +205,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     TEXT(id, ENTITY_ID_BYTES)                                                                                          \
     TEXT(fingerprint, FINGERPRINT_BYTES) /* of its leading fault */                                                    \
     TEXT(members, 512)                   /* further fingerprints, comma separated */                                   \
-    ENUM(scope, window_scope)                                                                                          \
+    ENUM(scope, fault_scope)                                                                                           \
     TEXT(object, WINDOW_NAME_BYTES)                                                                                    \
     ENUM(direction, fault_direction)                                                                                   \
     ENUM(fault, fault_class)                                                                                           \
@@ -234,7 +265,13 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(updated_ns)                                                                                                    \
     NUM(closed_ns)                                                                                                     \
     TEXT(remote_id, 128)                                                                                               \
-    TEXT(remote_url, 256)
+    TEXT(remote_url, 256)                                                                                              \
+    TEXT(create_key, FINGERPRINT_BYTES) /* under which it is looked up there */                                        \
+    NUM(told_closed)                    /* the last thing that was sent or waits says closed */                        \
+    ENUM(remote_state, remote_state)                                                                                   \
+    TEXT(remote_owner, ENTITY_OWNER_BYTES)                                                                             \
+    NUM(remote_wall_ns)     /* when it last changed there */                                                           \
+    NUM(reconciled_wall_ns) /* when it was last compared */
 
 /* One thing to tell a ticketing system, committed with the state change that caused it. */
 #define OUTBOX_FIELDS(TEXT, NUM, REAL, ENUM)                                                                           \
@@ -251,6 +288,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     ENUM(severity, event_severity)                                                                                     \
     NUM(created_ns)                                                                                                    \
     NUM(attempts)                                                                                                      \
+    NUM(doubt_wall_ns) /* when it last may have arrived without our knowing */                                         \
     NUM(next_at_wall_ns)                                                                                               \
     NUM(done_wall_ns)                                                                                                  \
     NUM(http_status)                                                                                                   \
@@ -265,7 +303,14 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(failures)                          /* in a row */                                                              \
     NUM(open_until_wall_ns)                /* circuit breaker */                                                       \
     NUM(sent)                                                                                                          \
-    NUM(failed)
+    NUM(failed)                                                                                                        \
+    NUM(found)        /* creates that had arrived although we did not know */                                          \
+    NUM(hour_wall_ns) /* the hour for which creates are counted */                                                     \
+    NUM(hour_creates)                                                                                                  \
+    TEXT(summary, ENTITY_ID_BYTES) /* the ticket that tells of those held back */                                      \
+    TEXT(poll_cursor, 128)                                                                                             \
+    NUM(polled_wall_ns)                                                                                                \
+    NUM(reconciled_wall_ns)
 
 /* How far a sensor's closed windows have been taken in. */
 #define CURSOR_FIELDS(TEXT, NUM, REAL, ENUM)                                                                           \
@@ -273,6 +318,40 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     TEXT(position, 44)                                                                                                 \
     NUM(closed_ns)                                                                                                     \
     NUM(windows)
+
+/*
+ * The registers: what people know and the tap cannot see. One shape for all kinds. `objects` is a comma-separated list
+ * of patterns (shell style) that are compared with paths and with the sites on either side; "circuit:NAME" stands for
+ * the paths behind a circuit.
+ */
+#define REGISTER_FIELDS(TEXT, NUM, REAL, ENUM)                                                                         \
+    TEXT(id, ENTITY_ID_BYTES)                                                                                          \
+    TEXT(title, 160)    /* of a circuit: its name */                                                                   \
+    TEXT(objects, 4096) /* what it is about; of a circuit: the paths behind it */                                      \
+    TEXT(kind, 32)      /* circuit, device, link; or the kind of change */                                             \
+    TEXT(owner, ENTITY_OWNER_BYTES)                                                                                    \
+    NUM(start_ns)                                                                                                      \
+    NUM(end_ns) /* 0: until further notice */                                                                          \
+    NUM(window) /* a change during which faults are expected: also maintenance */                                      \
+    TEXT(actor, ENTITY_OWNER_BYTES)                                                                                    \
+    NUM(created_ns)                                                                                                    \
+    NUM(changed_ns)                                                                                                    \
+    NUM(closed_ns) /* taken back, or ended before its time */                                                          \
+    TEXT(closed_by, ENTITY_OWNER_BYTES)                                                                                \
+    TEXT(reason, 160)
+
+/* What somebody told control to do, and what came of it. The history of everything that people decide. */
+#define AUDIT_FIELDS(TEXT, NUM, REAL, ENUM)                                                                            \
+    TEXT(id, 44) /* that of the command */                                                                             \
+    TEXT(actor, ENTITY_OWNER_BYTES)                                                                                    \
+    TEXT(verb, 32)                                                                                                     \
+    TEXT(object, WINDOW_NAME_BYTES)                                                                                    \
+    TEXT(arguments, 8192) /* a JSON object */                                                                          \
+    NUM(at_ns)            /* data time at which it took effect */                                                      \
+    NUM(given_wall_ns)                                                                                                 \
+    NUM(done)                     /* 0: refused */                                                                     \
+    TEXT(entity, ENTITY_ID_BYTES) /* what it made or changed */                                                        \
+    TEXT(result, 256)
 
 #define META_FIELDS(TEXT, NUM, REAL, ENUM)                                                                             \
     NUM(version)                                                                                                       \
@@ -283,8 +362,19 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     NUM(problem_seq)                                                                                                   \
     NUM(ticket_seq)                                                                                                    \
     NUM(outbox_seq)                                                                                                    \
-    NUM(look_week) /* the local week that the last weekly look opened */                                               \
-    TEXT(zone, 64)
+    NUM(look_week)    /* the local week that the last weekly look opened */                                            \
+    TEXT(install, 40) /* tells this installation's tickets from others' in the same system */                          \
+    NUM(installed_wall_ns)                                                                                             \
+    TEXT(zone, 64)                                                                                                     \
+    NUM(audit_seq)                                                                                                     \
+    TEXT(inbox, 44)    /* position in the stream of commands */                                                        \
+    NUM(command_ns)    /* time of the last command that a window stream gave */                                        \
+    NUM(command_count) /* how many of that very time were carried out */                                               \
+    NUM(change_seq)                                                                                                    \
+    NUM(maintenance_seq)                                                                                               \
+    NUM(circuit_seq)                                                                                                   \
+    NUM(owner_seq)                                                                                                     \
+    NUM(silence_seq)
 
 #define ENTITY_VERSION                1
 
@@ -303,6 +393,8 @@ ENTITY_STRUCT(entity_ticket, TICKET_FIELDS);
 ENTITY_STRUCT(entity_outbox, OUTBOX_FIELDS);
 ENTITY_STRUCT(entity_connector, CONNECTOR_FIELDS);
 ENTITY_STRUCT(entity_cursor, CURSOR_FIELDS);
+ENTITY_STRUCT(entity_register, REGISTER_FIELDS);
+ENTITY_STRUCT(entity_audit, AUDIT_FIELDS);
 ENTITY_STRUCT(entity_meta, META_FIELDS);
 
 #define ENTITY_KINDS(X)                                                                                                \
@@ -312,12 +404,19 @@ ENTITY_STRUCT(entity_meta, META_FIELDS);
     X(TICKET, "ticket")                                                                                                \
     X(OUTBOX, "outbox")                                                                                                \
     X(CONNECTOR, "connector")                                                                                          \
-    X(CURSOR, "cursor")
+    X(CURSOR, "cursor")                                                                                                \
+    X(CHANGE, "change")                                                                                                \
+    X(MAINTENANCE, "maintenance")                                                                                      \
+    X(CIRCUIT, "circuit")                                                                                              \
+    X(OWNER, "owner")                                                                                                  \
+    X(SILENCE, "silence")                                                                                              \
+    X(AUDIT, "audit")
 
 #define X(symbol, name) ENTITY_##symbol,
 enum entity_kind { ENTITY_KINDS(X) ENTITY_KIND_COUNT };
 #undef X
 
+const char *fault_scope_name(enum fault_scope v);
 const char *fault_class_name(enum fault_class v);
 const char *fault_direction_name(enum fault_direction v);
 const char *incident_state_name(enum incident_state v);
@@ -326,6 +425,7 @@ const char *pattern_class_name(enum pattern_class v);
 const char *baseline_level_name(enum baseline_level v);
 const char *ticket_state_name(enum ticket_state v);
 const char *outbox_op_name(enum outbox_op v);
+const char *remote_state_name(enum remote_state v);
 const char *outbox_state_name(enum outbox_state v);
 const char *connector_state_name(enum connector_state v);
 

@@ -17,6 +17,7 @@
 /* Builder, pattern after "sw1:{SENSOR}:", type, text. docs/SCHEMA.md is checked against this table. */
 #define SCHEMA_KEYS(X)                                                                                                 \
     X("sensor", "hash", "the sensor's description of itself")                                                          \
+    X("lease", "string", "who runs under this name: host, process and start; expires unless renewed")                  \
     X("closed", "stream", "markers of closed windows")                                                                 \
     X("events", "stream", "events")                                                                                    \
     X("obj:SCOPE", "zset", "object names with the start of their last window")                                         \

@@ -78,19 +78,42 @@ struct schema_skipped {
  * few seconds; wall times are the probe's clock, data times come from packets.
  * An entry of latest_start_ns is UINT64_MAX while no window of that tier was closed.
  */
+#define SCHEMA_SENSOR_NUMBERS(X)                                                                                       \
+    X(window_ns, "ns", "length of base windows")                                                                       \
+    X(start_wall_ns, "ns", "when the program was started")                                                             \
+    X(heartbeat_wall_ns, "ns", "its last sign of life")                                                                \
+    X(data_ns, "ns", "newest data time seen, 0: none yet")                                                             \
+    X(lag_ns, "ns", "live: how far what is stored is behind the clock, from the end of a window")                      \
+    X(n_workers, "workers", "worker cores")                                                                            \
+    X(windows_closed, "windows", "closed base windows")                                                                \
+    X(windows_late, "parts", "workers' parts that came after their window was closed; not merged")                     \
+    X(flows, "flows", "finished flows")                                                                                \
+    X(events, "events", "events")                                                                                      \
+    X(flows_active, "flows", "in the flow table now")                                                                  \
+    X(flows_evicted, "flows", "cut short because the flow table was full")                                             \
+    X(pool_in_use, "blocks", "state blocks for flows with trouble, in use now")                                        \
+    X(pool_exhausted, "times", "a flow went without a state block")                                                    \
+    X(ring_dropped, "records", "lost between a worker and analytics")                                                  \
+    X(clock_backwards, "packets", "had an earlier time than one before; taken as simultaneous")                        \
+    X(fragments_unmatched, "fragments", "later fragments without the ports of their first")                            \
+    X(fragments_malformed, "datagrams", "in fragments that contradict each other")                                     \
+    X(fragments_evicted, "datagrams", "in fragments, forgotten before they were whole")                                \
+    X(spool_bytes, "bytes", "waiting in memory for Redis")                                                             \
+    X(spool_items, "items", "waiting for Redis, in memory and on disk")                                                \
+    X(spool_disk_bytes, "bytes", "waiting on disk for Redis")                                                          \
+    X(spool_dropped, "items", "given up because the spool was full")                                                   \
+    X(reconnects, "times", "Redis came back")                                                                          \
+    X(store_errors, "errors", "connections that broke and commands that Redis refused")
+
 struct schema_sensor {
     char name[SCHEMA_SENSOR_BYTES];
-    char version[32];   /* of the program */
-    bool live;          /* false: reading files */
-    bool stopped;       /* ended in good order */
-    uint64_t window_ns; /* length of base windows */
-    uint64_t start_wall_ns, heartbeat_wall_ns;
-    uint64_t data_ns; /* newest data time seen, 0 = none yet */
-    uint64_t lag_ns;  /* live: wall time between the end of a window and its being stored */
-    uint64_t windows_closed, windows_late, flows, events, ring_dropped;
-    uint64_t spool_bytes, spool_dropped, reconnects, store_errors;
+    char version[32]; /* of the program */
+    bool live;        /* false: reading files */
+    bool stopped;     /* ended in good order */
+#define X(field, unit, text) uint64_t field;
+    SCHEMA_SENSOR_NUMBERS(X)
+#undef X
     uint64_t latest_start_ns[SCHEMA_TIER_COUNT];
-    uint32_t n_workers;
     uint32_t n_mirrors;
     char mirror[SCHEMA_MIRRORS_MAX][SCHEMA_SENSOR_BYTES];
 };
@@ -224,6 +247,24 @@ int schema_put_event(struct store *s, const char *sensor, const struct schema_ev
 /* flows sorted by the caller, worst first, at most SCHEMA_TOP_MAX; tier SCHEMA_1MIN or SCHEMA_1H. */
 int schema_put_top(struct store *s, const char *sensor, enum schema_top kind, enum schema_tier tier, uint64_t start_ns,
                    const struct schema_flow *flows, size_t n);
+/*
+ * The lease of a sensor's name, so that two running sensors cannot write under one name. holder: text that no other run
+ * has. Expires SCHEMA_LEASE_MS after it was last taken or renewed.
+ *   schema_lease_take     0: it is ours, taken or renewed; -EBUSY: another holds it, as told in *ret_other
+ *   schema_lease_seize    takes it from whoever has it: only when that one is known to be dead
+ *   schema_lease_release  gives it up, if it is ours
+ */
+#define SCHEMA_LEASE_MS     10000
+#define SCHEMA_HOLDER_BYTES 128
+struct schema_holder {
+    char name[SCHEMA_HOLDER_BYTES]; /* untrusted */
+    uint64_t left_ms;               /* until it expires, unless it is renewed */
+};
+int schema_lease_take(struct store *s, const char *sensor, const char *holder, struct schema_holder *ret_other,
+                      struct error *e);
+int schema_lease_seize(struct store *s, const char *sensor, const char *holder, struct error *e);
+int schema_lease_release(struct store *s, const char *sensor, const char *holder, struct error *e);
+
 int schema_put_ledger(struct store *s, const char *sensor, const char *mirror, const struct ledger *l);
 int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, const char *json);
 
@@ -232,6 +273,7 @@ struct schema_outcome {
     uint64_t applied, repeated;
     uint64_t refused;        /* for good: wrong type, no permission */
     uint64_t postponed;      /* out of memory, loading, read-only, cluster down: an outage, try all of it again later */
+    bool reconnect;          /* postponed, and another connection may help: not authenticated, slot moved */
     char first_refusal[160]; /* Redis's text, "" when none */
 };
 /* 0, or -EIO when the connection broke: nothing is known then, append and flush all of it again. */

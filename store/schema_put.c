@@ -60,21 +60,9 @@ static int put_sensor_fields(struct store *s, const struct schema_sensor *sensor
     command_text(&c, sensor->version);
     command_field(&c, "live", sensor->live);
     command_field(&c, "stopped", sensor->stopped);
-    command_field(&c, "window_ns", sensor->window_ns);
-    command_field(&c, "start_wall_ns", sensor->start_wall_ns);
-    command_field(&c, "heartbeat_wall_ns", sensor->heartbeat_wall_ns);
-    command_field(&c, "data_ns", sensor->data_ns);
-    command_field(&c, "lag_ns", sensor->lag_ns);
-    command_field(&c, "windows_closed", sensor->windows_closed);
-    command_field(&c, "windows_late", sensor->windows_late);
-    command_field(&c, "flows", sensor->flows);
-    command_field(&c, "events", sensor->events);
-    command_field(&c, "ring_dropped", sensor->ring_dropped);
-    command_field(&c, "spool_bytes", sensor->spool_bytes);
-    command_field(&c, "spool_dropped", sensor->spool_dropped);
-    command_field(&c, "reconnects", sensor->reconnects);
-    command_field(&c, "store_errors", sensor->store_errors);
-    command_field(&c, "n_workers", sensor->n_workers);
+#define X(field, unit, text) command_field(&c, #field, sensor->field);
+    SCHEMA_SENSOR_NUMBERS(X)
+#undef X
     return command_append(&c, s);
 }
 
@@ -336,8 +324,16 @@ int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, 
 /* Sorts a reply into applied, repeated, postponed or refused. */
 static void take_outcome(void *ctx, size_t index, const struct store_reply *r)
 {
-    static const char *const passing[] = {"OOM ",         "LOADING",   "READONLY",   "MISCONF", "MASTERDOWN",
-                                          "CLUSTERDOWN ", "TRYAGAIN ", "NOREPLICAS", "BUSY "};
+    static const struct {
+        const char *text;
+        bool reconnect;
+    } passing[] = {{"OOM ", false},       {"LOADING", false},
+                   {"READONLY", true},    {"MISCONF", false},
+                   {"MASTERDOWN", false}, {"CLUSTERDOWN", false},
+                   {"TRYAGAIN", false},   {"NOREPLICAS", false},
+                   {"BUSY ", false},      {"NOAUTH", true},
+                   {"WRONGPASS", true},   {"MOVED ", true},
+                   {"ASK ", true},        {"ERR max number of clients", true}};
     struct schema_outcome *o = ctx;
 
     (void)index;
@@ -353,8 +349,9 @@ static void take_outcome(void *ctx, size_t index, const struct store_reply *r)
     if (o->first_refusal[0] == '\0')
         snprintf(o->first_refusal, sizeof(o->first_refusal), "%s", text);
     for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
-        if (strncmp(text, passing[i], strlen(passing[i])) == 0) {
+        if (strncmp(text, passing[i].text, strlen(passing[i].text)) == 0) {
             o->postponed++;
+            o->reconnect |= passing[i].reconnect;
             return;
         }
     }

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A blocking Redis connection over hiredis 0.14, with time-outs.
+ * A blocking connection to Redis with time-outs, whatever is behind the URL: one server (link.c), the master that
+ * Sentinels name (sentinel.c), or a Cluster (cluster.c).
  *
- * Pipelines are encoded here (RESP2 arrays of bulk strings) into one buffer and sent in chunks of at most
+ * Pipelines are encoded here (RESP2 arrays of bulk strings) into one buffer. To one server they go in chunks of at most
  * CHUNK_COMMANDS commands or CHUNK_BYTES bytes: after each chunk its replies are read, so neither Redis's output buffer
- * nor ours grows with the number of commands queued. hiredis sends and parses.
+ * nor ours grows with the number of commands queued. A Cluster gets a flush as a whole, and the replies are kept until
+ * they can be given back in order.
  *
  * After any I/O error the connection is broken for good: what was applied is unknown. The owner decides when to call
- * store_reconnect, which tries once. A reply that arrives after its command timed out can never be taken for
- * another's, because the socket is closed.
+ * store_reconnect, which tries once. With Sentinels, a switch of the master breaks the connection, too, and so does a
+ * refusal because the server is no master any more.
  *
- * Limits: no TLS (hiredis 0.14 has none): "rediss://" is refused with a text that says so. RESP2 only.
+ * What "acknowledged" means. store_flush returned 0 and the command's reply is no error: the master has applied it.
+ * Redis copies to replicas and disk a moment later, so a master that dies may take acknowledged writes along. A writer
+ * that asked for a journal gets them repeated at the successor, in order, before anything newer. What remains: a
+ * writer that dies in the same moment as its master, and masters that were cut off for longer than the journal keeps.
+ *
+ * Limits: RESP2 only; a Cluster has no databases and takes no MULTI over several slots.
  */
 
 #include "store/store.h"
@@ -19,157 +26,105 @@
 #include <assert.h>
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
+#include "store/cluster.h"
+#include "store/journal.h"
+#include "store/link.h"
+#include "store/route.h"
+#include "store/sentinel.h"
+#include "store/tls.h"
 #include "store/url.h"
 
-#define CHUNK_COMMANDS 1024
-#define CHUNK_BYTES    (1u << 20)
+#define CHUNK_COMMANDS  1024
+#define CHUNK_BYTES     (1u << 20)
+#define JOURNAL_KEEP_MS 30000
 
-/* One command of the pipeline: where it ends in the buffer. */
-struct pending {
-    size_t end;
-};
-
-/* Owner: one thread. Invariant: context == NULL or context->err != 0 <=> broken. */
+/*
+ * Owner: one thread. Invariant: broken, or there is a link (one server, Sentinels) or a map (Cluster). The link options
+ * point into this struct.
+ */
 struct store {
-    redisContext *context;
     struct store_url url;
-    unsigned connect_timeout_ms, command_timeout_ms;
+    struct tls *tls;
+    struct link_options link_options, sentinel_options;
+    char sentinel_user[128], sentinel_password[512];
+    struct link *link;
+    struct sentinel *sentinel; /* mode STORE_SENTINEL */
+    struct cluster *cluster;   /* mode STORE_CLUSTER */
+    bool broken, demoted;
+    struct error why;
+    struct journal journal;
+    struct store_stats stats;
+    uint64_t serial; /* of the link */
+
     char *out; /* encoded commands not yet sent */
     size_t out_len, out_size;
-    struct pending *pending;
+    size_t *end; /* where each queued command ends in out */
     size_t n_pending, pending_size;
 };
 
-/*
- * A write to a connection that the server has closed raises SIGPIPE, which would end the program. It is kept from this
- * thread while hiredis works, and one that came is taken away; what the program does with SIGPIPE elsewhere stays as it
- * is.
- */
-struct pipe_guard {
-    sigset_t before;
-    bool was_pending;
-};
+/* ---- opening ---- */
 
-static void guard_pipe(struct pipe_guard *g)
+static int take_text(char *to, size_t size, const char *text, const char *what, struct error *e)
 {
-    sigset_t pipe_only, pending;
-
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    sigpending(&pending);
-    g->was_pending = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &g->before);
-}
-
-static void unguard_pipe(const struct pipe_guard *g, bool failed)
-{
-    static const struct timespec at_once = {0};
-    sigset_t pipe_only;
-
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    if (failed && !g->was_pending)
-        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR)
-            ;
-    pthread_sigmask(SIG_SETMASK, &g->before, NULL);
-}
-
-static struct timeval timeval_of_ms(unsigned ms)
-{
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-}
-
-static void drop_context(struct store *s)
-{
-    if (s->context != NULL)
-        redisFree(s->context);
-    s->context = NULL;
-}
-
-/* Sends a set-up command (AUTH, SELECT, PING) and turns every failure into one text. */
-static int setup_command(struct store *s, int argc, const char **argv, const char *what, const char *todo,
-                         struct error *e)
-{
-    redisReply *r = redisCommandArgv(s->context, argc, argv, NULL);
-
-    if (r == NULL)
-        return error_set(e, -EIO, "Redis at %s: %s failed: %s", s->url.shown, what, s->context->errstr);
-    if (r->type == REDIS_REPLY_ERROR) {
-        int code = strncmp(r->str, "LOADING", 7) == 0 ? -EAGAIN : -EACCES;
-        error_set(e, code, "Redis at %s: %s refused: %.120s; %s", s->url.shown, what, r->str, todo);
-        freeReplyObject(r);
-        return code;
-    }
-    freeReplyObject(r);
+    if (text != NULL && snprintf(to, size, "%s", text) >= (int)size)
+        return error_set(e, -EINVAL, "%s is longer than %zu bytes", what, size - 1);
     return 0;
-}
-
-static int authenticate(struct store *s, struct error *e)
-{
-    struct pipe_guard guard;
-    int result = 0;
-
-    guard_pipe(&guard);
-    if (s->url.password[0] != '\0') {
-        const char *with_user[] = {"AUTH", s->url.user, s->url.password};
-        const char *without[] = {"AUTH", s->url.password};
-        bool user = s->url.user[0] != '\0';
-        result = setup_command(s, user ? 3 : 2, user ? with_user : without, "AUTH", "check user and password", e);
-    }
-    if (result == 0 && s->url.db != 0) {
-        char db[12];
-        snprintf(db, sizeof(db), "%u", s->url.db);
-        const char *select[] = {"SELECT", db};
-        result = setup_command(s, 2, select, "SELECT", "use a database that the server has", e);
-    }
-    if (result == 0) {
-        const char *ping[] = {"PING"};
-        result = setup_command(s, 1, ping, "PING", "give a user and password if the server asks for them", e);
-    }
-    return result;
-}
-
-int store_reconnect(struct store *s, struct error *e)
-{
-    struct timeval connect = timeval_of_ms(s->connect_timeout_ms);
-
-    drop_context(s);
-    s->out_len = s->n_pending = 0;
-    if (s->url.unix_path[0] != '\0')
-        s->context = redisConnectUnixWithTimeout(s->url.unix_path, connect);
-    else
-        s->context = redisConnectWithTimeout(s->url.host, s->url.port, connect);
-    if (s->context == NULL)
-        return error_set(e, -ENOMEM, "no memory for a connection to Redis");
-    if (s->context->err != 0) {
-        int code = errno != 0 ? -errno : -EIO;
-        error_set(e, code, "no Redis at %s: %s; start it or give --redis", s->url.shown, s->context->errstr);
-        drop_context(s);
-        return code;
-    }
-    if (s->url.unix_path[0] == '\0')
-        redisEnableKeepAlive(s->context);
-    redisSetTimeout(s->context, timeval_of_ms(s->command_timeout_ms));
-    int result = authenticate(s, e);
-    if (result != 0)
-        drop_context(s);
-    return result;
 }
 
 static int take_credentials(struct store *s, const struct store_options *o, struct error *e)
 {
-    if (o->user != NULL && snprintf(s->url.user, sizeof(s->url.user), "%s", o->user) >= (int)sizeof(s->url.user))
-        return error_set(e, -EINVAL, "Redis user is longer than %zu bytes", sizeof(s->url.user) - 1);
-    if (o->password != NULL &&
-        snprintf(s->url.password, sizeof(s->url.password), "%s", o->password) >= (int)sizeof(s->url.password))
-        return error_set(e, -EINVAL, "Redis password is longer than %zu bytes", sizeof(s->url.password) - 1);
-    return 0;
+    int result = take_text(s->url.user, sizeof(s->url.user), o->user, "Redis user", e);
+
+    if (result == 0)
+        result = take_text(s->url.password, sizeof(s->url.password), o->password, "Redis password", e);
+    if (result == 0)
+        result = take_text(s->sentinel_user, sizeof(s->sentinel_user), o->sentinel_user, "Sentinel user", e);
+    if (result == 0)
+        result =
+            take_text(s->sentinel_password, sizeof(s->sentinel_password), o->sentinel_password, "Sentinel password", e);
+    return result;
+}
+
+static int open_tls(struct store *s, const struct store_options *o, struct error *e)
+{
+    const struct store_url_tls *u = &s->url.tls;
+    struct tls_options t = {.ca = u->ca[0] != '\0' ? u->ca : o->tls_ca,
+                            .cert = u->cert[0] != '\0' ? u->cert : o->tls_cert,
+                            .key = u->key[0] != '\0' ? u->key : o->tls_key,
+                            .name = u->name[0] != '\0' ? u->name : o->tls_name,
+                            .no_verify = u->no_verify || o->tls_no_verify};
+
+    return s->url.use_tls ? tls_new(&t, &s->tls, e) : 0;
+}
+
+static int open_mode(struct store *s, const struct store_options *o, struct error *e)
+{
+    s->link_options = (struct link_options){
+        .tls = s->tls,
+        .user = s->url.user,
+        .password = s->url.password,
+        .db = s->url.db,
+        .connect_timeout_ms = o->connect_timeout_ms != 0 ? o->connect_timeout_ms : 2000,
+        .command_timeout_ms = o->command_timeout_ms != 0 ? o->command_timeout_ms : 5000,
+    };
+    s->sentinel_options = s->link_options;
+    s->sentinel_options.user = s->sentinel_user;
+    s->sentinel_options.password = s->sentinel_password;
+    s->sentinel_options.db = 0;
+    journal_init(&s->journal, o->journal_bytes, o->journal_ms != 0 ? o->journal_ms : JOURNAL_KEEP_MS);
+    switch (s->url.mode) {
+    case STORE_SINGLE:
+        return 0;
+    case STORE_SENTINEL:
+        return sentinel_new(&s->sentinel_options, s->url.at, s->url.n, s->url.master, &s->sentinel, e);
+    case STORE_CLUSTER:
+        return cluster_new(&s->link_options, s->url.at, s->url.n, &s->journal, &s->stats, &s->cluster, e);
+    }
+    return -EINVAL;
 }
 
 int store_open(const struct store_options *options, struct store **ret_store, struct error *e)
@@ -178,17 +133,21 @@ int store_open(const struct store_options *options, struct store **ret_store, st
 
     if (s == NULL)
         return error_set(e, -ENOMEM, "no memory for a connection to Redis");
-    s->connect_timeout_ms = options->connect_timeout_ms != 0 ? options->connect_timeout_ms : 2000;
-    s->command_timeout_ms = options->command_timeout_ms != 0 ? options->command_timeout_ms : 5000;
+    s->broken = true;
     int result = store_url_parse(options->url, &s->url, e);
     if (result == 0)
         result = take_credentials(s, options, e);
+    if (result == 0)
+        result = open_tls(s, options, e);
+    if (result == 0)
+        result = open_mode(s, options, e);
     if (result == 0)
         result = store_reconnect(s, e);
     if (result != 0) {
         store_close(s);
         return result;
     }
+    s->stats = (struct store_stats){0};
     *ret_store = s;
     return 0;
 }
@@ -197,21 +156,148 @@ void store_close(struct store *s)
 {
     if (s == NULL)
         return;
-    drop_context(s);
+    link_close(s->link);
+    sentinel_free(s->sentinel);
+    cluster_free(s->cluster);
+    tls_free(s->tls);
+    journal_fini(&s->journal);
     explicit_bzero(s->url.password, sizeof(s->url.password));
+    explicit_bzero(s->sentinel_password, sizeof(s->sentinel_password));
     free(s->out);
-    free(s->pending);
+    free(s->end);
     free(s);
+}
+
+/* ---- connecting ---- */
+
+static void drop_link(struct store *s)
+{
+    link_close(s->link);
+    s->link = NULL;
+}
+
+/* The server must be what the URL says it is. */
+static int check_role(const struct store *s, struct error *e)
+{
+    if (link_mode(s->link) == LINK_IN_CLUSTER)
+        return error_set(e, -EINVAL, "%s is a node of a Cluster; use redis+cluster://", link_shown(s->link));
+    if (link_mode(s->link) == LINK_SENTINEL)
+        return error_set(e, -EINVAL, "%s is a Sentinel; use redis+sentinel://host:port/NAME", link_shown(s->link));
+    if (s->url.mode == STORE_SENTINEL && link_is_replica(s->link))
+        return error_set(e, -EAGAIN, "%s is no master any more and the Sentinels have not chosen another; wait",
+                         link_shown(s->link));
+    return 0;
+}
+
+struct replay {
+    struct error *e;
+    int result;
+};
+
+static void take_replayed(void *ctx, size_t index, redisReply *r)
+{
+    struct replay *x = ctx;
+
+    (void)index;
+    if (r->type == REDIS_REPLY_ERROR && x->result == 0 && store_fault_of(r->str) != STORE_FAULT_REFUSED)
+        x->result = error_set(x->e, -EAGAIN, "Redis takes no writes: %.100s; %s", r->str, store_fault_todo(r->str));
+    freeReplyObject(r);
+}
+
+/* The journal once more, over the new link, before anything else. */
+static int replay_journal(struct store *s, struct error *e)
+{
+    struct replay x = {.e = e};
+
+    for (struct journal_blob *b = s->journal.first; b != NULL && x.result == 0; b = b->next) {
+        if (link_queue(s->link, b->bytes, b->len, b->n_commands) != 0 ||
+            links_exchange(&s->link, 1, s->link_options.command_timeout_ms, take_replayed, &x) != 0)
+            return error_set(e, -EIO, "Redis at %.100s: %.100s", link_shown(s->link), link_why(s->link));
+        s->stats.repeated += b->n_commands;
+    }
+    return x.result;
+}
+
+static int connect_link(struct store *s, struct error *e)
+{
+    struct store_endpoint at = s->url.at[0];
+    char before[320] = "";
+    int result = 0;
+
+    if (s->sentinel != NULL) {
+        store_endpoint_show(&at, s->url.use_tls, before, sizeof(before));
+        result = sentinel_find(s->sentinel, &at, e);
+    }
+    if (result == 0)
+        result = link_open(&s->link_options, &at, &s->link, e);
+    if (result == 0)
+        result = check_role(s, e);
+    if (result == 0)
+        result = replay_journal(s, e);
+    if (result != 0)
+        drop_link(s);
+    return result;
+}
+
+int store_reconnect(struct store *s, struct error *e)
+{
+    drop_link(s);
+    s->broken = true;
+    s->demoted = false;
+    s->out_len = s->n_pending = 0;
+    int result = s->cluster != NULL ? cluster_reconnect(s->cluster, e) : connect_link(s, e);
+    if (result == 0) {
+        s->broken = false;
+        s->serial++;
+        s->stats.reconnects++;
+    }
+    return result;
+}
+
+/* Gives up the connection; what was applied of the commands without a reply is unknown. */
+static void give_up(struct store *s, const char *why)
+{
+    if (why != NULL)
+        error_set(&s->why, -EIO, "%s", why);
+    drop_link(s);
+    s->broken = true;
 }
 
 bool store_is_broken(const struct store *s)
 {
-    return s->context == NULL || s->context->err != 0;
+    return s->broken;
 }
 
-/* Room for `more` bytes in the out buffer. */
+const char *store_shown(const struct store *s)
+{
+    return s->url.shown;
+}
+
+const char *store_why(const struct store *s)
+{
+    return s->why.text;
+}
+
+void store_stats_get(const struct store *s, struct store_stats *ret_stats)
+{
+    *ret_stats = s->stats;
+    ret_stats->journal_bytes = s->journal.bytes;
+    ret_stats->journal_overflows = s->journal.overflows;
+}
+
+/* ---- pipelines ---- */
+
+/* Room for `more` bytes and one command more. */
 static int out_grow(struct store *s, size_t more)
 {
+    if (s->n_pending == s->pending_size) {
+        size_t size = s->pending_size != 0 ? 2 * s->pending_size : 256;
+        size_t *end = realloc(s->end, size * sizeof(*end));
+        if (end == NULL)
+            return -ENOMEM;
+        s->end = end;
+        s->pending_size = size;
+    }
     if (s->out_len + more <= s->out_size)
         return 0;
     size_t size = s->out_size != 0 ? s->out_size : 4096;
@@ -233,14 +319,6 @@ int store_append(struct store *s, const struct store_arg *args, size_t n_args)
         need += args[i].len + 32;
     if (out_grow(s, need) != 0)
         return -ENOMEM;
-    if (s->n_pending == s->pending_size) {
-        size_t size = s->pending_size != 0 ? 2 * s->pending_size : 256;
-        struct pending *p = realloc(s->pending, size * sizeof(*p));
-        if (p == NULL)
-            return -ENOMEM;
-        s->pending = p;
-        s->pending_size = size;
-    }
     s->out_len += (size_t)sprintf(s->out + s->out_len, "*%zu\r\n", n_args);
     for (size_t i = 0; i < n_args; i++) {
         s->out_len += (size_t)sprintf(s->out + s->out_len, "$%zu\r\n", args[i].len);
@@ -250,7 +328,7 @@ int store_append(struct store *s, const struct store_arg *args, size_t n_args)
         memcpy(s->out + s->out_len, "\r\n", 2);
         s->out_len += 2;
     }
-    s->pending[s->n_pending++].end = s->out_len;
+    s->end[s->n_pending++] = s->out_len;
     return 0;
 }
 
@@ -264,81 +342,181 @@ void store_discard(struct store *s)
     s->out_len = s->n_pending = 0;
 }
 
-/* Sends commands [first, end) and reads their replies. */
-static int flush_chunk(struct store *s, size_t first, size_t end,
-                       void (*on_reply)(void *, size_t, const struct store_reply *), void *ctx)
+static size_t start_of(const struct store *s, size_t i)
 {
-    size_t from = first > 0 ? s->pending[first - 1].end : 0;
+    return i > 0 ? s->end[i - 1] : 0;
+}
 
-    if (redisAppendFormattedCommand(s->context, s->out + from, s->pending[end - 1].end - from) != REDIS_OK)
-        return -EIO;
-    for (size_t i = first; i < end; i++) {
-        void *reply = NULL;
-        if (redisGetReply(s->context, &reply) != REDIS_OK)
+/* A flush to one server: the next command without a reply, and who wants to see it. */
+struct delivery {
+    struct store *s;
+    size_t next;
+    bool keep;
+    uint64_t now_ms;
+    void (*on_reply)(void *, size_t, const struct store_reply *);
+    void *ctx;
+};
+
+/* The journal keeps what was acknowledged and may be repeated; never a part of a transaction. */
+static void keep(struct delivery *d, size_t i, const redisReply *r)
+{
+    struct store *s = d->s;
+    struct store_arg args[8];
+    size_t n_args, from = start_of(s, i);
+
+    if (r->type == REDIS_REPLY_ERROR || (r->type == REDIS_REPLY_STATUS && strcmp(r->str, "QUEUED") == 0))
+        return;
+    if (route_split(s->out + from, s->end[i] - from, args, 8, &n_args) != 0 && route_is_repeatable(args, n_args))
+        journal_add(&s->journal, 0, s->serial, d->now_ms, s->out + from, s->end[i] - from);
+}
+
+/* Sees every reply first: a demoted master is no use to somebody who has Sentinels to ask. */
+static void look_at(struct store *s, const redisReply *r)
+{
+    if (r->type == REDIS_REPLY_ERROR && s->sentinel != NULL && store_fault_of(r->str) == STORE_FAULT_DEMOTED) {
+        s->demoted = true;
+        error_set(&s->why, -EIO, "%.100s is no master any more", s->link != NULL ? link_shown(s->link) : s->url.shown);
+    }
+}
+
+static void deliver(void *ctx, size_t index, redisReply *r)
+{
+    struct delivery *d = ctx;
+    size_t i = d->next++;
+
+    (void)index;
+    look_at(d->s, r);
+    if (d->keep)
+        keep(d, i, r);
+    if (d->on_reply != NULL)
+        d->on_reply(d->ctx, i, (const struct store_reply *)(const void *)r);
+    freeReplyObject(r);
+}
+
+static int flush_link(struct store *s, struct delivery *d)
+{
+    for (size_t first = 0; first < s->n_pending;) {
+        size_t from = start_of(s, first), end = first + 1;
+        while (end < s->n_pending && end - first < CHUNK_COMMANDS && s->end[end] - from <= CHUNK_BYTES)
+            end++;
+        d->now_ms = link_clock_ms();
+        if (link_queue(s->link, s->out + from, s->end[end - 1] - from, end - first) != 0 ||
+            links_exchange(&s->link, 1, s->link_options.command_timeout_ms, deliver, d) != 0) {
+            give_up(s, link_why(s->link));
             return -EIO;
-        if (on_reply != NULL)
-            on_reply(ctx, i, reply);
-        freeReplyObject(reply);
+        }
+        first = end;
     }
     return 0;
 }
 
+static int flush_cluster(struct store *s, struct delivery *d)
+{
+    size_t n = s->n_pending;
+    redisReply **reply = calloc(n + 1, sizeof(redisReply *));
+
+    if (reply == NULL)
+        return -ENOMEM;
+    int result = cluster_run(s->cluster, s->out, s->end, n, d->keep, reply, &s->why);
+    for (size_t i = 0; i < n; i++) {
+        if (result == 0 && d->on_reply != NULL)
+            d->on_reply(d->ctx, i, (const struct store_reply *)(const void *)reply[i]);
+        freeReplyObject(reply[i]);
+    }
+    free(reply);
+    if (result == -EIO)
+        give_up(s, NULL);
+    return result;
+}
+
+/* The Sentinels may have chosen another master since the last command. */
+static bool is_usable(struct store *s)
+{
+    if (!s->broken && s->sentinel != NULL && sentinel_switched(s->sentinel)) {
+        s->stats.map_changes++;
+        give_up(s, "the Sentinels have chosen another master");
+    }
+    return !s->broken;
+}
+
 int store_flush(struct store *s, void (*on_reply)(void *ctx, size_t index, const struct store_reply *r), void *ctx)
 {
-    int result = store_is_broken(s) ? -EIO : 0;
-    struct pipe_guard guard;
+    struct delivery d = {.s = s, .keep = s->journal.bytes_max != 0, .on_reply = on_reply, .ctx = ctx};
+    int result = -EIO;
 
-    guard_pipe(&guard);
-    for (size_t first = 0; result == 0 && first < s->n_pending;) {
-        size_t from = first > 0 ? s->pending[first - 1].end : 0;
-        size_t end = first + 1;
-        while (end < s->n_pending && end - first < CHUNK_COMMANDS && s->pending[end].end - from <= CHUNK_BYTES)
-            end++;
-        result = flush_chunk(s, first, end, on_reply, ctx);
-        first = end;
-    }
-    unguard_pipe(&guard, result != 0);
+    if (is_usable(s))
+        result = s->cluster != NULL ? flush_cluster(s, &d) : flush_link(s, &d);
     s->out_len = s->n_pending = 0;
-    if (result != 0)
-        drop_context(s);
+    if (s->demoted && !s->broken)
+        give_up(s, NULL);
     return result;
+}
+
+/* ---- single commands ---- */
+
+static void keep_one(void *ctx, size_t index, redisReply *r)
+{
+    redisReply **to = ctx;
+
+    (void)index;
+    *to = r;
+}
+
+/* Sends the one encoded command and waits for its reply. */
+static redisReply *call(struct store *s, const char *bytes, size_t len)
+{
+    struct store_arg args[16];
+    redisReply *r = NULL;
+    size_t n_args;
+
+    if (s->cluster == NULL) {
+        if (link_queue(s->link, bytes, len, 1) == 0)
+            links_exchange(&s->link, 1, s->link_options.command_timeout_ms, keep_one, &r);
+        if (r == NULL)
+            give_up(s, link_why(s->link));
+        else
+            look_at(s, r);
+        if (s->demoted && !s->broken)
+            give_up(s, NULL);
+        return r;
+    }
+    if (route_split(bytes, len, args, 16, &n_args) != 0 && n_args >= 2 && route_is(&args[0], "SCAN"))
+        r = cluster_scan(s->cluster, args, n_args, &s->why);
+    else if (cluster_run(s->cluster, bytes, &len, 1, false, &r, &s->why) != 0) {
+        freeReplyObject(r);
+        r = NULL;
+    }
+    if (r == NULL)
+        give_up(s, NULL);
+    return r;
 }
 
 struct store_reply *store_command(struct store *s, const char *format, ...)
 {
-    struct pipe_guard guard;
+    char *text = NULL;
     va_list args;
 
     assert(s->n_pending == 0);
-    if (store_is_broken(s))
+    if (!is_usable(s))
         return NULL;
-    guard_pipe(&guard);
     va_start(args, format);
-    void *r = redisvCommand(s->context, format, args);
+    int len = redisvFormatCommand(&text, format, args);
     va_end(args);
-    unguard_pipe(&guard, r == NULL);
-    if (r == NULL)
-        drop_context(s);
-    return r;
+    if (len < 0)
+        return NULL;
+    redisReply *r = call(s, text, (size_t)len);
+    redisFreeCommand(text);
+    return (struct store_reply *)(void *)r;
 }
 
 struct store_reply *store_command_argv(struct store *s, const struct store_arg *args, size_t n_args)
 {
-    struct pipe_guard guard;
-    void *r = NULL;
-
     assert(s->n_pending == 0);
-    if (store_is_broken(s) || store_append(s, args, n_args) != 0)
+    if (!is_usable(s) || store_append(s, args, n_args) != 0)
         return NULL;
-    guard_pipe(&guard);
-    if (redisAppendFormattedCommand(s->context, s->out, s->out_len) != REDIS_OK ||
-        redisGetReply(s->context, &r) != REDIS_OK) {
-        drop_context(s);
-        r = NULL;
-    }
-    unguard_pipe(&guard, r == NULL);
+    redisReply *r = call(s, s->out, s->out_len);
     s->out_len = s->n_pending = 0;
-    return r;
+    return (struct store_reply *)(void *)r;
 }
 
 /* A struct store_reply is hiredis's reply under another name; these are the only conversions. */

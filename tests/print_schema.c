@@ -18,13 +18,33 @@ static void print_keys(void)
 #undef X
     puts("\nNames (SENSOR, OBJECT, MIRROR) are escaped: letters, digits and `-._~/()` stay, every other byte is `%XX`. "
          "SCOPE is\n"
-         "`mirror`, `path`, `service` or `host`. LENGTH is the window length in seconds, BUCKET the start of the "
-         "bucket in seconds:");
+         "one of those below. LENGTH is the window length in seconds, BUCKET the start of the bucket in seconds:");
     printf("a bucket holds %d windows and starts at a multiple of %d x LENGTH, so a hash stays a listpack with Redis's "
            "defaults.\n"
            "The field of a window is its number in the bucket, 0..%d. HALF is `t` (traffic and loss) or `q` (latency "
            "and quality).\n\n",
            SCHEMA_BUCKET_FIELDS, SCHEMA_BUCKET_FIELDS, SCHEMA_BUCKET_FIELDS - 1);
+    puts("| scope | its objects |\n|---|---|");
+#define X(symbol, name, text) puts("| `" name "` | " text " |");
+    WINDOW_SCOPES(X)
+#undef X
+    puts("");
+}
+
+static void print_sensor(void)
+{
+    puts(
+        "## Sensors\n\n`sensor` has `schema` (1), `version` of the program, `live` and `stopped` (0 or 1), `n_mirrors` "
+        "and `mirror_N`, `latest_TIER`\n"
+        "(start of the newest closed window in ns), and these numbers, of the running program:\n\n"
+        "| field | unit | what |\n|---|---|---|");
+#define X(field, unit, text) puts("| `" #field "` | " unit " | " text " |");
+    SCHEMA_SENSOR_NUMBERS(X)
+#undef X
+    printf(
+        "\n`lease` names the run that writes under this name; it expires %u s after its last renewal, which comes with "
+        "every heartbeat.\n\n",
+        SCHEMA_LEASE_MS / 1000);
 }
 
 static void print_tier(const char *name, unsigned length_s, unsigned keep_s, const char *text)
@@ -65,11 +85,11 @@ static void print_streams(void)
          "score START in s.\n");
 }
 
-static void print_fields(const char *title, const char *const *fields, size_t n)
+static void print_fields(const char *title, const char *const *fields, size_t n, size_t n_v1)
 {
-    printf("### %s\n\n| bit | field |\n|---|---|\n", title);
+    printf("### %s\n\n| bit | field | since version |\n|---|---|---|\n", title);
     for (size_t i = 0; i < n; i++)
-        printf("| %zu | `%s` |\n", i, fields[i]);
+        printf("| %zu | `%s` | %d |\n", i, fields[i], i < n_v1 ? 1 : 2);
     puts("");
 }
 
@@ -79,11 +99,12 @@ static void print_codec(void)
     static const char *const traffic[] = { CODEC_TRAFFIC_FIELDS(X) };
     static const char *const quality[] = { CODEC_QUALITY_FIELDS(X) };
 #undef X
-    printf("## Packed windows (version %d, at most %d bytes per value)\n\n", CODEC_VERSION, CODEC_BYTES);
+    printf("## Packed windows (versions 1 to %d, at most %d bytes per value)\n\n", CODEC_VERSION, CODEC_BYTES);
     puts("| bytes | holds |\n|---|---|\n"
          "| 1 | version << 4, half << 3 (0 traffic, 1 quality), level 0..3 |\n"
-         "| 1 | traffic: bits 0-1 quality (0 ok, 1 unsure, 2 blind), bit 2 plain; quality: bit h set: histogram h has "
-         "samples |\n"
+         "| 1 | traffic: bits 0-1 quality (0 ok, 1 unsure, 2 blind), bit 2 plain, bit 3 missing; quality: bit h set: "
+         "histogram h has samples |\n"
+         "| 0 or 1 | version 2, with missing: percentage of the window's time that the sensor did not watch, 1..100 |\n"
          "| varint | bit i set: field i is not zero |\n"
          "| ... | the fields that are not zero, in order, as numbers |\n"
          "| ... | quality half, for each histogram with samples (side A or client, side B or server, response, DNS): n "
@@ -99,9 +120,11 @@ static void print_codec(void)
          "less 7 and the top bits of the mantissa without its leading one. Relative error at most 2^-18, 2^-10, 1/4.\n"
          "float16: below 1024 the value in ns; else 6 bits of exponent + 1 and 10 of mantissa; error at most 2^-11. "
          "Times are ns.\n\n"
+         "A value is written in the oldest version that can hold it; version 1 has no missing time and only the fields "
+         "marked so below.\n"
          "A reader skips and counts values of other versions and values that do not decode.\n");
-    print_fields("Traffic half", traffic, sizeof(traffic) / sizeof(traffic[0]));
-    print_fields("Quality half", quality, sizeof(quality) / sizeof(quality[0]));
+    print_fields("Traffic half", traffic, sizeof(traffic) / sizeof(traffic[0]), CODEC_TRAFFIC_V1);
+    print_fields("Quality half", quality, sizeof(quality) / sizeof(quality[0]), CODEC_QUALITY_V1);
 }
 
 int main(void)
@@ -113,6 +136,7 @@ int main(void)
          "writing a window\n"
          "again changes nothing. Everything expires, counted from its last write.\n");
     print_keys();
+    print_sensor();
     print_tiers();
     print_streams();
     print_codec();

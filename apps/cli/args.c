@@ -41,10 +41,17 @@ static const struct option_def store_options[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static const struct option_def send_options[] = {
+    {"as", "NAME", 0, "in whose name (default: the login name); kept in the history"},
+    {"timeout", "SECONDS", 0, "how long to wait for control's answer (default: 5)"},
+    {NULL, NULL, 0, NULL},
+};
+
 static const struct {
     unsigned set;
     const struct option_def *options;
 } option_sets[] = {
+    {OPTIONS_SEND, send_options},
     {OPTIONS_ROWS, row_options},
     {OPTIONS_OUTPUT, output_options},
     {OPTIONS_STORE, store_options},

@@ -46,6 +46,7 @@ enum option_set {
     OPTIONS_OUTPUT = 1 << 0, /* --json --plain --utc --no-color */
     OPTIONS_ROWS = 1 << 1,   /* --columns --sort --limit */
     OPTIONS_STORE = 1 << 2,  /* --redis --config */
+    OPTIONS_SEND = 1 << 3,   /* --as --timeout */
 };
 #define OPTIONS_TABLE (OPTIONS_OUTPUT | OPTIONS_ROWS | OPTIONS_STORE)
 

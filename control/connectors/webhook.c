@@ -163,7 +163,8 @@ static int webhook_open(const struct config *config, void **ret_ctx, char ret_ha
 
 static char *make_body(const struct connector_request *r)
 {
-    static const char *const types[OUTBOX_OP_COUNT] = {"ticket.created", "ticket.updated", "ticket.closed"};
+    static const char *const types[OUTBOX_OP_COUNT] = {"ticket.created",   "ticket.updated",  "ticket.closed",
+                                                        "ticket.commented", "ticket.resolved", "ticket.reopened"};
     static const char *const severities[EVENT_SEVERITY_COUNT] = {"info", "minor", "major", "critical"};
     char when[40];
     struct tm tm;

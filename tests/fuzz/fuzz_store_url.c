@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Redis URLs. Any text gives exactly one of a path and a host, or a one-line reason that does not show the password. */
+/* Redis URLs. Any text gives one or more places, each exactly one of a path and a
+ * host, or a one-line reason that does not show the password. */
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,8 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     if (store_url_parse(text, &u, &e) == 0) {
-        assert((u.unix_path[0] != '\0') != (u.host[0] != '\0'));
-        assert(u.host[0] == '\0' || u.port != 0);
+        assert(u.n >= 1 && u.n <= STORE_ENDPOINTS_MAX && (u.n == 1 || u.mode != STORE_SINGLE));
+        for (unsigned i = 0; i < u.n; i++) {
+            assert((u.at[i].unix_path[0] != '\0') != (u.at[i].host[0] != '\0'));
+            assert(u.at[i].host[0] == '\0' || u.at[i].port != 0);
+        }
+        assert((u.master[0] != '\0') == (u.mode == STORE_SENTINEL));
         assert(strlen(u.shown) < sizeof(u.shown));
     } else {
         assert(e.text[0] != '\0' && strchr(e.text, '\n') == NULL);

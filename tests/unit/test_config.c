@@ -42,7 +42,7 @@ START_TEST(defaults)
     ck_assert(!config_bool(c, "capture.vlan_in_key"));
     ck_assert_double_eq(config_double(c, "detect.loss_percent"), 1);
     ck_assert_str_eq(config_string(c, "sensor.name"), "");
-    ck_assert_str_eq(config_string(c, "tickets.mode"), "dry-run");
+    ck_assert_str_eq(config_string(c, "tickets.mode"), "auto");
     ck_assert(!config_is_set(c, "window.length"));
     ck_assert_uint_eq(c->n_sites, 0);
     config_free(c);

@@ -319,6 +319,105 @@ START_TEST(verdicts_and_events_about_the_mirror)
 }
 END_TEST
 
+/* One path's part: 7 packets of A, of which 2 were lost behind the tap, 3 of B, one RTT on side A. */
+static void give_path(struct run *x, const char *a, const char *b, uint32_t mirror)
+{
+    uint64_t rtt_ns[] = {2000000};
+    struct window_message m = part(path_key(a, b), T0, 7, rtt_ns, 1);
+
+    m.w.key.mirror = mirror;
+    m.w.c.dir[1].pkts = 3;
+    m.w.c.dir[1].data_pkts = m.w.c.dir[1].judged_pkts = 3;
+    m.w.c.dir[0].lost_downstream_pkts = 2;
+    put_message(x->ring[0], &m);
+}
+
+static json_int_t number(const json_t *record, const char *outer, const char *inner)
+{
+    return json_integer_value(json_object_get(json_object_get(record, outer), inner));
+}
+
+START_TEST(circuits_are_the_sum_of_their_paths)
+{
+    static char near[] = "10.0.0.0/24", far[] = "10.0.1.0/24", id[][4] = {"C-1", "C-2", "C-3"}, peer[] = "10.0.2.*",
+                mirror[] = "m1";
+    static const struct config_circuit circuits[] = {{.id = id[0], .site = far},
+                                                     {.id = id[1], .site = near, .peer = peer},
+                                                     {.id = id[2], .site = near, .mirror = mirror}};
+    static const struct {
+        const char *id, *lost, *rtt;
+        int from_site, to_site, n_lost, n_rtt;
+    } want[] = {{"C-1", "tap_to_client", "rtt_server_us", 6, 14, 4, 2},
+                {"C-2", "tap_to_server", "rtt_client_us", 7, 3, 2, 1},
+                {"C-3", "tap_to_server", "rtt_client_us", 7, 3, 2, 1}};
+    struct run x;
+
+    start(&x, 1, 1 << 20, false);
+    analytics_join(x.a, &x.r); /* and once more, with circuits */
+    analytics_result_fini(&x.r);
+    x.o.circuits = circuits;
+    x.o.n_circuits = 3;
+    x.o.n_mirrors = 2;
+    ck_assert_int_eq(analytics_start(&x.o, &x.a, NULL), 0);
+    give_path(&x, "10.0.0.0", "10.0.1.0", 0); /* C-1 on side B, none on side A */
+    give_path(&x, "10.0.0.0", "10.0.2.0", 0); /* C-2 */
+    give_path(&x, "10.0.0.0", "10.0.1.0", 1); /* C-1 and C-3 */
+    give_path(&x, "10.0.0.0", "10.0.0.0", 1); /* stays within the site */
+    struct rec_window_end e = window_end(T0, 10);
+    put_message(x.ring[0], &e);
+    put_eof(x.ring[0]);
+    finish(&x);
+    ck_assert_uint_eq(count(&x, "circuit"), 3);
+    for (unsigned n = 0; n < 3; n++) {
+        json_t *r = record(&x, "circuit", n);
+        unsigned i = 0;
+        while (strcmp(json_string_value(json_object_get(r, "id")), want[i].id) != 0)
+            ck_assert_uint_lt(++i, 3);
+        ck_assert_int_eq(number(r, "pkts", "c2s"), want[i].from_site);
+        ck_assert_int_eq(number(r, "pkts", "s2c"), want[i].to_site);
+        ck_assert_int_eq(number(r, "lost_pkts", want[i].lost), want[i].n_lost);
+        ck_assert_int_eq(number(r, want[i].rtt, "n"), want[i].n_rtt);
+        json_decref(r);
+    }
+    clean(&x);
+}
+END_TEST
+
+START_TEST(vlans_and_tunnels_have_names)
+{
+    struct rec_scope key[] = {
+        {.scope = WINDOW_VLAN, .service = {.port = 120, .proto = 1}},
+        {.scope = WINDOW_VLAN, .service = {.named = 21, .port = 100, .proto = 1}},
+        {.scope = WINDOW_VLAN, .service = {.port = 0, .proto = 1}},
+        {.scope = WINDOW_VLAN},
+        {.scope = WINDOW_TUNNEL, .service = {.named = 1, .port = 2, .proto = TUNNEL_VXLAN}},
+        {.scope = WINDOW_TUNNEL, .service = {.port = 16, .proto = TUNNEL_MPLS}},
+        {.scope = WINDOW_TUNNEL},
+    };
+    static const char *const names[] = {"120",     "100.20", "0", "(other)", "vxlan/65538 192.0.2.1~192.0.2.9",
+                                        "mpls/16", "(other)"};
+    struct run x;
+
+    for (unsigned e = 0; e < 2; e++)
+        key[4].site[e] = (struct site_id){.af = 4, .prefix_len = 32, .addr = v4(e == 0 ? "192.0.2.1" : "192.0.2.9")};
+    start(&x, 1, 1 << 20, false);
+    for (unsigned i = 0; i < 7; i++) {
+        struct window_message m = part(key[i], T0, 1000 - i, NULL, 0);
+        put_message(x.ring[0], &m);
+    }
+    struct rec_window_end e = window_end(T0, 10);
+    put_message(x.ring[0], &e);
+    put_eof(x.ring[0]);
+    finish(&x);
+    for (unsigned i = 0; i < 7; i++) {
+        json_t *r = record(&x, i < 4 ? "vlan" : "tunnel", i < 4 ? i : i - 4);
+        ck_assert_str_eq(json_string_value(json_object_get(r, "id")), names[i]);
+        json_decref(r);
+    }
+    clean(&x);
+}
+END_TEST
+
 START_TEST(options_are_checked)
 {
     struct run x;
@@ -345,4 +444,5 @@ START_TEST(options_are_checked)
 END_TEST
 
 UNIT_MAIN("drain", one_worker_or_two_make_the_same_records, the_nic_is_part_of_the_account,
-          malformed_messages_are_counted, verdicts_and_events_about_the_mirror, options_are_checked)
+          malformed_messages_are_counted, verdicts_and_events_about_the_mirror, circuits_are_the_sum_of_their_paths,
+          vlans_and_tunnels_have_names, options_are_checked)

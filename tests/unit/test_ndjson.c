@@ -24,7 +24,7 @@ static void set_up(void)
     sites = site_table_new();
     site_table_finish(sites);
     services = service_table_new();
-    names = (struct object_names){sites, services, mirrors, 1};
+    names = (struct object_names){.sites = sites, .services = services, .mirrors = mirrors, .n_mirrors = 1};
 }
 
 static void tear_down(void)

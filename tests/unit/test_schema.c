@@ -161,7 +161,8 @@ START_TEST(codec_refuses_other_versions_and_damage)
             got = untouched;
             enum codec_result r =
                 half == 0 ? codec_unpack_traffic(&got, bad, len[half]) : codec_unpack_quality(&got, bad, len[half]);
-            ck_assert_int_eq(r, bit < 8 && bit >= 4 ? CODEC_UNKNOWN_VERSION : CODEC_CORRUPT);
+            bool known = bad[0] >> 4 >= 1 && bad[0] >> 4 <= CODEC_VERSION;
+            ck_assert_int_eq(r, known ? CODEC_CORRUPT : CODEC_UNKNOWN_VERSION);
             ck_assert_mem_eq(&got, &untouched, sizeof(got));
         }
         for (size_t n = 0; n < len[half]; n++) {
@@ -173,6 +174,95 @@ START_TEST(codec_refuses_other_versions_and_damage)
         ck_assert_int_eq((half == 1 ? codec_unpack_traffic : codec_unpack_quality)(&got, good[half], len[half]),
                          CODEC_CORRUPT);
     }
+}
+END_TEST
+
+/* Values as the first release wrote them, exact and rounded: what they hold must be read for ever. */
+static const char *const first_release[2][2] = {
+    {"1001ffaa82805080a4e8038092f40180dc9afd2880b8b87280f8b33580fcd91ae096e203e8075ad0a54ca01f03059a",
+     "180981a4204dc0c4070c09e8072ade384b072020200201f402bc00000000af"},
+    {"1305ffffffff7faeb6b0b6b1b7b3b7b3b7b8b8b9b4b7b4b7b4b7b5b7b5b8b5b8b5b8b5b8b2b7b2b7b8b853",
+     "1b09ffff3fb9b9b9b9b6b8b6b8b6b8b6b8b9b9b9b9b9b9b9b9862ade384b010605050201f402bc000000009b"}};
+
+static size_t from_hex(uint8_t ret[CODEC_BYTES], const char *hex)
+{
+    size_t n = strlen(hex) / 2;
+
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(sscanf(hex + 2 * i, "%2hhx", &ret[i]), 1);
+    return n;
+}
+
+static struct window window_of_the_first_release(bool rounded)
+{
+    struct window w = {.scope = WINDOW_PATH, .quality = WINDOW_UNSURE};
+
+    w.c.dir[0] = (struct window_dir){.pkts = 8000000,
+                                     .bytes = 11000000000,
+                                     .frame_bytes = 11112000000,
+                                     .data_pkts = 7900000,
+                                     .judged_pkts = 7899000,
+                                     .lost_upstream_pkts = 4000};
+    w.c.dir[1] = (struct window_dir){
+        .pkts = 4000000, .bytes = 240000000, .frame_bytes = 296000000, .second_hop_pkts = 3, .zero_window_us = 123456};
+    w.c.new_flows = 90;
+    w.c.midstream_flows = 5;
+    w.c.peak_1ms_bytes = 1250000;
+    w.c.connects = 77;
+    w.c.truncated_pkts = 9;
+    w.c.dns_queries = 12;
+    for (size_t i = 0; rounded && i < sizeof(w.c) / 8; i++)
+        ((uint64_t *)&w.c)[i] = 1000000007ull * (i + 1);
+    return w;
+}
+
+START_TEST(values_of_the_first_release_are_read)
+{
+    for (int rounded = 0; rounded < 2; rounded++) {
+        struct window want = window_of_the_first_release(rounded), got = {0};
+        uint8_t value[CODEC_BYTES];
+        size_t n = from_hex(value, first_release[rounded][0]);
+        got.c.dir[0].dup_acks = 1; /* of the other half: stays */
+        ck_assert_int_eq(codec_unpack_traffic(&got, value, n), CODEC_OK);
+        ck_assert_uint_eq(got.c.dir[0].dup_acks, 1);
+        n = from_hex(value, first_release[rounded][1]);
+        ck_assert_int_eq(codec_unpack_quality(&got, value, n), CODEC_OK);
+        ck_assert(got.quality == WINDOW_UNSURE && got.missing_pct == 0);
+        const uint64_t *a = (const uint64_t *)&want.c, *b = (const uint64_t *)&got.c;
+        for (size_t i = 0; i < sizeof(want.c) / 8; i++)
+            assert_close(b[i], a[i], rounded ? 0.25 : 0);
+        ck_assert_uint_eq(got.q[WINDOW_HIST_RTT_A].n > 990 && got.q[WINDOW_HIST_RTT_A].n < 1025, 1);
+        assert_buckets(got.q[WINDOW_HIST_RTT_A].p50_ns, 2000000, rounded ? 3 : 0);
+        ck_assert_uint_eq(got.q[WINDOW_HIST_RTT_B].n, 0);
+        ck_assert(got.q[WINDOW_HIST_DNS].min_ns == 500 && got.q[WINDOW_HIST_DNS].max_ns == 700);
+        if (rounded)
+            continue;
+        /* what the first release could hold is still written so that it can read it */
+        got.q[WINDOW_HIST_DNS] = (struct window_quantiles){2, 500, 512, 512, 700, 700, 700};
+        n = codec_pack_traffic(value, &want);
+        uint8_t old[CODEC_BYTES];
+        ck_assert_uint_eq(n, from_hex(old, first_release[0][0]));
+        ck_assert_mem_eq(value, old, n);
+    }
+}
+END_TEST
+
+START_TEST(missing_time_needs_the_second_version)
+{
+    struct window w = window_of_the_first_release(false), got = {0};
+    uint8_t value[CODEC_BYTES];
+
+    for (unsigned pct = 0; pct <= 100; pct++) {
+        w.missing_pct = (uint8_t)pct;
+        size_t n = codec_pack_traffic(value, &w);
+        ck_assert_uint_eq(value[0] >> 4, pct == 0 ? 1 : 2);
+        got.missing_pct = 7;
+        ck_assert_int_eq(codec_unpack_traffic(&got, value, n), CODEC_OK);
+        ck_assert_uint_eq(got.missing_pct, pct);
+        ck_assert_uint_eq(got.c.dir[0].bytes, w.c.dir[0].bytes);
+    }
+    memset(&w.c, 0xff, sizeof(w.c)); /* the longest value of all still fits */
+    ck_assert_uint_le(codec_pack_traffic(value, &w), CODEC_BYTES);
 }
 END_TEST
 
@@ -330,7 +420,7 @@ START_TEST(foreign_and_corrupt_values_are_skipped_and_counted)
     size_t n = 0;
 
     put_paths(1, 5);
-    store_reply_free(store_command(store, "HSET %s 1 %b 2 %s 99 %s note hello 500 x", key, "\x20\x00\x00\x00",
+    store_reply_free(store_command(store, "HSET %s 1 %b 2 %s 99 %s note hello 500 x", key, "\x30\x00\x00\x00",
                                    (size_t)4, "garbage!", ""));
     ck_assert_int_eq(schema_window_read(store, &sensor, WINDOW_PATH, "site-00000~site-00001", SCHEMA_BASE, 0,
                                         UINT64_MAX, &w, &n, &skipped, &e),
@@ -479,6 +569,28 @@ START_TEST(ledgers_verdicts_and_forgetting)
 }
 END_TEST
 
+START_TEST(a_name_belongs_to_one_run)
+{
+    struct schema_holder other = {.left_ms = 0};
+    struct error e = {""};
+
+    ck_assert_int_eq(schema_lease_take(store, sensor.name, "a:1", &other, &e), 0);
+    ck_assert_int_eq(schema_lease_take(store, sensor.name, "a:1", &other, &e), 0); /* renewed */
+    ck_assert_int_eq(schema_lease_take(store, sensor.name, "b:2", &other, &e), -EBUSY);
+    ck_assert_str_eq(other.name, "a:1");
+    ck_assert(other.left_ms > SCHEMA_LEASE_MS / 2 && other.left_ms <= SCHEMA_LEASE_MS);
+    ck_assert_ptr_nonnull(strstr(e.text, "is taken by a:1"));
+    ck_assert_int_eq(schema_lease_take(store, "another", "b:2", &other, &e), 0);
+    ck_assert_int_eq(schema_lease_release(store, sensor.name, "b:2", &e), 0); /* not its own: stays */
+    ck_assert_int_eq(schema_lease_take(store, sensor.name, "b:2", &other, &e), -EBUSY);
+    ck_assert_int_eq(schema_lease_seize(store, sensor.name, "b:2", &e), 0);
+    ck_assert_int_eq(schema_lease_take(store, sensor.name, "a:1", &other, &e), -EBUSY);
+    ck_assert_int_eq(schema_lease_release(store, sensor.name, "b:2", &e), 0);
+    ck_assert_int_eq(schema_lease_take(store, sensor.name, "a:1", &other, &e), 0);
+    ck_assert_int_eq(schema_lease_take(store, "", "a:1", &other, &e), -EINVAL);
+}
+END_TEST
+
 START_TEST(ten_thousand_paths_are_read_in_time)
 {
     struct window *w = NULL;
@@ -501,14 +613,19 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const pure[] = {codec_is_exact_where_it_fits, codec_rounds_but_never_fails,
-                                 codec_refuses_other_versions_and_damage, keys_are_escaped_and_bounded};
+    const TTest *const pure[] = {codec_is_exact_where_it_fits,
+                                 codec_rounds_but_never_fails,
+                                 codec_refuses_other_versions_and_damage,
+                                 values_of_the_first_release_are_read,
+                                 missing_time_needs_the_second_version,
+                                 keys_are_escaped_and_bounded};
     const TTest *const stored[] = {sensors_come_back_as_written,
                                    windows_come_back_as_written_even_twice,
                                    foreign_and_corrupt_values_are_skipped_and_counted,
                                    streams_refuse_repeats_and_follow_cursors,
                                    top_lists_merge,
                                    ledgers_verdicts_and_forgetting,
+                                   a_name_belongs_to_one_run,
                                    ten_thousand_paths_are_read_in_time};
     need_redis();
     Suite *suite = suite_create("schema");

@@ -14,16 +14,17 @@
 START_TEST(urls)
 {
     static const struct {
-        const char *text, *unix_path, *host, *user, *password;
+        const char *text, *unix_path, *host, *user, *password, *shown;
         unsigned port, db;
     } good[] = {
-        {"unix:/run/r.sock", "/run/r.sock", "", "", "", 0, 0},
-        {"unix:///run/r.sock?db=3", "/run/r.sock", "", "", "", 0, 3},
-        {"/run/r.sock", "/run/r.sock", "", "", "", 0, 0},
-        {"redis://h", "", "h", "", "", 6379, 0},
-        {"redis://u:p%40:x@h.example:7000/2", "", "h.example", "u", "p@:x", 7000, 2},
-        {"redis://:secret@[::1]:1", "", "::1", "", "secret", 1, 0},
-        {"10.0.0.1:6380", "", "10.0.0.1", "", "", 6380, 0},
+        {"unix:/run/r.sock", "/run/r.sock", "", "", "", "unix:/run/r.sock", 0, 0},
+        {"unix:///run/r.sock?db=3", "/run/r.sock", "", "", "", "unix:/run/r.sock", 0, 3},
+        {"/run/r.sock", "/run/r.sock", "", "", "", "unix:/run/r.sock", 0, 0},
+        {"redis://h", "", "h", "", "", "redis://h:6379", 6379, 0},
+        {"redis://u:p%40:x@h.example:7000/2", "", "h.example", "u", "p@:x", "redis://h.example:7000", 7000, 2},
+        {"redis://:secret@[::1]:1", "", "::1", "", "secret", "redis://[::1]:1", 1, 0},
+        {"10.0.0.1:6380", "", "10.0.0.1", "", "", "redis://10.0.0.1:6380", 6380, 0},
+        {"rediss://h:1?ca=/a%26b&verify=no", "", "h", "", "", "rediss://h:1", 1, 0},
     };
     static const char *const bad[] = {"",
                                       "unix:",
@@ -33,35 +34,105 @@ START_TEST(urls)
                                       "redis://h:x",
                                       "h h:1",
                                       "redis://[::1",
-                                      "rediss://h",
                                       "http://h",
                                       "redis://%zz@h",
                                       "redis://a%00b:x@h",
                                       "redis://h/x",
-                                      "unix:/a?x=1"};
+                                      "unix:/a?x=1",
+                                      "redis://a,b",
+                                      "redis://h?ca=/a",
+                                      "rediss://h?ca",
+                                      "rediss://h?ca=",
+                                      "rediss://h?verify=maybe",
+                                      "rediss://h?password=x",
+                                      "redis+cluster://h/1",
+                                      "redis+cluster://a,,b",
+                                      "redis+sentinel://h",
+                                      "redis+sentinel://h/",
+                                      "redis+sentinel://h/a%20b",
+                                      "redis+sentinel://h/m/x"};
     char too_long[300] = "unix:/";
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct store_url u;
-        ck_assert_int_eq(store_url_parse(good[i].text, &u, NULL), 0);
-        ck_assert_str_eq(u.unix_path, good[i].unix_path);
-        ck_assert_str_eq(u.host, good[i].host);
+        ck_assert_msg(store_url_parse(good[i].text, &u, NULL) == 0, "%s", good[i].text);
+        ck_assert_int_eq(u.mode, STORE_SINGLE);
+        ck_assert_uint_eq(u.n, 1);
+        ck_assert_str_eq(u.at[0].unix_path, good[i].unix_path);
+        ck_assert_str_eq(u.at[0].host, good[i].host);
         ck_assert_str_eq(u.user, good[i].user);
         ck_assert_str_eq(u.password, good[i].password);
-        ck_assert_uint_eq(u.port, good[i].port);
+        ck_assert_uint_eq(u.at[0].port, good[i].port);
         ck_assert_uint_eq(u.db, good[i].db);
-        ck_assert(good[i].password[0] == '\0' || strstr(u.shown, good[i].password) == NULL);
+        ck_assert_str_eq(u.shown, good[i].shown);
     }
     memset(too_long + 6, 'a', 200);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct store_url u = {.port = 4711};
+        struct store_url u = {.db = 4711};
         struct error e = {""};
         ck_assert_msg(store_url_parse(bad[i], &u, &e) == -EINVAL, "%s", bad[i]);
         ck_assert_str_ne(e.text, "");
-        ck_assert_uint_eq(u.port, 4711);
+        ck_assert_uint_eq(u.db, 4711);
     }
     struct store_url u;
     ck_assert_int_eq(store_url_parse(too_long, &u, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(urls_of_several_hosts)
+{
+    struct store_url u;
+
+    ck_assert_int_eq(store_url_parse("redis+sentinel://u:geheim@a,b:5,[::1]:6/my-master/4", &u, NULL), 0);
+    ck_assert_int_eq(u.mode, STORE_SENTINEL);
+    ck_assert(!u.use_tls);
+    ck_assert_uint_eq(u.n, 3);
+    ck_assert_uint_eq(u.at[0].port, 26379);
+    ck_assert_str_eq(u.at[2].host, "::1");
+    ck_assert_uint_eq(u.at[2].port, 6);
+    ck_assert_str_eq(u.master, "my-master");
+    ck_assert_uint_eq(u.db, 4);
+    ck_assert_str_eq(u.shown, "redis+sentinel://a:26379,.../my-master");
+    ck_assert_int_eq(store_url_parse("REDISS+CLUSTER://a,b/?name=x&cert=/c&key=/k", &u, NULL), 0);
+    ck_assert_int_eq(u.mode, STORE_CLUSTER);
+    ck_assert(u.use_tls && !u.tls.no_verify);
+    ck_assert_uint_eq(u.n, 2);
+    ck_assert_uint_eq(u.at[1].port, 6379);
+    ck_assert_str_eq(u.tls.name, "x");
+    ck_assert_str_eq(u.tls.cert, "/c");
+    ck_assert_str_eq(u.tls.key, "/k");
+    char many[400] = "redis+cluster://h";
+    for (int i = 0; i < STORE_ENDPOINTS_MAX; i++)
+        strcat(many, ",h");
+    ck_assert_int_eq(store_url_parse(many, &u, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(refusals_are_told_apart)
+{
+    static const struct {
+        const char *text;
+        enum store_fault fault;
+    } known[] = {{"LOADING Redis is loading the dataset in memory", STORE_FAULT_PASSING},
+                 {"OOM command not allowed when used memory > 'maxmemory'.", STORE_FAULT_PASSING},
+                 {"MISCONF Redis is configured to save RDB snapshots", STORE_FAULT_PASSING},
+                 {"BUSY Redis is busy running a script.", STORE_FAULT_PASSING},
+                 {"BUSYGROUP Consumer Group name already exists", STORE_FAULT_REFUSED},
+                 {"CLUSTERDOWN The cluster is down", STORE_FAULT_PASSING},
+                 {"CLUSTERDOWN", STORE_FAULT_PASSING},
+                 {"READONLY You can't write against a read only replica.", STORE_FAULT_DEMOTED},
+                 {"NOPERM this user has no permissions to run the 'set' command", STORE_FAULT_ACCESS},
+                 {"NOAUTH Authentication required.", STORE_FAULT_ACCESS},
+                 {"MOVED 3999 127.0.0.1:6381", STORE_FAULT_TOPOLOGY},
+                 {"ERR max number of clients reached", STORE_FAULT_PASSING},
+                 {"WRONGTYPE Operation against a key holding the wrong kind of value", STORE_FAULT_REFUSED},
+                 {"", STORE_FAULT_REFUSED}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        ck_assert_msg(store_fault_of(known[i].text) == known[i].fault, "%s", known[i].text);
+        ck_assert_int_eq(store_fault_todo(known[i].text)[0] == '\0', known[i].fault == STORE_FAULT_REFUSED);
+    }
+    ck_assert_str_eq(store_fault_name(STORE_FAULT_DEMOTED), "demoted");
 }
 END_TEST
 
@@ -280,6 +351,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {urls,
+                                  urls_of_several_hosts,
+                                  refusals_are_told_apart,
                                   errors_say_what_and_where,
                                   pipelines_and_binary_arguments,
                                   password_and_database,

@@ -30,6 +30,27 @@ static void udp_at(struct drive *d, double s, uint32_t n)
     drive_packet(d, DRIVE_START + (uint64_t)(s * 1e9), udp_packet(n, 0));
 }
 
+START_TEST(a_vlan_has_windows_of_its_own)
+{
+    struct drive *d = drive_new(drive_options());
+
+    drive_packet(d, DRIVE_START, udp_packet(1, 0)); /* tagged in its second packet only */
+    drive_packet(d, DRIVE_START + 1000, udp_packet(1, 12));
+    drive_packet(d, DRIVE_START + 2000, udp_packet(2, 12));
+    drive_packet(d, DRIVE_START + 2 * NS_PER_MS, udp_packet(2, 13));
+    drive_packet(d, DRIVE_START + 3 * NS_PER_MS, udp_packet(3, 0));
+    drive_finish(d);
+    ck_assert_uint_eq(d->sum[WINDOW_MIRROR].dir[C2S].pkts, 5);
+    const struct window_counters *vlan = &d->sum[WINDOW_VLAN];
+    ck_assert_uint_eq(vlan->dir[C2S].pkts, 3); /* a flow keeps its VLAN */
+    ck_assert_uint_eq(vlan->new_flows, 1);
+    ck_assert_uint_eq(vlan->ended_flows, 2);
+    ck_assert_uint_eq(vlan->peak_1ms_bytes, 2 * vlan->dir[C2S].frame_bytes / 3);
+    ck_assert_uint_eq(d->sum[WINDOW_TUNNEL].dir[C2S].pkts, 0);
+    drive_free(d);
+}
+END_TEST
+
 START_TEST(windows_begin_at_multiples_of_their_length)
 {
     struct drive *d = drive_new(drive_options());
@@ -282,7 +303,8 @@ START_TEST(bursts_change_nothing)
 }
 END_TEST
 
-UNIT_MAIN("worker", windows_begin_at_multiples_of_their_length, a_first_window_that_began_earlier,
-          a_clock_that_jumps_ahead_leaves_no_trail, time_never_runs_backwards, idle_split_by_the_flows_own_gap,
-          active_split, a_full_table_evicts_and_counts, what_finds_no_room_is_in_other, time_passes_without_packets,
-          left_out_packets_are_in_the_ledger, the_busiest_millisecond, vlans_in_the_key_or_not, bursts_change_nothing)
+UNIT_MAIN("worker", a_vlan_has_windows_of_its_own, windows_begin_at_multiples_of_their_length,
+          a_first_window_that_began_earlier, a_clock_that_jumps_ahead_leaves_no_trail, time_never_runs_backwards,
+          idle_split_by_the_flows_own_gap, active_split, a_full_table_evicts_and_counts, what_finds_no_room_is_in_other,
+          time_passes_without_packets, left_out_packets_are_in_the_ledger, the_busiest_millisecond,
+          vlans_in_the_key_or_not, bursts_change_nothing)

@@ -1,0 +1,843 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Jira: Cloud by REST API v3 (Basic email:token, documents in Atlassian Document Format), Data Center by v2 (Bearer
+ * token, wiki markup). docs/TICKETS.md has the set-up.
+ *
+ * An issue carries two labels: "spanward" for people and "spanward-KEY", by which it is found. Updates replace summary
+ * and description, which may be repeated; comments carry a reference and are looked for before they are repeated.
+ * Statuses are understood by their category (new, indeterminate, done), never by name, since names are translated and
+ * changed; a transition is chosen by where it leads, over at most four steps, and fields that its screen requires are
+ * filled where we can (the resolution), else the refusal says which.
+ *
+ * Priority and assignee are set where project and account allow it; a screen without them is remembered and no reason
+ * to refuse a ticket. Search lags behind writes: index_delay_ns. 409 means that somebody else writes: again later.
+ *
+ * Limits: summary 255, text 32,767 characters; longer text is cut. Polls see changes by minutes of Jira's own clock, so
+ * they ask for two minutes more than needed and skip what they know.
+ */
+
+#include "control/connectors/connector.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "common/timefmt.h"
+#include "control/connectors/http.h"
+#include "control/connectors/track.h"
+#include "control/content.h"
+
+#define SUMMARY_MOST   254u
+#define TEXT_MOST      30000u /* of the body; escapes add to it */
+#define STEPS_MOST     4
+#define PAGE           50
+#define PAGES_MOST     10
+#define COMMENTS_ASKED 20
+#define PEOPLE         16u
+
+/* Who is who: the name that our configuration uses and Jira's account. */
+struct person {
+    char name[ENTITY_OWNER_BYTES], account[128];
+};
+
+/* Owner: the connector's thread. */
+struct jira {
+    struct http *http;
+    bool cloud;
+    bool no_priority; /* the project's screens have none */
+    char project[64], type[64], resolution[64];
+    char self[128]; /* our account; "" as long as nobody asked */
+    struct person person[PEOPLE];
+    unsigned n_people;
+};
+
+static const char *api(const struct jira *j)
+{
+    return j->cloud ? "/rest/api/3" : "/rest/api/2";
+}
+
+static const char *account_field(const struct jira *j)
+{
+    return j->cloud ? "accountId" : "name";
+}
+
+/* --- open and close --- */
+
+static void jira_close(void *ctx)
+{
+    struct jira *j = ctx;
+
+    if (j == NULL)
+        return;
+    http_free(j->http);
+    free(j);
+}
+
+static int authenticate(struct jira *j, const struct config *config, char hash[FINGERPRINT_BYTES], struct error *e)
+{
+    char token[1024], line[1100];
+    const char *user = config_string(config, "tickets.jira.user");
+    int rc = http_secret("tickets.jira.token_file", config_string(config, "tickets.jira.token_file"),
+                         "SPANWARD_JIRA_TOKEN", token, sizeof(token), e);
+
+    if (rc != 0)
+        return rc;
+    if (j->cloud && user[0] == '\0')
+        return error_set(e, -EINVAL, "tickets.jira.user is missing: Jira Cloud wants the e-mail address of the token");
+    snprintf(line, sizeof(line), "Authorization: Bearer %s", token);
+    rc = j->cloud ? http_basic(j->http, user, token) : http_add_header(j->http, line);
+    http_hash(hash, user);
+    http_hash(hash, token);
+    explicit_bzero(token, sizeof(token));
+    explicit_bzero(line, sizeof(line));
+    return rc == 0 ? 0 : error_set(e, rc, "no memory for Jira");
+}
+
+static int jira_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES], struct error *e)
+{
+    const char *url = config_string(config, "tickets.jira.url");
+    struct jira *j;
+
+    if (url[0] == '\0')
+        return 0;
+    if (config_string(config, "tickets.jira.project")[0] == '\0')
+        return error_set(e, -EINVAL, "tickets.jira.project is missing: the key of the project, like NET");
+    j = calloc(1, sizeof(*j));
+    if (j == NULL)
+        return error_set(e, -ENOMEM, "no memory for Jira");
+    j->cloud = strcmp(config_string(config, "tickets.jira.edition"), "cloud") == 0;
+    snprintf(j->project, sizeof(j->project), "%s", config_string(config, "tickets.jira.project"));
+    snprintf(j->type, sizeof(j->type), "%s", config_string(config, "tickets.jira.issue_type"));
+    snprintf(j->resolution, sizeof(j->resolution), "%s", config_string(config, "tickets.jira.resolution"));
+    ret_hash[0] = '\0';
+    int rc = http_open(config, "tickets.jira.url", url, &j->http, e);
+    rc = rc == 0 ? authenticate(j, config, ret_hash, e) : rc;
+    if (rc != 0) {
+        jira_close(j);
+        return rc;
+    }
+    http_hash(ret_hash, url);
+    http_hash(ret_hash, j->project);
+    http_hash(ret_hash, j->type);
+    http_hash(ret_hash, j->cloud ? "cloud" : "data-center");
+    *ret_ctx = j;
+    return 1;
+}
+
+/* --- calls --- */
+
+/* Jira's own words: errorMessages, then errors by field. */
+static void read_reason(struct http_answer *a)
+{
+    const char *first = json_string_value(json_array_get(json_object_get(a->json, "errorMessages"), 0));
+    const char *field;
+    char text[200];
+    json_t *why;
+
+    json_object_foreach(json_object_get(a->json, "errors"), field, why)
+    {
+        if (first == NULL && json_is_string(why)) {
+            snprintf(text, sizeof(text), "%.40s: %.150s", field, json_string_value(why));
+            first = text;
+        }
+    }
+    if (first != NULL)
+        http_reason(a, first);
+}
+
+/* The end of a failed step: what it means for the request. */
+static int failed(struct http_answer *a, struct connector_answer *ret)
+{
+    read_reason(a);
+    track_failed(a, ret);
+    if (a->status == 409) /* somebody else writes at the same time */
+        ret->outcome = CONNECTOR_RETRY;
+    if (a->status == 404 && ret->outcome == CONNECTOR_REFUSED && a->json == NULL)
+        ret->outcome = CONNECTOR_RETRY; /* not Jira: something in front of it */
+    return -EIO;
+}
+
+static json_t *text_value(const struct jira *j, const char *text)
+{
+    char *cut = strdup(text), *wiki = NULL;
+    json_t *value = NULL;
+
+    if (cut == NULL)
+        return NULL;
+    content_clip(cut, TEXT_MOST);
+    if (j->cloud) {
+        value = content_adf(cut);
+    } else {
+        wiki = content_wiki(cut);
+        value = wiki != NULL ? json_string(content_clip(wiki, TEXT_MOST)) : NULL;
+    }
+    free(wiki);
+    free(cut);
+    return value;
+}
+
+/* --- people --- */
+
+static void remember_person(struct jira *j, const char *name, const char *account)
+{
+    struct person *p = &j->person[j->n_people++ % PEOPLE];
+
+    snprintf(p->name, sizeof(p->name), "%s", name);
+    snprintf(p->account, sizeof(p->account), "%s", account);
+}
+
+/* The account that our name for an owner means, "" when there is not exactly one. */
+static const char *account_of(struct jira *j, const char *owner)
+{
+    char query[256], project[200];
+    const char *found = "";
+    struct http_answer a;
+    json_t *u;
+    size_t i;
+
+    if (owner[0] == '\0')
+        return "";
+    for (unsigned k = 0; k < PEOPLE && k < j->n_people; k++) {
+        if (strcmp(j->person[k].name, owner) == 0)
+            return j->person[k].account;
+    }
+    if (track_call(j->http, &a, "GET", NULL, "%s/user/assignable/search?project=%s&%s=%s&maxResults=10", api(j),
+                   http_encode(project, sizeof(project), j->project), j->cloud ? "query" : "username",
+                   http_encode(query, sizeof(query), owner))) {
+        json_array_foreach(a.json, i, u)
+        {
+            bool same = strcasecmp(http_string(u, "emailAddress"), owner) == 0 ||
+                        strcasecmp(http_string(u, "displayName"), owner) == 0 ||
+                        strcasecmp(http_string(u, "name"), owner) == 0;
+            if (same || json_array_size(a.json) == 1)
+                found = http_string(u, account_field(j));
+        }
+        remember_person(j, owner, found);
+        found = j->person[(j->n_people - 1) % PEOPLE].account;
+    } else {
+        found = ""; /* not now: a ticket without assignee is better than none */
+    }
+    http_answer_fini(&a);
+    return found;
+}
+
+/* Our name for a user of theirs. */
+static const char *name_of(const struct jira *j, const json_t *user)
+{
+    const char *account = http_string(user, account_field(j)), *mail = http_string(user, "emailAddress");
+
+    for (unsigned k = 0; account[0] != '\0' && k < PEOPLE && k < j->n_people; k++) {
+        if (strcmp(j->person[k].account, account) == 0)
+            return j->person[k].name;
+    }
+    if (!j->cloud && account[0] != '\0')
+        return account;
+    return mail[0] != '\0' ? mail : http_string(user, "displayName");
+}
+
+/* --- fields --- */
+
+static const char *priority_of(enum event_severity severity)
+{
+    static const char *const names[EVENT_SEVERITY_COUNT] = {"Low", "Medium", "High", "Highest"};
+
+    return names[severity];
+}
+
+/* Summary, description and, where allowed, priority and assignee. NULL without memory. */
+static json_t *issue_fields(struct jira *j, const struct connector_request *r)
+{
+    char summary[512];
+    const char *account = account_of(j, r->owner);
+    json_t *fields = json_object();
+
+    content_clip(content_line(summary, sizeof(summary), r->title), SUMMARY_MOST);
+    json_object_set_new(fields, "summary", json_string(summary));
+    json_object_set_new(fields, "description", text_value(j, r->body));
+    if (!j->no_priority)
+        json_object_set_new(fields, "priority", json_pack("{s:s}", "name", priority_of(r->severity)));
+    if (account[0] != '\0')
+        json_object_set_new(fields, "assignee", json_pack("{s:s}", account_field(j), account));
+    return fields;
+}
+
+/* Whether a refusal is about fields that we can do without; they are then taken out. */
+static bool take_out(struct jira *j, const struct http_answer *a, json_t *fields)
+{
+    const json_t *errors = json_object_get(a->json, "errors");
+    bool priority = json_object_get(errors, "priority") != NULL, assignee = json_object_get(errors, "assignee") != NULL;
+
+    if (a->status != 400 || json_object_size(errors) != (size_t)priority + (size_t)assignee ||
+        json_object_size(errors) == 0)
+        return false;
+    if (priority) {
+        j->no_priority = true;
+        json_object_del(fields, "priority");
+    }
+    if (assignee)
+        json_object_del(fields, "assignee");
+    return true;
+}
+
+/* Sends fields by method and path, once more without what the screens do not have. */
+static bool send_fields(struct jira *j, struct http_answer *a, const char *method, const char *path, json_t *fields)
+{
+    bool done = track_call(j->http, a, method, json_pack("{s:O}", "fields", fields), "%s", path);
+
+    if (!done && take_out(j, a, fields)) {
+        http_answer_fini(a);
+        done = track_call(j->http, a, method, json_pack("{s:O}", "fields", fields), "%s", path);
+    }
+    json_decref(fields);
+    return done;
+}
+
+/* Attachments are worth a try; what fails is said and is no failure of the ticket. */
+static void attach(struct jira *j, const struct connector_request *r, struct connector_answer *ret)
+{
+    for (size_t i = 0; i < r->n_attachments; i++) {
+        const struct connector_attachment *x = &r->attachment[i];
+        struct http_part part = {.name = "file", .filename = x->name, .type = x->type, .data = x->data, .len = x->len};
+        char path[256], id[128];
+        struct http_request q = {
+            .method = "POST", .path = path, .part = &part, .n_parts = 1, .header = {"X-Atlassian-Token: no-check"}};
+        struct http_answer a;
+        snprintf(path, sizeof(path), "%s/issue/%s/attachments", api(j), http_encode(id, sizeof(id), ret->remote_id));
+        http_do(j->http, &q, &a);
+        if (a.outcome != CONNECTOR_DONE)
+            snprintf(ret->text, sizeof(ret->text), "without %.40s: %.100s", x->name, a.text);
+        http_answer_fini(&a);
+    }
+}
+
+static void set_url(const struct jira *j, struct connector_answer *ret)
+{
+    snprintf(ret->remote_url, sizeof(ret->remote_url), "%.150s/browse/%.90s", http_base(j->http), ret->remote_id);
+}
+
+static int create(struct jira *j, const struct connector_request *r, struct connector_answer *ret)
+{
+    char label[TRACK_KEY_BYTES], path[64];
+    struct http_answer a;
+    json_t *fields = issue_fields(j, r);
+
+    json_object_set_new(fields, "project", json_pack("{s:s}", "key", j->project));
+    json_object_set_new(fields, "issuetype", json_pack("{s:s}", "name", j->type));
+    json_object_set_new(fields, "labels", json_pack("[s,s]", "spanward", track_label(label, r, '-')));
+    snprintf(path, sizeof(path), "%s/issue", api(j));
+    bool done = send_fields(j, &a, "POST", path, fields);
+    int rc = 0;
+    if (!done) {
+        rc = failed(&a, ret);
+    } else if (http_string(a.json, "key")[0] == '\0') {
+        http_to_answer(&a, ret);
+        ret->outcome = CONNECTOR_DOUBT; /* 2xx without a key: not Jira's answer */
+        snprintf(ret->text, sizeof(ret->text), "the answer has no key");
+        rc = -EIO;
+    } else {
+        http_to_answer(&a, ret);
+        snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", http_string(a.json, "key"));
+        ret->text[0] = '\0';
+        set_url(j, ret);
+    }
+    http_answer_fini(&a);
+    if (rc == 0)
+        attach(j, r, ret);
+    return rc;
+}
+
+static int update(struct jira *j, const struct connector_request *r, const char *id, struct connector_answer *ret)
+{
+    char path[256];
+    struct http_answer a;
+
+    snprintf(path, sizeof(path), "%s/issue/%s", api(j), id);
+    bool done = send_fields(j, &a, "PUT", path, issue_fields(j, r));
+    int rc = done ? 0 : failed(&a, ret);
+    http_answer_fini(&a);
+    return rc;
+}
+
+/* --- comments --- */
+
+static char *comment_text(const struct jira *j, const json_t *comment)
+{
+    const json_t *body = json_object_get(comment, "body");
+
+    return j->cloud ? content_from_adf(body) : strdup(json_is_string(body) ? json_string_value(body) : "");
+}
+
+/* 1: a comment with the reference is there, 0 not, -EIO. Newest first, all pages. */
+static int has_comment(struct jira *j, const char *id, const char *ref, struct connector_answer *ret)
+{
+    size_t start = 0, i;
+    int found = 0;
+
+    for (int page = 0; page < PAGES_MOST && found == 0; page++) {
+        struct http_answer a;
+        json_t *c;
+        if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/comment?startAt=%zu&maxResults=%d&orderBy=-created",
+                        api(j), id, start, PAGE)) {
+            found = failed(&a, ret);
+        } else {
+            const json_t *list = json_object_get(a.json, "comments");
+            json_array_foreach(list, i, c)
+            {
+                char *text = comment_text(j, c);
+                found |= text != NULL && strstr(text, ref) != NULL;
+                free(text);
+            }
+            start += json_array_size(list);
+            json_int_t total = json_integer_value(json_object_get(a.json, "total"));
+            if (json_array_size(list) == 0 || (json_int_t)start >= total)
+                page = PAGES_MOST;
+        }
+        http_answer_fini(&a);
+    }
+    return found;
+}
+
+static int comment(struct jira *j, const struct connector_request *r, const char *id, struct connector_answer *ret)
+{
+    char ref[TRACK_KEY_BYTES];
+    struct http_answer a;
+
+    int there = r->repeat ? has_comment(j, id, track_ref(ref, r), ret) : 0;
+    if (there != 0)
+        return there < 0 ? there : 0;
+    char *text = track_comment(r);
+    if (text == NULL)
+        return -ENOMEM;
+    bool done = track_call(j->http, &a, "POST", json_pack("{s:o}", "body", text_value(j, text)), "%s/issue/%s/comment",
+                           api(j), id);
+    int rc = done ? 0 : failed(&a, ret);
+    http_answer_fini(&a);
+    free(text);
+    return rc;
+}
+
+/* --- transitions --- */
+
+static const char *category_of(const json_t *status)
+{
+    return track_path(status, "statusCategory", "key", NULL);
+}
+
+/* Fills what a transition's screen requires; false and the field's name when we cannot. */
+static bool screen_fields(const struct jira *j, const json_t *transition, json_t **ret, char *ret_missing, size_t size)
+{
+    const char *name;
+    json_t *field, *value, *values = json_object();
+    size_t i;
+
+    json_object_foreach(json_object_get(transition, "fields"), name, field)
+    {
+        if (!json_is_true(json_object_get(field, "required")))
+            continue;
+        const json_t *allowed = json_object_get(field, "allowedValues");
+        const json_t *choice = json_array_get(allowed, 0);
+        if (strcmp(name, "resolution") != 0 || choice == NULL) {
+            snprintf(ret_missing, size, "%s", name);
+            json_decref(values);
+            return false;
+        }
+        json_array_foreach(allowed, i, value)
+        {
+            if (strcasecmp(http_string(value, "name"), j->resolution) == 0)
+                choice = value;
+        }
+        json_object_set_new(values, name, json_pack("{s:s}", "id", http_string(choice, "id")));
+    }
+    *ret = values;
+    return true;
+}
+
+/* The transition that leads to a status of the category; else, on the way to done, one to indeterminate. */
+static const json_t *choose(const json_t *list, const char *category, bool over)
+{
+    const json_t *second = NULL;
+    json_t *t;
+    size_t i;
+
+    json_array_foreach(list, i, t)
+    {
+        const char *to = category_of(json_object_get(t, "to"));
+        if (strcmp(to, category) == 0)
+            return t;
+        if (over ? strcmp(to, "indeterminate") == 0 : strcmp(to, "done") != 0)
+            second = t;
+    }
+    return second;
+}
+
+static int step(struct jira *j, const char *id, const char *category, bool over, struct connector_answer *ret)
+{
+    struct http_answer a, b;
+    json_t *fields = NULL;
+    char missing[64];
+    int rc = 0;
+
+    if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/transitions?expand=transitions.fields", api(j), id)) {
+        rc = failed(&a, ret);
+        http_answer_fini(&a);
+        return rc;
+    }
+    const json_t *t = choose(json_object_get(a.json, "transitions"), category, over);
+    if (t == NULL) {
+        rc = track_refuse(ret, "the workflow offers our account no transition to a status of category %s", category);
+    } else if (!screen_fields(j, t, &fields, missing, sizeof(missing))) {
+        rc = track_refuse(ret, "transition %.60s requires the field %.60s", http_string(t, "name"), missing);
+    } else {
+        json_t *body = json_pack("{s:{s:s}}", "transition", "id", http_string(t, "id"));
+        if (json_object_size(fields) > 0)
+            json_object_set(body, "fields", fields);
+        if (!track_call(j->http, &b, "POST", body, "%s/issue/%s/transitions", api(j), id))
+            rc = failed(&b, ret);
+        http_answer_fini(&b);
+        json_decref(fields);
+    }
+    http_answer_fini(&a);
+    return rc;
+}
+
+/* Brings the issue into (or out of) a status of category done, by as many steps as the workflow wants. */
+static int move(struct jira *j, const char *id, bool over, const char *wanted, struct connector_answer *ret)
+{
+    for (int i = 0; i < STEPS_MOST; i++) {
+        struct http_answer a;
+        if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s?fields=status", api(j), id)) {
+            int rc = failed(&a, ret);
+            http_answer_fini(&a);
+            return rc;
+        }
+        bool done = strcmp(category_of(json_object_get(json_object_get(a.json, "fields"), "status")), "done") == 0;
+        http_answer_fini(&a);
+        if (done == over)
+            return 0;
+        int rc = step(j, id, wanted, over, ret);
+        if (rc != 0)
+            return rc;
+    }
+    return track_refuse(ret, "the workflow led nowhere in %d transitions", STEPS_MOST);
+}
+
+/* --- send --- */
+
+static void jira_send(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct jira *j = ctx;
+    char id[128];
+    int rc = 0;
+
+    http_encode(id, sizeof(id), r->remote_id);
+    if (r->op != OUTBOX_CREATE)
+        snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", r->remote_id);
+    switch (r->op) {
+    case OUTBOX_CREATE:
+        rc = create(j, r, ret);
+        break;
+    case OUTBOX_UPDATE:
+        rc = update(j, r, id, ret);
+        break;
+    case OUTBOX_COMMENT:
+        rc = comment(j, r, id, ret);
+        break;
+    case OUTBOX_RESOLVE:
+    case OUTBOX_CLOSE:
+        rc = comment(j, r, id, ret);
+        rc = rc == 0 ? move(j, id, true, "done", ret) : rc;
+        break;
+    case OUTBOX_REOPEN:
+        rc = move(j, id, false, r->owner[0] != '\0' ? "indeterminate" : "new", ret);
+        rc = rc == 0 ? update(j, r, id, ret) : rc;
+        rc = rc == 0 ? comment(j, r, id, ret) : rc;
+        break;
+    case OUTBOX_OP_COUNT:
+        break;
+    }
+    if (rc == 0) {
+        ret->outcome = CONNECTOR_DONE;
+        if (r->op != OUTBOX_CREATE)
+            attach(j, r, ret);
+    }
+}
+
+/* --- find and poll --- */
+
+static enum remote_state state_of(const json_t *status)
+{
+    const char *category = category_of(status);
+
+    return strcmp(category, "done") == 0            ? REMOTE_RESOLVED
+           : strcmp(category, "indeterminate") == 0 ? REMOTE_IN_PROGRESS
+           : strcmp(category, "new") == 0           ? REMOTE_OPEN
+                                                    : REMOTE_UNKNOWN;
+}
+
+/* One page of a search; token and start belong to Cloud and Data Center. */
+static bool search(struct jira *j, struct http_answer *a, const char *jql, const char *token, size_t start)
+{
+    char encoded[1024];
+
+    if (!j->cloud)
+        return track_call(j->http, a, "GET", NULL,
+                          "%s/search?jql=%s&fields=status,assignee,resolution,updated,labels&startAt=%zu&maxResults=%d",
+                          api(j), http_encode(encoded, sizeof(encoded), jql), start, PAGE);
+    json_t *q = json_pack("{s:s,s:i,s:[s,s,s,s,s]}", "jql", jql, "maxResults", PAGE, "fields", "status", "assignee",
+                          "resolution", "updated", "labels");
+    if (token[0] != '\0')
+        json_object_set_new(q, "nextPageToken", json_string(token));
+    return track_call(j->http, a, "POST", q, "%s/search/jql", api(j));
+}
+
+static bool has_label(const json_t *issue, const char *label)
+{
+    json_t *l;
+    size_t i;
+
+    json_array_foreach(json_object_get(json_object_get(issue, "fields"), "labels"), i, l)
+    {
+        if (json_is_string(l) && strcasecmp(json_string_value(l), label) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int jira_find(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct jira *j = ctx;
+    char label[TRACK_KEY_BYTES], jql[256];
+    struct http_answer a;
+    json_t *issue;
+    size_t i;
+    int rc = 0;
+
+    track_label(label, r, '-');
+    snprintf(jql, sizeof(jql), "project = \"%s\" AND labels = \"%s\" ORDER BY created ASC", j->project, label);
+    if (!search(j, &a, jql, "", 0)) {
+        rc = failed(&a, ret);
+        http_answer_fini(&a);
+        return rc;
+    }
+    json_array_foreach(json_object_get(a.json, "issues"), i, issue)
+    {
+        const json_t *fields = json_object_get(issue, "fields");
+        if (!has_label(issue, label) || ret->n_found++ > 0)
+            continue;
+        snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", http_string(issue, "key"));
+        ret->state = state_of(json_object_get(fields, "status"));
+        snprintf(ret->owner, sizeof(ret->owner), "%s", name_of(j, json_object_get(fields, "assignee")));
+        set_url(j, ret);
+        rc = 1;
+    }
+    http_answer_fini(&a);
+    return rc;
+}
+
+static const char *self_account(struct jira *j)
+{
+    struct http_answer a;
+
+    if (j->self[0] == '\0') {
+        if (track_call(j->http, &a, "GET", NULL, "%s/myself", api(j)))
+            snprintf(j->self, sizeof(j->self), "%s", http_string(a.json, account_field(j)));
+        http_answer_fini(&a);
+    }
+    return j->self;
+}
+
+static int add_comments(struct jira *j, const char *key, uint64_t since_ns, struct connector_changes *changes,
+                        struct connector_answer *ret)
+{
+    struct http_answer a;
+    size_t i;
+    int rc = 0;
+
+    if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/comment?startAt=0&maxResults=%d&orderBy=-created", api(j),
+                    key, COMMENTS_ASKED))
+        rc = failed(&a, ret);
+    const json_t *list = json_object_get(a.json, "comments");
+    for (i = json_array_size(list); rc == 0 && i > 0; i--) { /* oldest first */
+        const json_t *c = json_array_get(list, i - 1), *author = json_object_get(c, "author");
+        uint64_t when = track_time_ns(http_string(c, "created"));
+        if (when <= since_ns || strcmp(http_string(author, account_field(j)), self_account(j)) == 0)
+            continue;
+        struct connector_change *x = connector_changes_add(changes);
+        char *text = comment_text(j, c);
+        if (x == NULL || text == NULL) {
+            rc = -ENOMEM;
+        } else {
+            snprintf(x->remote_id, sizeof(x->remote_id), "%s", key);
+            snprintf(x->author, sizeof(x->author), "%s", name_of(j, author));
+            snprintf(x->comment, sizeof(x->comment), "%s", text);
+            x->when_wall_ns = when;
+        }
+        free(text);
+    }
+    http_answer_fini(&a);
+    return rc;
+}
+
+static int add_change(struct jira *j, const json_t *issue, uint64_t since_ns, uint64_t *newest_ns,
+                      struct connector_changes *changes, struct connector_answer *ret)
+{
+    const json_t *fields = json_object_get(issue, "fields"), *assignee = json_object_get(fields, "assignee");
+    uint64_t when = track_time_ns(http_string(fields, "updated"));
+
+    if (when > *newest_ns)
+        *newest_ns = when;
+    if (when <= since_ns)
+        return 0;
+    struct connector_change *x = connector_changes_add(changes);
+    if (x == NULL)
+        return -ENOMEM;
+    snprintf(x->remote_id, sizeof(x->remote_id), "%s", http_string(issue, "key"));
+    x->state = state_of(json_object_get(fields, "status"));
+    x->has_owner = true;
+    snprintf(x->owner, sizeof(x->owner), "%s", json_is_object(assignee) ? name_of(j, assignee) : "");
+    snprintf(x->resolution, sizeof(x->resolution), "%s", track_path(fields, "resolution", "name", NULL));
+    x->when_wall_ns = when;
+    return add_comments(j, http_string(issue, "key"), since_ns, changes, ret);
+}
+
+static int jira_poll(void *ctx, const char *cursor, struct connector_changes *changes, struct connector_answer *ret)
+{
+    struct jira *j = ctx;
+    uint64_t since_ns = strtoull(cursor, NULL, 10), newest_ns = since_ns, now_ns = track_now_ns();
+    char jql[256], token[256] = "";
+    size_t start = 0, i;
+    int rc = 0;
+
+    if (since_ns == 0) {
+        snprintf(changes->cursor, sizeof(changes->cursor), "%llu", (unsigned long long)now_ns);
+        return 0;
+    }
+    uint64_t minutes = (now_ns > since_ns ? now_ns - since_ns : 0) / (60 * NS_PER_S) + 2;
+    snprintf(jql, sizeof(jql),
+             "project = \"%s\" AND labels = \"spanward\" AND updated >= \"-%llum\" ORDER BY updated ASC", j->project,
+             (unsigned long long)minutes);
+    for (int page = 0; page < PAGES_MOST && rc == 0; page++) {
+        struct http_answer a;
+        json_t *issue;
+        changes->more = false;
+        if (!search(j, &a, jql, token, start)) {
+            rc = failed(&a, ret);
+        } else {
+            const json_t *list = json_object_get(a.json, "issues");
+            json_array_foreach(list, i, issue)
+            {
+                rc = rc == 0 ? add_change(j, issue, since_ns, &newest_ns, changes, ret) : rc;
+            }
+            start += json_array_size(list);
+            snprintf(token, sizeof(token), "%s", http_string(a.json, "nextPageToken"));
+            changes->more = json_array_size(list) > 0 &&
+                            (j->cloud ? token[0] != '\0'
+                                      : (json_int_t)start < json_integer_value(json_object_get(a.json, "total")));
+        }
+        http_answer_fini(&a);
+        if (!changes->more)
+            break;
+    }
+    snprintf(changes->cursor, sizeof(changes->cursor), "%llu", (unsigned long long)newest_ns);
+    return rc;
+}
+
+/* --- check --- */
+
+static bool has_type(const json_t *project, const char *name)
+{
+    json_t *t;
+    size_t i;
+
+    json_array_foreach(json_object_get(project, "issueTypes"), i, t)
+    {
+        if (strcasecmp(http_string(t, "name"), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_project(struct jira *j, connector_say_fn *say, void *say_ctx)
+{
+    char text[300], key[200];
+    struct http_answer a;
+    int rc = 0;
+
+    if (!track_call(j->http, &a, "GET", NULL, "%s/project/%s", api(j), http_encode(key, sizeof(key), j->project))) {
+        snprintf(text, sizeof(text), "project %s: %.150s", j->project, a.text);
+        say(say_ctx, false, text, "create it, or give our account the permission Browse projects");
+        rc = -ENOENT;
+    } else if (!has_type(a.json, j->type)) {
+        snprintf(text, sizeof(text), "project %s has no issue type %s", j->project, j->type);
+        say(say_ctx, false, text, "add it in Project settings, Issue types, or set tickets.jira.issue_type");
+        rc = -ENOENT;
+    } else {
+        snprintf(text, sizeof(text), "project %s with issue type %s", j->project, j->type);
+        say(say_ctx, true, text, "");
+    }
+    http_answer_fini(&a);
+    return rc;
+}
+
+static int check_rights(struct jira *j, connector_say_fn *say, void *say_ctx)
+{
+    static const char *const rights[] = {"BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS",
+                                         "TRANSITION_ISSUES"};
+    char text[200];
+    struct http_answer a;
+    int rc = 0;
+
+    if (!track_call(j->http, &a, "GET", NULL,
+                    "%s/mypermissions?projectKey=%s&permissions=BROWSE_PROJECTS,CREATE_ISSUES,EDIT_ISSUES,ADD_COMMENTS,"
+                    "TRANSITION_ISSUES",
+                    api(j), j->project)) {
+        say(say_ctx, false, a.text, "see whether the project can be seen");
+        rc = -EACCES;
+    }
+    for (size_t i = 0; rc == 0 && i < sizeof(rights) / sizeof(rights[0]); i++) {
+        const json_t *p = json_object_get(json_object_get(a.json, "permissions"), rights[i]);
+        if (json_is_true(json_object_get(p, "havePermission")))
+            continue;
+        snprintf(text, sizeof(text), "the permission %s is missing", rights[i]);
+        say(say_ctx, false, text, "grant it in the project's permission scheme");
+        rc = -EACCES;
+    }
+    if (rc == 0)
+        say(say_ctx, true, "rights to browse, create, edit, comment and transition", "");
+    http_answer_fini(&a);
+    return rc;
+}
+
+static int jira_check(void *ctx, connector_say_fn *say, void *say_ctx)
+{
+    struct jira *j = ctx;
+    struct http_answer a;
+    char text[300];
+
+    bool known = track_call(j->http, &a, "GET", NULL, "%s/myself", api(j));
+    snprintf(text, sizeof(text), known ? "%.200s as %.80s" : "%.200s: %.90s", http_base(j->http),
+             known ? http_string(a.json, "displayName") : a.text);
+    say(say_ctx, known, text,
+        known ? ""
+        : j->cloud
+            ? "check tickets.jira.url, user (an e-mail address) and token (id.atlassian.com, Security, API tokens)"
+            : "check tickets.jira.url and token (Profile, Personal access tokens)");
+    http_answer_fini(&a);
+    int rc = known ? check_project(j, say, say_ctx) : -EACCES;
+    return rc == 0 ? check_rights(j, say, say_ctx) : rc;
+}
+
+const struct connector connector_jira = {
+    .name = "jira",
+    .title = "Jira",
+    .can = CONNECTOR_TRACKS | CONNECTOR_SVG | CONNECTOR_PNG | CONNECTOR_COMMENT | CONNECTOR_OWNER,
+    .index_delay_ns = 30 * NS_PER_S,
+    .open = jira_open,
+    .close = jira_close,
+    .send = jira_send,
+    .find = jira_find,
+    .poll = jira_poll,
+    .check = jira_check,
+};

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Reading windows: one object over time, or all objects of a scope at one time. Every field is checked, and what does
+ * not fit is skipped and counted, never believed.
+ *
+ * Cost: a range of n windows of one object takes n / 120 HGETALL for each half, a window of all objects two HGET per
+ * object, all in one pipeline.
+ */
+
+#include "store/schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include "common/timefmt.h"
+#include "store/schema_read.h"
+
+#define BUCKETS_MAX 16384 /* of one read: 227 days of 10 s windows; an earlier start is moved up */
+
+/* A growing array of windows; owner: the read in progress. */
+struct windows {
+    struct window *at;
+    size_t n, size;
+    int result;
+};
+
+static struct window *windows_add(struct windows *v)
+{
+    if (v->n == v->size) {
+        size_t size = v->size != 0 ? 2 * v->size : 64;
+        struct window *p = realloc(v->at, size * sizeof(*p));
+        if (p == NULL) {
+            v->result = -ENOMEM;
+            return NULL;
+        }
+        v->at = p;
+        v->size = size;
+    }
+    return &v->at[v->n++];
+}
+
+static bool take_half(struct window *w, const struct store_reply *value, enum key_half half,
+                      struct schema_skipped *skipped)
+{
+    size_t len;
+    const uint8_t *bytes = (const uint8_t *)store_reply_string(value, &len);
+
+    return read_decoded(half == KEY_TRAFFIC ? codec_unpack_traffic(w, bytes, len) : codec_unpack_quality(w, bytes, len),
+                        skipped);
+}
+
+/*
+ * A read of one object's buckets: replies come as traffic, quality, traffic, ... Windows of a bucket are collected in
+ * `slot` and handed over in order after its quality half. A quality half without traffic is not shown: the two are
+ * written together.
+ */
+struct series {
+    struct windows out;
+    struct schema_skipped *skipped;
+    struct window pattern; /* scope, name, length */
+    struct window slot[SCHEMA_BUCKET_FIELDS];
+    bool filled[SCHEMA_BUCKET_FIELDS];
+    uint64_t first_bucket_s, bucket_length_s, since_ns, until_ns;
+    bool refused;
+};
+
+static void take_bucket(struct series *x, const struct store_reply *r, enum key_half half, uint64_t bucket_s)
+{
+    for (size_t i = 0; i + 1 < store_reply_count(r); i += 2) {
+        uint64_t index;
+        if (!read_u64(store_reply_element(r, i), &index) || index >= SCHEMA_BUCKET_FIELDS) {
+            x->skipped->foreign++;
+            continue;
+        }
+        struct window *w = &x->slot[index];
+        if (half == KEY_TRAFFIC) {
+            *w = x->pattern;
+            w->start_ns = bucket_s * NS_PER_S + index * w->length_ns;
+            x->filled[index] = take_half(w, store_reply_element(r, i + 1), half, x->skipped);
+        } else if (x->filled[index]) {
+            take_half(w, store_reply_element(r, i + 1), half, x->skipped);
+        }
+    }
+}
+
+static void on_bucket(void *ctx, size_t index, const struct store_reply *r)
+{
+    struct series *x = ctx;
+    enum key_half half = index % 2 == 0 ? KEY_TRAFFIC : KEY_QUALITY;
+
+    x->refused |= store_reply_type(r) == STORE_ERROR;
+    take_bucket(x, r, half, x->first_bucket_s + index / 2 * x->bucket_length_s);
+    if (half == KEY_TRAFFIC)
+        return;
+    for (unsigned i = 0; i < SCHEMA_BUCKET_FIELDS; i++) {
+        struct window *w = &x->slot[i];
+        if (x->filled[i] && w->start_ns >= x->since_ns && w->start_ns < x->until_ns) {
+            struct window *out = windows_add(&x->out);
+            if (out != NULL)
+                *out = *w;
+        }
+        x->filled[i] = false;
+    }
+}
+
+/* After the flush: what came of it. */
+static int finish_windows(struct windows *v, int result, bool refused, struct window **ret_windows, size_t *ret_n,
+                          struct error *e)
+{
+    if (result != 0)
+        read_connection_lost(e);
+    else if (v->result != 0)
+        result = error_set(e, -ENOMEM, "no memory for windows");
+    else if (refused)
+        result = error_set(e, -EPROTO, "Redis refused to read windows; check the user's permissions");
+    if (result != 0) {
+        free(v->at);
+        return result;
+    }
+    *ret_windows = v->at;
+    *ret_n = v->n;
+    return 0;
+}
+
+static int append_reads(struct store *s, const char *sensor, const struct series *x, uint64_t end_s)
+{
+    char key[KEY_BYTES];
+    struct command c;
+    int result = 0;
+
+    for (uint64_t b = x->first_bucket_s; b < end_s && result == 0; b += x->bucket_length_s) {
+        for (int half = 0; half < 2 && result == 0; half++) {
+            size_t len =
+                key_windows(key, sensor, x->pattern.scope, x->pattern.name, x->pattern.length_ns / NS_PER_S, b, half);
+            command_start(&c, "HGETALL", key, len);
+            result = command_append(&c, s);
+        }
+    }
+    return result;
+}
+
+/* Narrows [since, until) to whole windows that can exist and to BUCKETS_MAX buckets; returns the end in seconds. */
+static uint64_t set_range(struct series *x, const struct schema_sensor *sensor, enum schema_tier tier,
+                          uint64_t since_ns, uint64_t until_ns)
+{
+    uint64_t latest = sensor->latest_start_ns[tier];
+    uint64_t span = BUCKETS_MAX * x->bucket_length_s;
+
+    if (latest != UINT64_MAX && until_ns > latest + x->pattern.length_ns)
+        until_ns = latest + x->pattern.length_ns;
+    uint64_t end_s = until_ns / NS_PER_S + (until_ns % NS_PER_S != 0);
+    uint64_t from_s = since_ns / NS_PER_S;
+    if (end_s > span && from_s < end_s - span)
+        from_s = end_s - span;
+    x->first_bucket_s = from_s / x->bucket_length_s * x->bucket_length_s;
+    x->since_ns = since_ns;
+    x->until_ns = until_ns;
+    return end_s;
+}
+
+int schema_window_read(struct store *s, const struct schema_sensor *sensor, enum window_scope scope, const char *object,
+                       enum schema_tier tier, uint64_t since_ns, uint64_t until_ns, struct window **ret_windows,
+                       size_t *ret_n, struct schema_skipped *skipped, struct error *e)
+{
+    struct schema_skipped ignored = {0};
+    struct series *x = calloc(1, sizeof(*x));
+
+    if (x == NULL)
+        return error_set(e, -ENOMEM, "no memory for windows");
+    x->skipped = skipped != NULL ? skipped : &ignored;
+    x->pattern.scope = scope;
+    snprintf(x->pattern.name, sizeof(x->pattern.name), "%s", object);
+    x->pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
+    x->bucket_length_s = SCHEMA_BUCKET_FIELDS * (x->pattern.length_ns / NS_PER_S);
+    uint64_t end_s = set_range(x, sensor, tier, since_ns, until_ns);
+    int result = append_reads(s, sensor->name, x, end_s);
+    if (result != 0) {
+        read_discard(s, result, e);
+    } else {
+        result = store_flush(s, on_bucket, x);
+        result = finish_windows(&x->out, result, x->refused, ret_windows, ret_n, e);
+    }
+    free(x);
+    return result;
+}
+
+/* A read of all objects in one window: replies come as traffic, quality for each name of the list. */
+struct slice {
+    struct windows out;
+    struct schema_skipped *skipped;
+    const struct schema_list *names;
+    struct window pattern; /* scope, start, length */
+    bool have_traffic, refused;
+};
+
+static void on_slice(void *ctx, size_t index, const struct store_reply *r)
+{
+    struct slice *x = ctx;
+    bool is_string = store_reply_type(r) == STORE_STRING;
+
+    x->refused |= store_reply_type(r) == STORE_ERROR;
+    if (index % 2 == 1) {
+        if (x->have_traffic && is_string)
+            take_half(&x->out.at[x->out.n - 1], r, KEY_QUALITY, x->skipped);
+        return;
+    }
+    x->have_traffic = false;
+    struct window *w = is_string ? windows_add(&x->out) : NULL;
+    if (w == NULL)
+        return;
+    *w = x->pattern;
+    snprintf(w->name, sizeof(w->name), "%s", x->names->item[index / 2].name);
+    x->have_traffic = take_half(w, r, KEY_TRAFFIC, x->skipped);
+    if (!x->have_traffic)
+        x->out.n--;
+}
+
+static int append_slice(struct store *s, const char *sensor, const struct slice *x)
+{
+    uint64_t length_s = x->pattern.length_ns / NS_PER_S;
+    uint64_t number = x->pattern.start_ns / NS_PER_S / length_s;
+    uint64_t index = number % SCHEMA_BUCKET_FIELDS;
+    char key[KEY_BYTES];
+    struct command c;
+    int result = 0;
+
+    for (size_t i = 0; i < x->names->n && result == 0; i++) {
+        size_t len = key_windows(key, sensor, x->pattern.scope, x->names->item[i].name, length_s,
+                                 (number - index) * length_s, KEY_TRAFFIC);
+        for (int half = 0; half < 2 && result == 0; half++) {
+            if (len != 0)
+                key[len - 1] = half == KEY_TRAFFIC ? 't' : 'q';
+            command_start(&c, "HGET", key, len);
+            command_u64(&c, index);
+            result = command_append(&c, s);
+        }
+    }
+    return result;
+}
+
+int schema_window_at(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
+                     enum schema_tier tier, uint64_t start_ns, struct window **ret_windows, size_t *ret_n,
+                     struct schema_skipped *skipped, struct error *e)
+{
+    struct schema_skipped ignored = {0};
+    struct schema_list names = {0};
+    struct slice x = {.skipped = skipped != NULL ? skipped : &ignored, .names = &names};
+    int result = schema_object_list(s, sensor->name, scope, start_ns, &names, e);
+
+    if (result != 0)
+        return result;
+    x.pattern.scope = scope;
+    x.pattern.start_ns = start_ns;
+    x.pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
+    result = append_slice(s, sensor->name, &x);
+    if (result != 0) {
+        read_discard(s, result, e);
+    } else {
+        result = store_flush(s, on_slice, &x);
+        result = finish_windows(&x.out, result, x.refused, ret_windows, ret_n, e);
+    }
+    schema_list_free(&names);
+    return result;
+}
+
+int schema_window_latest(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
+                         enum schema_tier tier, struct window **ret_windows, size_t *ret_n,
+                         struct schema_skipped *skipped, struct error *e)
+{
+    if (sensor->latest_start_ns[tier] == UINT64_MAX) {
+        *ret_windows = NULL;
+        *ret_n = 0;
+        return 0;
+    }
+    return schema_window_at(s, sensor, scope, tier, sensor->latest_start_ns[tier], ret_windows, ret_n, skipped, e);
+}
