@@ -133,15 +133,14 @@ static inline void look_up(struct dedup *d, struct pkt *p)
     push(set, (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own});
 }
 
+void dedup_prefetch(struct dedup *d, struct pkt *p)
+{
+    p->fingerprint = fingerprint(p);
+    __builtin_prefetch(set_of(d, p->fingerprint), 1);
+}
+
 void dedup_batch(struct dedup *d, struct batch *b)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
-        struct pkt *p = &b->pkt[i];
-        if (p->verdict != PKT_FLOW)
-            continue;
-        p->fingerprint = fingerprint(p);
-        __builtin_prefetch(set_of(d, p->fingerprint), 1);
-    }
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             look_up(d, &b->pkt[i]);

@@ -49,7 +49,10 @@ int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
 size_t dedup_bytes(const struct dedup *d);
 
-/* Sets fingerprint, copy and copy_delay_ns of every packet that belongs to a flow. */
+/* Sets the fingerprint and fetches where it is looked up. */
+void dedup_prefetch(struct dedup *d, struct pkt *p);
+
+/* Sets copy, copy_delay_ns and hop of every packet that belongs to a flow. */
 void dedup_batch(struct dedup *d, struct batch *b);
 
 #define EVIDENCE_MAX 64u /* counts are halved here */

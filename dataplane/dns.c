@@ -103,7 +103,7 @@ static struct dns_entry *find(const struct flow *f, struct dns_pool *pool, const
 {
     struct dns_entry *found = NULL;
 
-    for (uint32_t i = f->dns; i != 0; i = pool->entry[i].next) {
+    for (uint32_t i = f->other.dns; i != 0; i = pool->entry[i].next) {
         struct dns_entry *e = &pool->entry[i];
         if (e->rec.id == q->id && e->rec.qtype == q->qtype && same_name(&e->rec, q))
             found = e;
@@ -113,7 +113,7 @@ static struct dns_entry *find(const struct flow *f, struct dns_pool *pool, const
 
 static struct dns_entry *add(struct flow *f, struct dns_pool *pool, const struct dns_question *q)
 {
-    uint32_t *link = &f->dns, n = 0;
+    uint32_t *link = &f->other.dns, n = 0;
 
     for (; *link != 0 && n < DNS_PER_FLOW; n++)
         link = &pool->entry[*link].next;
@@ -182,7 +182,9 @@ uint32_t dns_finish(struct meter *m, const struct dns_pool *pool)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = m->f->dns; i != 0; i = pool->entry[i].next) {
+    if (m->f->key.proto == 6)
+        return 0;
+    for (uint32_t i = m->f->other.dns; i != 0; i = pool->entry[i].next) {
         n++;
         if (!(pool->entry[i].rec.flags & RDNS_ANSWERED))
             METER_TALLY(m, dns_unanswered, 1);
@@ -190,15 +192,18 @@ uint32_t dns_finish(struct meter *m, const struct dns_pool *pool)
     return n;
 }
 
-void dns_take(struct flow *f, struct dns_pool *pool, struct rec_dns *ret, uint32_t max)
+void dns_take(struct meter *m, struct dns_pool *pool, struct rec_dns *ret, uint32_t max)
 {
+    struct flow *f = m->f;
     uint32_t n = 0;
 
-    while (f->dns != 0) {
-        uint32_t index = f->dns;
+    if (f->key.proto == 6)
+        return;
+    while (f->other.dns != 0) {
+        uint32_t index = f->other.dns;
         if (n < max)
             ret[n++] = pool->entry[index].rec;
-        f->dns = pool->entry[index].next;
+        f->other.dns = pool->entry[index].next;
         entry_put(pool, index);
     }
 }

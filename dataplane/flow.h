@@ -42,7 +42,8 @@ enum flow_flags {
     FLOW_DNS_TRUNCATED = 1 << 10,
     FLOW_SYNACK_SEEN = 1 << 11,
     FLOW_IN_TUNNEL = 1 << 12,
-    FLOW_SPLIT = 1 << 13, /* its sums found no room: ends as if active too long, and goes on in a new record */
+    FLOW_IN_VLAN = 1 << 13, /* vlan_agg counts: any packet had a tag */
+    FLOW_SPLIT = 1 << 14, /* its sums found no room: ends as if active too long, and goes on in a new record */
 };
 
 enum side_flags {
@@ -94,19 +95,6 @@ struct rtt_small {
 #define RTT_N_BITS 20u
 #define RTT_FULL   (1ull << 63 | 1ull << (RTT_N_BITS - 1)) /* sum_n with one of these bits has to be spilled */
 
-/* A flow's key: that of an IPv4 flow whole, of an IPv6 flow with a digest of its addresses (flow_table.h has them). */
-struct short_key {
-    uint64_t addrs;   /* IPv4: both, as they lie in memory */
-    uint16_t port[2]; /* from here on as in struct flow_key */
-    uint32_t tunnel_id;
-    uint16_t vlan;
-    uint8_t proto, af, kind, tunnel;
-    uint16_t tunnel_agg; /* not of the key: window entry of its tunnel, with FLOW_IN_TUNNEL */
-};
-static_assert(sizeof(struct short_key) == 24 &&
-                  offsetof(struct short_key, port) == 8 && offsetof(struct flow_key, port) == 32,
-              "the second part is copied as it is");
-
 /* What every packet of an endpoint may touch. */
 struct tcp_side {
     uint32_t base;    /* first byte that is judged */
@@ -135,10 +123,10 @@ struct flow_other {
 
 struct flow {
     /* line 0: who, and where we stand */
-    struct short_key key;
+    struct short_key key; /* key.tunnel_agg: window entry of its tunnel, with FLOW_IN_TUNNEL */
     uint64_t last_ns;
     uint64_t turn_ns : 48; /* when the latest burst of data, or else the handshake, came: low bits */
-    uint64_t vlan_agg : 16; /* window entry of its VLAN, where n_vlans is not 0 */
+    uint64_t vlan_agg : 16; /* window entry of its VLAN, with FLOW_IN_VLAN */
     uint16_t flags;        /* enum flow_flags */
     uint8_t client : 1;    /* endpoint */
     uint8_t path_a : 1;    /* endpoint that is on side A of the path */
@@ -169,7 +157,7 @@ struct flow {
     uint64_t first_ns;
     uint32_t syn_ns, synack_ns; /* low 32 bits; with FLOW_HS_SERVER and FLOW_HS_CLIENT the handshake's two parts */
     uint32_t trouble;           /* block, 0 = none */
-    uint32_t extra;             /* node: the tunnel that it is in, further tags; 0 = none */
+    uint32_t app;               /* list of nodes: what only some flows have, see app.h; 0 = none */
     uint16_t over_bytes[2];     /* frame bytes above l2_bytes */
     uint16_t dup_pkts[2];
 

@@ -149,6 +149,7 @@ uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct sho
     if (id->af == 6)
         memcpy(&t->ip6[index], key->addr, sizeof(t->ip6[index]));
     t->active++;
+    t->changes++;
     return index;
 }
 
@@ -177,6 +178,7 @@ void flow_table_release(struct flow_table *t, uint32_t index)
     f->last_ns = t->free_head;
     t->free_head = index;
     t->active--;
+    t->changes++;
 }
 
 /* ---- all flows ---- */

@@ -60,6 +60,7 @@ struct flow_table {
 
     uint32_t hand; /* of the sweep */
     uint32_t active;
+    uint32_t changes; /* inserts and releases: what was found before one may be wrong after it */
     uint64_t evicted;
 };
 

@@ -28,6 +28,7 @@ enum {
 struct meter {
     struct flow *f;
     struct pkt *p;   /* NULL while a flow is being finished */
+    const struct flow_key *key;
     uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pools *pools;
     unsigned n_scopes;

@@ -52,14 +52,14 @@ struct sent {
     uint64_t ts_ns[NODE_SENT_SLOTS];
 };
 
-/* What few flows have besides: the outside of a tunnel, as the first packet showed it, and more than one VLAN tag. */
+/* What few flows have besides: the outside of a tunnel, as the first packet showed it, and VLAN tags without a window. */
 struct extra {
     uint32_t next;
-    uint32_t id;
+    uint8_t kind;   /* as in app.h: this node is one of a list */
+    uint8_t sender; /* endpoint of the flow that sent this packet */
     uint8_t type;   /* enum tunnel_type; TUNNEL_NONE: there is no tunnel */
     uint8_t af;     /* 0: no IP header around the tunnel */
-    uint8_t sender; /* endpoint of the flow that sent this packet */
-    uint8_t pad;
+    uint32_t id;
     struct ip_addr src, dst;
     uint16_t vlan[MAX_VLANS];
 };

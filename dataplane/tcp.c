@@ -423,9 +423,11 @@ void tcp_meter(struct meter *m)
 {
     if (__builtin_expect((m->now_ns ^ m->f->last_ns) >> FLOW_AGE_SHIFT != 0, 0))
         flow_age(m);
+    if (__builtin_expect(!(m->p->flags & PKT_L4_OK), 0))
+        return;
     if (__builtin_expect(is_clean(m->f, m->p), 1))
         meter_clean(m);
-    else if (m->p->flags & PKT_L4_OK)
+    else
         meter_any(m);
 }
 
