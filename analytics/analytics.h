@@ -26,6 +26,7 @@
 #include "common/site.h"
 #include "common/spsc.h"
 #include "common/window.h"
+#include "store/store.h"
 
 #define ANALYTICS_MIRRORS_MAX 16
 
@@ -47,7 +48,11 @@ struct analytics_options {
 
     const char *store_url; /* NULL: no store */
     const char *store_user, *store_password;
-    uint64_t spool_bytes; /* 0: 64 MiB; a limit, not an allocation */
+    const struct store_options *store; /* its TLS and Sentinel settings; may be NULL */
+    uint64_t spool_bytes;              /* 0: 64 MiB; a limit, not an allocation */
+    const char *spool_dir;             /* where the spool goes that memory cannot keep; NULL: nowhere */
+    uint64_t spool_disk_bytes;         /* its limit; 0: none */
+    volatile int *stop;                /* set to 1 when analytics cannot go on for good; may be NULL */
 
     FILE *ndjson;      /* NULL: none; stays open */
     size_t sort_bytes; /* memory for sorting before runs go to a temporary file; 0: 32 MiB */
@@ -93,6 +98,7 @@ struct analytics_result {
     uint64_t flows, events, windows_closed, late_parts, bad_messages;
     uint64_t ring_dropped; /* messages that found a ring full (workers' count) */
     uint64_t flows_evicted;
+    uint64_t spool_waiting; /* store items left on disk for the next run */
     uint64_t spool_dropped; /* store items given up because the spool was full, or at the end without a store */
     uint64_t store_refused, reconnects;
     bool stored; /* a store was asked for and holds everything */

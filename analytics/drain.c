@@ -47,6 +47,7 @@
 struct drain_worker {
     struct ledger ledger;
     uint64_t flows_evicted, ring_dropped;
+    struct rec_window_end end;
     bool ended;
 };
 
@@ -65,6 +66,7 @@ struct analytics {
     uint64_t top_start_ns[2]; /* of the running minute and hour, UINT64_MAX = none */
     struct mirror_watch watch[ANALYTICS_MIRRORS_MAX];
     struct drain_worker *worker;
+    bool begun;          /* a base window was closed */
     uint64_t own_losses; /* of the sensor, as of the last closed window */
     uint64_t last_ring_dropped;
     struct publisher *publisher; /* NULL: no store */
@@ -197,7 +199,11 @@ static void publish_object(struct analytics *a, enum schema_tier tier, const str
     object_to_window(x, &a->names, &w);
     if (c->degraded && w.quality == WINDOW_OK)
         w.quality = WINDOW_UNSURE;
-    publisher_put_window(a->publisher, tier, &w);
+    if (c->parts < c->parts_expected) {
+        unsigned missing = 100 * (c->parts_expected - c->parts) / c->parts_expected;
+        w.missing_pct = missing != 0 ? (uint8_t)missing : 1;
+    }
+    publisher_put_window(a->publisher, tier, &w, c->parts, c->parts_expected);
     if (tier == SCHEMA_BASE)
         publisher_put_object(a->publisher, w.scope, w.name, w.start_ns);
 }
@@ -329,6 +335,19 @@ static void update_sensor(struct analytics *a)
     s->flows = a->result.flows;
     s->events = a->result.events;
     s->ring_dropped = a->result.ring_dropped;
+    s->flows_active = s->flows_evicted = s->pool_in_use = s->pool_exhausted = s->clock_backwards = 0;
+    s->fragments_unmatched = s->fragments_malformed = s->fragments_evicted = 0;
+    for (unsigned i = 0; i < a->o.n_rings; i++) {
+        const struct rec_window_end *e = &a->worker[i].end;
+        s->flows_active += e->flows_active;
+        s->flows_evicted += e->flows_evicted;
+        s->pool_in_use += e->pool_in_use;
+        s->pool_exhausted += e->pool_exhausted;
+        s->clock_backwards += e->clock_backwards;
+        s->fragments_unmatched += e->fragments_unmatched;
+        s->fragments_malformed += e->fragments_malformed;
+        s->fragments_evicted += e->fragments_evicted;
+    }
 }
 
 static void on_base_closed(void *ctx, struct closed_window *c)
@@ -347,6 +366,9 @@ static void on_base_closed(void *ctx, struct closed_window *c)
         no_memory(a);
     objects_clear(&a->pending_hosts);
     if (a->publisher != NULL) {
+        if (!a->begun)
+            publisher_begin(a->publisher, c->start_ns);
+        a->begun = true;
         publisher_set_data_time(a->publisher, c->start_ns + c->length_ns);
         advance_tops(a, c->start_ns + c->length_ns);
         update_sensor(a);
@@ -362,6 +384,7 @@ static void handle_end(struct analytics *a, unsigned ring, const struct rec_wind
     w->ledger = end->ledger;
     w->ring_dropped = end->ring_dropped;
     w->flows_evicted = end->flows_evicted;
+    w->end = *end;
     windows_end(&a->windows, ring, end);
 }
 
@@ -483,9 +506,13 @@ static void finish_store(struct analytics *a)
     a->result.spool_dropped = publisher_dropped(a->publisher);
     a->result.store_refused = publisher_refused(a->publisher);
     a->result.reconnects = publisher_reconnects(a->publisher);
-    a->result.stored = !publisher_is_away(a->publisher) && a->result.spool_dropped == 0 && a->result.store_refused == 0;
-    if (!a->result.stored)
-        failed(a, -EIO,
+    a->result.spool_waiting = publisher_waiting(a->publisher);
+    a->result.stored = !publisher_is_away(a->publisher) && !publisher_lost_name(a->publisher) &&
+                       a->result.spool_dropped == 0 && a->result.spool_waiting == 0 && a->result.store_refused == 0;
+    bool kept = a->result.spool_waiting != 0 && a->result.spool_dropped == 0 && a->result.store_refused == 0 &&
+                !publisher_lost_name(a->publisher); /* on disk, for the next run */
+    if (!a->result.stored && !kept)
+        failed(a, publisher_lost_name(a->publisher) ? -EBUSY : -EIO,
                publisher_trouble(a->publisher)[0] != '\0' ? publisher_trouble(a->publisher)
                                                           : "the store was too slow: records were dropped");
 }
@@ -533,6 +560,8 @@ static void *run(void *arg)
         size_t sent = a->publisher != NULL ? publisher_step(a->publisher) : 0;
         if (a->publisher != NULL && !a->o.live)
             hold_for_store(a);
+        if (a->publisher != NULL && a->o.stop != NULL && publisher_lost_name(a->publisher))
+            *a->o.stop = 1;
         if (n == 0 && sent == 0)
             idle();
     }
@@ -591,9 +620,11 @@ static int set_up_sinks(struct analytics *a, struct error *e)
     }
     if (a->o.store_url == NULL)
         return 0;
-    if (publisher_new(&a->o, &a->publisher) != 0)
-        return error_set(e, -ENOMEM, "no memory for analytics");
-    return a->o.live ? 0 : publisher_connect(a->publisher, e);
+    int result = publisher_new(&a->o, &a->publisher, e);
+    if (result != 0)
+        return result;
+    result = publisher_connect(a->publisher, e);
+    return result != 0 && a->o.live && result != -EBUSY ? 0 : result; /* live: it may come */
 }
 
 int analytics_start(const struct analytics_options *options, struct analytics **ret_analytics, struct error *e)

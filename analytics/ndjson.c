@@ -161,13 +161,67 @@ static void put_rtp(struct json_text *j, const struct rec_rtp *r)
     json_text_str(j, "dir", r->dir == C2S ? "c2s" : "s2c");
     json_text_u64(j, "expected", r->expected);
     json_text_u64(j, "lost", r->lost);
-    json_text_us(j, "jitter_us", r->jitter_ns);
+    json_text_u64(j, "paused", r->paused);
+    put_us_or_null(j, "jitter_us", r->clock_hz != 0, r->jitter_ns);
     json_text_u64(j, "reordered", r->reordered);
     json_text_u64(j, "dup", r->dup);
+    json_text_u64(j, "payload_type", r->payload_type);
+    put_u64_or_null(j, "clock_hz", r->clock_hz != 0, r->clock_hz);
+    if (r->mos_centi != 0)
+        json_text_decimal(j, "mos_estimate", r->mos_centi / 100.0);
+    else
+        json_text_null(j, "mos_estimate");
     json_text_close(j, '}');
 }
 
-/* DNS and RTP entries lie behind the flow; a length that does not hold them all ends the list early. */
+/* What one receiver said about one source: its own account of the whole way. */
+static void put_rtcp(struct json_text *j, const struct rec_rtcp *r)
+{
+    json_text_open(j, NULL, '{');
+    json_text_u64(j, "ssrc", r->ssrc);
+    json_text_str(j, "dir", r->dir == C2S ? "c2s" : "s2c");
+    json_text_u64(j, "reports", r->reports);
+    json_text_i64(j, "lost", r->lost);
+    json_text_decimal(j, "fraction_lost_last", r->fraction_last / 256.0);
+    json_text_decimal(j, "fraction_lost_max", r->fraction_max / 256.0);
+    json_text_u64(j, "jitter_units", r->jitter_units);
+    put_rtt(j, "rtt_us", &r->rtt);
+    json_text_close(j, '}');
+}
+
+/* ICMP errors about the flow's packets, and what the senders made of "too big". */
+static void put_errors(struct json_text *j, const struct rec_flow *f)
+{
+    json_text_open(j, "icmp_errors", '{');
+    json_text_u64(j, "unreachable", f->icmp_unreachable);
+    json_text_u64(j, "ttl_exceeded", f->icmp_ttl_exceeded);
+    json_text_u64(j, "too_big", f->icmp_too_big);
+    json_text_close(j, '}');
+}
+
+static void put_pmtu_side(struct json_text *j, const char *key, const struct rec_pmtu *p)
+{
+    if (!p->told && !p->black_hole) {
+        json_text_null(j, key);
+        return;
+    }
+    json_text_open(j, key, '{');
+    put_u64_or_null(j, "mtu_bytes", p->told, p->mtu_bytes);
+    json_text_u64(j, "too_big_pkts", p->too_big_pkts);
+    json_text_bool(j, "adapted", p->adapted);
+    json_text_bool(j, "black_hole", p->black_hole);
+    json_text_close(j, '}');
+}
+
+static void put_pmtu(struct json_text *j, const struct rec_flow *f)
+{
+    json_text_open(j, "pmtu", '{');
+    put_pmtu_side(j, "c2s", &f->pmtu[C2S]);
+    put_pmtu_side(j, "s2c", &f->pmtu[S2C]);
+    json_text_close(j, '}');
+}
+
+/* DNS, RTP and RTCP entries lie behind the flow; a length that does not hold them all ends the list early. */
 static void put_attached(struct json_text *j, const struct rec_flow *f)
 {
     const uint8_t *p = (const uint8_t *)(f + 1);
@@ -195,6 +249,14 @@ static void put_attached(struct json_text *j, const struct rec_flow *f)
         }
         json_text_close(j, ']');
     }
+    if (f->n_rtcp != 0) {
+        json_text_open(j, "rtcp", '[');
+        for (unsigned i = 0; i < f->n_rtcp && end - p >= (ptrdiff_t)sizeof(struct rec_rtcp); i++) {
+            put_rtcp(j, (const struct rec_rtcp *)(const void *)p);
+            p += sizeof(struct rec_rtcp);
+        }
+        json_text_close(j, ']');
+    }
 }
 
 static void put_quic(struct json_text *j, const struct rec_flow *f)
@@ -205,6 +267,7 @@ static void put_quic(struct json_text *j, const struct rec_flow *f)
     json_text_open(j, "quic", '{');
     json_text_str(j, "version", f->quic_version == 1 ? "1" : f->quic_version == 0x6b3343cf ? "2" : version);
     put_us_or_null(j, "handshake_us", f->quic_handshake_ns != 0, f->quic_handshake_ns);
+    put_us_or_null(j, "handshake_client_us", f->quic_client_ns != 0, f->quic_client_ns);
     put_rtt(j, "spin_rtt_client_us", &f->spin_rtt[0]);
     put_rtt(j, "spin_rtt_server_us", &f->spin_rtt[1]);
     put_rtt(j, "spin_rtt_full_us", &f->spin_rtt_full);
@@ -291,6 +354,12 @@ void ndjson_flow(struct json_text *j, const struct rec_flow *f, const struct obj
     put_attached(j, f);
     if ((f->flags & RFLOW_QUIC) != 0)
         put_quic(j, f);
+    if (f->transit.n != 0)
+        put_rtt(j, "transit_us", &f->transit);
+    if ((f->flags & RFLOW_ICMP_ERRORS) != 0)
+        put_errors(j, f);
+    if ((f->flags & RFLOW_PMTU) != 0)
+        put_pmtu(j, f);
     json_text_close(j, '}');
 }
 

@@ -2,18 +2,27 @@
 
 /*
  * See publish.h. The spool is a list of small items in the order of time: the windows of a period, then its marker, so
- * that whoever follows the markers finds the windows. When it grows over its limit the oldest items go, counted; a
+ * that whoever follows the markers finds the windows. What the store cannot take yet waits in memory, or, with a spool
+ * on disk, goes there at once and so outlives this process (segments.h). Over the limit the oldest items go, counted; a
  * marker whose windows went is sent as degraded, with no parts.
  *
- * Ids of stream entries are given when an item is first sent, after the stream's last id was read, and stay with it: a
- * replay after a reconnect repeats them and Redis refuses the repetition.
+ * Order of sending: what carry.h finished of earlier runs; segments, oldest first; then memory. Windows that an earlier
+ * run began are sent with its part added. Ids of stream entries are given when an item is first sent, after the
+ * stream's last id was read, and stay with it: a replay after a reconnect repeats them and Redis refuses the
+ * repetition. A segment's entries are numbered from ids that are fixed in it first, for the same reason.
+ *
+ * What Redis acknowledged and then forgot (AOF writes once a second, replicas lag) the connection repeats from its
+ * journal (store.h).
  *
  * Reconnecting: 0.2 s, doubled up to 10 s, each +- 25 % at random, so that sensors do not come back in step. A command
  * waits at most COMMAND_MS, a connect CONNECT_MS: that is the longest that a step can take, and the rings must hold
- * that much.
+ * that much. Only the first step after a restart may take longer: it reads what carry.h needs.
  *
- * Redis's refusals: "try later" ones (out of memory, loading, read-only) are an outage: the batch stays and is sent
- * again after the back-off. Refusals for good (permissions, wrong type) are counted, told, and given up.
+ * Redis's refusals: "try later" ones (out of memory, loading, read-only, no rights) are an outage: the batch stays and
+ * is sent again after the back-off. Refusals for good (wrong type) are counted, told, and given up.
+ *
+ * The name: a lease (schema.h), renewed with each heartbeat. A holder that is known to be dead is replaced at once, one
+ * that cannot be known when its lease expires; one that lives ends this publisher.
  */
 
 #include "analytics/publish.h"
@@ -22,51 +31,59 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "analytics/carry.h"
+#include "analytics/holder.h"
+#include "analytics/item.h"
 #include "analytics/ndjson.h"
+#include "analytics/segments.h"
 #include "common/bytes.h"
 #include "common/timefmt.h"
 
 #define BATCH_ITEMS      2048
 #define SPOOL_DEFAULT    (64ull << 20)
+#define SPILL_SHARE      2 /* of the limit in memory, above which a spool on disk is used although the store is there */
 #define COMMAND_MS       1000
 #define CONNECT_MS       500
 #define BACKOFF_FIRST_NS (200 * NS_PER_MS)
 #define BACKOFF_MAX_NS   (10 * NS_PER_S)
 #define HEARTBEAT_NS     NS_PER_S
-#define ITEM_OVERHEAD    16 /* of malloc */
+#define LEASE_POLL_NS    (250 * NS_PER_MS)
+#define LEASE_SLACK_MS   500 /* a lease that has so much more time left than it should was renewed */
 
-enum item_kind { ITEM_WINDOW, ITEM_OBJECT, ITEM_PRUNE, ITEM_EVENT, ITEM_CLOSED, ITEM_TOP };
-
-/* An entry of the spool. Owner: the spool's list. */
-struct item {
-    struct item *next;
-    size_t bytes;
-    uint64_t time_ns;    /* start of the window; data time of an event or marker */
-    struct schema_id id; /* of a stream entry; {0, 0} until first sent */
-    uint8_t kind, tier, scope, top;
-    union {
-        struct schema_packed packed; /* ITEM_WINDOW */
-        struct schema_closed closed; /* ITEM_CLOSED */
-        struct schema_event *event;  /* ITEM_EVENT */
-        struct {
-            struct schema_flow *flow;
-            size_t n;
-        } list; /* ITEM_TOP */
-    };
-    char name[]; /* ITEM_WINDOW, ITEM_OBJECT */
+/* A list of items in the order of sending. Owner: the publisher. */
+struct items {
+    struct item *first, **end;
+    size_t n, bytes;
 };
+
+/* Where the items being sent come from. */
+enum source { FROM_FINISHED, FROM_DISK, FROM_MEMORY };
 
 struct publisher {
     const struct analytics_options *options;
     struct store *store; /* NULL until first connected */
-    bool away, ids_known;
+    bool away, ids_known, reconnect;
     struct schema_id last_closed, last_event;
     uint64_t next_try_ns, backoff_ns, random; /* monotonic times */
     uint64_t next_heartbeat_ns;
     bool news; /* something to tell in the sensor's hash */
 
-    struct item *first, **end;
-    size_t n_items, spool_bytes, spool_limit;
+    char holder[SCHEMA_HOLDER_BYTES];
+    bool has_name, name_taken;       /* name_taken: for good */
+    struct schema_holder seen_other; /* as first seen, at seen_ns; left_ms 0: none */
+    uint64_t seen_ns;
+
+    uint64_t run_ns;   /* start of this run's first window, UINT64_MAX: none yet */
+    uint64_t carry_ns; /* run that `carry` is of, UINT64_MAX: of none */
+    struct carry *carry;
+    struct schema_sensor previous; /* as earlier runs left it; window_ns 0: there were none */
+    struct items finished;         /* by carry_load */
+
+    struct items memory;
+    size_t spool_limit;
+    struct segments *disk;                        /* NULL: none */
+    struct items from_disk;                       /* read and not acknowledged */
+    bool told_disk;                               /* that it cannot be written */
     uint64_t dropped_until_ns[SCHEMA_TIER_COUNT]; /* start of the newest window dropped, + 1 */
     uint64_t dropped, refused, reconnects, errors, data_ns;
     struct error trouble;
@@ -84,18 +101,107 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-int publisher_new(const struct analytics_options *o, struct publisher **ret_publisher)
-{
-    struct publisher *p = calloc(1, sizeof(*p));
+/* ---- the spool ---- */
 
-    if (p == NULL)
-        return -ENOMEM;
-    p->options = o;
-    p->end = &p->first;
-    p->away = true;
-    p->spool_limit = o->spool_bytes != 0 ? o->spool_bytes : SPOOL_DEFAULT;
-    p->random = mix64(clock_ns(CLOCK_MONOTONIC) ^ (uintptr_t)p);
+static void items_add(struct items *l, struct item *x)
+{
+    if (l->end == NULL)
+        l->end = &l->first;
+    x->next = NULL;
+    *l->end = x;
+    l->end = &x->next;
+    l->n++;
+    l->bytes += x->bytes;
+}
+
+/* The oldest item leaves the list. */
+static struct item *items_pop(struct items *l)
+{
+    struct item *x = l->first;
+
+    l->first = x->next;
+    if (l->first == NULL)
+        l->end = &l->first;
+    l->n--;
+    l->bytes -= x->bytes;
+    return x;
+}
+
+/* Takes a chain of items, which replaces what the list had. */
+static void items_set(struct items *l, struct item *chain)
+{
+    *l = (struct items){.first = NULL};
+    while (chain != NULL) {
+        struct item *next = chain->next;
+        items_add(l, chain);
+        chain = next;
+    }
+}
+
+static void items_clear(struct items *l)
+{
+    while (l->first != NULL)
+        item_free(items_pop(l));
+}
+
+/* An item is given up; x NULL: one that could not even be read. */
+static void count_drop(void *ctx, const struct item *x)
+{
+    struct publisher *p = ctx;
+
+    if (x != NULL && x->kind == ITEM_WINDOW && p->dropped_until_ns[x->tier] <= x->time_ns)
+        p->dropped_until_ns[x->tier] = x->time_ns + 1;
+    p->dropped++;
+    p->news = true;
+}
+
+static void drop_oldest(struct publisher *p)
+{
+    struct item *x = items_pop(&p->memory);
+
+    count_drop(p, x);
+    item_free(x);
+}
+
+/* What is in memory goes to disk. What was read from there and not acknowledged is still there. */
+static void spill(struct publisher *p)
+{
+    struct item *chain = p->memory.first;
+    struct error e;
+
+    if (p->disk == NULL || chain == NULL)
+        return;
+    items_clear(&p->from_disk);
+    segments_rewind(p->disk);
+    int result = segments_append(p->disk, &chain, &e);
+    items_set(&p->memory, chain);
+    if (result != 0 && !p->told_disk)
+        p->trouble = e;
+    p->errors += result != 0 && !p->told_disk;
+    p->told_disk = result != 0;
+}
+
+/* x NULL: there was no memory for it, which counts as dropped. */
+static void push(struct publisher *p, struct item *x)
+{
+    if (x == NULL) {
+        count_drop(p, NULL);
+        return;
+    }
+    items_add(&p->memory, x);
+    if (p->memory.bytes > p->spool_limit)
+        spill(p);
+    while (p->memory.bytes > p->spool_limit && p->memory.n > 1)
+        drop_oldest(p);
+}
+
+/* ---- life ---- */
+
+static void describe_sensor(struct publisher *p)
+{
+    const struct analytics_options *o = p->options;
     struct schema_sensor *s = &p->sensor;
+
     snprintf(s->name, sizeof(s->name), "%s", o->sensor);
     snprintf(s->version, sizeof(s->version), "%s", o->version != NULL ? o->version : "");
     s->live = o->live;
@@ -107,93 +213,72 @@ int publisher_new(const struct analytics_options *o, struct publisher **ret_publ
         snprintf(s->mirror[i], sizeof(s->mirror[i]), "%s", o->mirror_names[i]);
     for (unsigned t = 0; t < SCHEMA_TIER_COUNT; t++)
         s->latest_start_ns[t] = UINT64_MAX;
+}
+
+int publisher_new(const struct analytics_options *o, struct publisher **ret_publisher, struct error *e)
+{
+    struct publisher *p = calloc(1, sizeof(*p));
+    int result = 0;
+
+    if (p == NULL)
+        return error_set(e, -ENOMEM, "no memory for analytics");
+    p->options = o;
+    p->away = true;
+    p->run_ns = p->carry_ns = UINT64_MAX;
+    p->spool_limit = o->spool_bytes != 0 ? o->spool_bytes : SPOOL_DEFAULT;
+    p->random = mix64(clock_ns(CLOCK_MONOTONIC) ^ (uintptr_t)p);
+    holder_describe(p->holder);
+    describe_sensor(p);
+    if (o->spool_dir != NULL && o->spool_disk_bytes != 0) {
+        const struct segments_options disk = {
+            .dir = o->spool_dir, .sensor = o->sensor, .limit_bytes = o->spool_disk_bytes};
+        result = segments_open(&disk, &p->disk, e);
+    }
+    if (result != 0) {
+        publisher_free(p);
+        return result;
+    }
+    if (p->disk != NULL)
+        segments_on_drop(p->disk, count_drop, p);
     *ret_publisher = p;
     return 0;
-}
-
-static void item_free(struct item *x)
-{
-    if (x->kind == ITEM_TOP)
-        schema_flows_free(x->list.flow, x->list.n);
-    else if (x->kind == ITEM_EVENT)
-        free(x->event);
-    free(x);
-}
-
-/* The oldest item leaves the spool. */
-static struct item *pop(struct publisher *p)
-{
-    struct item *x = p->first;
-
-    p->first = x->next;
-    if (p->first == NULL)
-        p->end = &p->first;
-    p->n_items--;
-    p->spool_bytes -= x->bytes;
-    return x;
 }
 
 void publisher_free(struct publisher *p)
 {
     if (p == NULL)
         return;
-    while (p->first != NULL)
-        item_free(pop(p));
+    items_clear(&p->memory);
+    items_clear(&p->from_disk);
+    items_clear(&p->finished);
+    segments_close(p->disk);
+    carry_free(p->carry);
     for (unsigned i = 0; i < ANALYTICS_MIRRORS_MAX; i++)
         free(p->verdict[i]);
     store_close(p->store);
     free(p);
 }
 
-static void drop_oldest(struct publisher *p)
-{
-    struct item *x = pop(p);
+/* ---- what is put ---- */
 
-    if (x->kind == ITEM_WINDOW && p->dropped_until_ns[x->tier] <= x->time_ns)
-        p->dropped_until_ns[x->tier] = x->time_ns + 1;
-    p->dropped++;
-    p->news = true;
-    item_free(x);
-}
-
-/* x NULL: there was no memory for it, which counts as dropped. */
-static void push(struct publisher *p, struct item *x)
+void publisher_begin(struct publisher *p, uint64_t first_start_ns)
 {
-    if (x == NULL) {
-        p->dropped++;
+    p->run_ns = first_start_ns;
+    if (p->disk == NULL)
         return;
-    }
-    x->bytes += ITEM_OVERHEAD;
-    *p->end = x;
-    p->end = &x->next;
-    p->n_items++;
-    p->spool_bytes += x->bytes;
-    while (p->spool_bytes > p->spool_limit && p->n_items > 1)
-        drop_oldest(p);
+    spill(p); /* what belongs to no window yet */
+    segments_set_run(p->disk, first_start_ns);
 }
 
-/* An item with room for a name, which may be "". */
-static struct item *new_item(enum item_kind kind, enum schema_tier tier, uint64_t time_ns, const char *name)
+void publisher_put_window(struct publisher *p, enum schema_tier tier, const struct window *w, uint32_t parts,
+                          uint32_t parts_expected)
 {
-    size_t len = strlen(name) + 1;
-    struct item *x = calloc(1, sizeof(*x) + len);
-
-    if (x == NULL)
-        return NULL;
-    x->bytes = sizeof(*x) + len;
-    x->kind = (uint8_t)kind;
-    x->tier = (uint8_t)tier;
-    x->time_ns = time_ns;
-    memcpy(x->name, name, len);
-    return x;
-}
-
-void publisher_put_window(struct publisher *p, enum schema_tier tier, const struct window *w)
-{
-    struct item *x = new_item(ITEM_WINDOW, tier, w->start_ns, w->name);
+    struct item *x = item_new(ITEM_WINDOW, tier, w->start_ns, w->name);
 
     if (x != NULL) {
         x->scope = (uint8_t)w->scope;
+        x->parts = parts;
+        x->parts_expected = parts_expected;
         schema_pack(w, &x->packed);
     }
     push(p, x);
@@ -201,7 +286,7 @@ void publisher_put_window(struct publisher *p, enum schema_tier tier, const stru
 
 void publisher_put_object(struct publisher *p, enum window_scope scope, const char *name, uint64_t start_ns)
 {
-    struct item *x = new_item(ITEM_OBJECT, SCHEMA_BASE, start_ns, name);
+    struct item *x = item_new(ITEM_OBJECT, SCHEMA_BASE, start_ns, name);
 
     if (x != NULL)
         x->scope = (uint8_t)scope;
@@ -210,7 +295,7 @@ void publisher_put_object(struct publisher *p, enum window_scope scope, const ch
 
 void publisher_put_prune(struct publisher *p, enum window_scope scope, uint64_t before_ns)
 {
-    struct item *x = new_item(ITEM_PRUNE, SCHEMA_BASE, before_ns, "");
+    struct item *x = item_new(ITEM_PRUNE, SCHEMA_BASE, before_ns, "");
 
     if (x != NULL)
         x->scope = (uint8_t)scope;
@@ -219,7 +304,7 @@ void publisher_put_prune(struct publisher *p, enum window_scope scope, uint64_t 
 
 void publisher_put_event(struct publisher *p, const struct schema_event *ev)
 {
-    struct item *x = new_item(ITEM_EVENT, SCHEMA_BASE, ev->ts_ns, "");
+    struct item *x = item_new(ITEM_EVENT, SCHEMA_BASE, ev->ts_ns, "");
 
     if (x != NULL) {
         x->event = malloc(sizeof(*ev));
@@ -236,7 +321,7 @@ void publisher_put_event(struct publisher *p, const struct schema_event *ev)
 
 void publisher_put_closed(struct publisher *p, const struct schema_closed *c)
 {
-    struct item *x = new_item(ITEM_CLOSED, c->tier, p->data_ns, "");
+    struct item *x = item_new(ITEM_CLOSED, c->tier, p->data_ns, "");
 
     if (x != NULL)
         x->closed = *c;
@@ -248,7 +333,7 @@ void publisher_put_top(struct publisher *p, enum schema_top kind, enum schema_ti
 {
     if (n == 0)
         return;
-    struct item *x = new_item(ITEM_TOP, tier, start_ns, "");
+    struct item *x = item_new(ITEM_TOP, tier, start_ns, "");
     if (x == NULL) {
         schema_flows_free(flows, n);
     } else {
@@ -289,6 +374,8 @@ void publisher_set_mirror(struct publisher *p, unsigned mirror, const struct led
     p->verdict[mirror] = j.text;
 }
 
+/* ---- sending ---- */
+
 static int send_event(struct publisher *p, struct item *x)
 {
     if (x->id.ms == 0 && x->id.seq == 0)
@@ -297,10 +384,11 @@ static int send_event(struct publisher *p, struct item *x)
     return schema_put_event(p->store, p->options->sensor, x->event);
 }
 
-static int send_closed(struct publisher *p, struct item *x)
+static int send_closed(struct publisher *p, struct item *x, const struct carry *carry)
 {
     struct schema_closed c = x->closed;
 
+    carry_closed(carry, x, &c);
     if (x->id.ms == 0 && x->id.seq == 0)
         x->id = schema_id_next(&p->last_closed, x->time_ns);
     schema_id_format(c.id, x->id);
@@ -316,15 +404,35 @@ static int send_closed(struct publisher *p, struct item *x)
     return schema_put_closed(p->store, p->options->sensor, &c);
 }
 
+static int send_window(struct publisher *p, const struct item *x, const struct carry *carry)
+{
+    struct schema_packed both;
+    bool continued = carry_window(carry, x, &both);
+
+    return schema_put_packed(p->store, p->options->sensor, x->tier, p->options->window_ns, x->scope, x->name,
+                             x->time_ns, continued ? &both : &x->packed);
+}
+
+static int send_top(struct publisher *p, const struct item *x, const struct carry *carry)
+{
+    struct schema_flow *flows = NULL;
+    size_t n = 0;
+
+    if (!carry_top(carry, x, &flows, &n))
+        return schema_put_top(p->store, p->options->sensor, x->top, x->tier, x->time_ns, x->list.flow, x->list.n);
+    int result = schema_put_top(p->store, p->options->sensor, x->top, x->tier, x->time_ns, flows, n);
+    free(flows);
+    return result;
+}
+
 /* Appends one item's commands. -EINVAL: it can never be sent. */
-static int append_item(struct publisher *p, struct item *x)
+static int append_item(struct publisher *p, struct item *x, const struct carry *carry)
 {
     const char *sensor = p->options->sensor;
 
     switch ((enum item_kind)x->kind) {
     case ITEM_WINDOW:
-        return schema_put_packed(p->store, sensor, x->tier, p->options->window_ns, x->scope, x->name, x->time_ns,
-                                 &x->packed);
+        return send_window(p, x, carry);
     case ITEM_OBJECT:
         return schema_put_object(p->store, sensor, x->scope, x->name, x->time_ns);
     case ITEM_PRUNE:
@@ -332,29 +440,46 @@ static int append_item(struct publisher *p, struct item *x)
     case ITEM_EVENT:
         return send_event(p, x);
     case ITEM_CLOSED:
-        return send_closed(p, x);
+        return send_closed(p, x, carry);
     case ITEM_TOP:
-        return schema_put_top(p->store, sensor, x->top, x->tier, x->time_ns, x->list.flow, x->list.n);
+        return send_top(p, x, carry);
+    case ITEM_KIND_COUNT:
+        break;
     }
     return -EINVAL;
 }
 
+/* How far behind the clock the oldest thing is that waits. */
+static uint64_t lag_of(const struct publisher *p)
+{
+    const struct item *x = p->from_disk.first != NULL ? p->from_disk.first : p->memory.first;
+    uint64_t now_ns = clock_ns(CLOCK_REALTIME);
+
+    if (!p->options->live || x == NULL || x->kind == ITEM_PRUNE || x->time_ns >= now_ns)
+        return p->sensor.lag_ns;
+    uint64_t waits_ns = now_ns - x->time_ns;
+    return waits_ns > p->options->window_ns + p->sensor.lag_ns ? waits_ns - p->options->window_ns : p->sensor.lag_ns;
+}
+
 static int append_state(struct publisher *p)
 {
-    struct schema_sensor *s = &p->sensor;
+    struct schema_sensor s = p->sensor;
     int result;
 
-    s->heartbeat_wall_ns = clock_ns(CLOCK_REALTIME);
-    s->data_ns = p->data_ns;
-    s->spool_bytes = p->spool_bytes;
-    s->spool_dropped = p->dropped;
-    s->reconnects = p->reconnects;
-    s->store_errors = p->errors;
-    result = schema_put_sensor(p->store, s);
+    s.heartbeat_wall_ns = clock_ns(CLOCK_REALTIME);
+    s.data_ns = p->data_ns;
+    s.lag_ns = lag_of(p);
+    s.spool_bytes = p->memory.bytes;
+    s.spool_items = p->memory.n + (p->disk != NULL ? segments_items(p->disk) : 0);
+    s.spool_disk_bytes = p->disk != NULL ? segments_bytes(p->disk) : 0;
+    s.spool_dropped = p->dropped;
+    s.reconnects = p->reconnects;
+    s.store_errors = p->errors;
+    result = schema_put_sensor(p->store, &s);
     for (unsigned i = 0; i < p->options->n_mirrors && result == 0; i++) {
-        result = schema_put_ledger(p->store, s->name, s->mirror[i], &p->ledger[i]);
+        result = schema_put_ledger(p->store, s.name, s.mirror[i], &p->ledger[i]);
         if (result == 0 && p->verdict[i] != NULL)
-            result = schema_put_verdict(p->store, s->name, s->mirror[i], p->verdict[i]);
+            result = schema_put_verdict(p->store, s.name, s.mirror[i], p->verdict[i]);
     }
     return result;
 }
@@ -372,40 +497,115 @@ static void go_away(struct publisher *p)
     p->next_try_ns = clock_ns(CLOCK_MONOTONIC) + p->backoff_ns - p->backoff_ns / 4 + jitter_ns;
 }
 
-/* Connects, or connects again, and learns where the streams end. */
-int publisher_connect(struct publisher *p, struct error *e)
+/* ---- the name ---- */
+
+/* Is the other one, of whom nothing can be known, alive? Its lease would have run down further if it were not. */
+static bool was_renewed(struct publisher *p, const struct schema_holder *other)
+{
+    uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    bool known = p->seen_other.left_ms != 0 && strcmp(p->seen_other.name, other->name) == 0;
+
+    if (!known) {
+        p->seen_other = *other;
+        p->seen_ns = now_ns;
+        return false;
+    }
+    return other->left_ms + (now_ns - p->seen_ns) / NS_PER_MS > p->seen_other.left_ms + LEASE_SLACK_MS;
+}
+
+/* 0: the name is ours. -EAGAIN: it may be soon. -EBUSY: it is another's. */
+static int hold_name(struct publisher *p, struct error *e)
+{
+    struct schema_holder other;
+    int result = schema_lease_take(p->store, p->options->sensor, p->holder, &other, e);
+
+    if (result == -EBUSY && holder_look(other.name) == HOLDER_DEAD)
+        result = schema_lease_seize(p->store, p->options->sensor, p->holder, e);
+    else if (result == -EBUSY && holder_look(other.name) == HOLDER_UNKNOWN && !was_renewed(p, &other))
+        result = -EAGAIN;
+    p->has_name = result == 0;
+    p->name_taken |= result == -EBUSY;
+    if (result == -EBUSY)
+        error_set(e, -EBUSY, "the sensor name \"%.63s\" is taken by %.100s; give this one another (sensor.name)",
+                  p->options->sensor, other.name);
+    return result;
+}
+
+/* ---- connecting ---- */
+
+static int open_store(struct publisher *p, struct error *e)
 {
     const struct analytics_options *o = p->options;
-    struct schema_id closed, event;
-    bool again = p->store != NULL;
-    int result;
 
-    if (p->store == NULL)
-        result = store_open(&(struct store_options){.url = o->store_url,
-                                                    .user = o->store_user,
-                                                    .password = o->store_password,
-                                                    .connect_timeout_ms = CONNECT_MS,
-                                                    .command_timeout_ms = COMMAND_MS},
-                            &p->store, e);
-    else
-        result = store_is_broken(p->store) ? store_reconnect(p->store, e) : 0;
-    if (result == 0 && !p->ids_known) {
-        result = schema_stream_last(p->store, o->sensor, SCHEMA_STREAM_CLOSED, &closed, e);
-        if (result == 0)
-            result = schema_stream_last(p->store, o->sensor, SCHEMA_STREAM_EVENTS, &event, e);
-        if (result == 0) {
-            p->last_closed = closed;
-            p->last_event = event;
-            p->ids_known = true;
-        }
+    if (p->store == NULL) {
+        struct store_options options = o->store != NULL ? *o->store : (struct store_options){.url = o->store_url};
+        options.user = o->store_user != NULL ? o->store_user : options.user;
+        options.password = o->store_password != NULL ? o->store_password : options.password;
+        options.url = o->store_url;
+        options.connect_timeout_ms = CONNECT_MS;
+        options.command_timeout_ms = COMMAND_MS;
+        options.journal_bytes = p->spool_limit;
+        return store_open(&options, &p->store, e);
     }
+    return store_is_broken(p->store) || p->reconnect ? store_reconnect(p->store, e) : 0;
+}
+
+/* How earlier runs left this sensor, and where the streams end. */
+static int learn(struct publisher *p, struct error *e)
+{
+    struct schema_id closed, event;
+    int result = schema_sensor_get(p->store, p->options->sensor, &p->previous, e);
+
+    if (result == -EPROTO) /* of another version, or not readable: it is written anew */
+        result = -ENOENT;
+    if (result != 0 && result != -ENOENT)
+        return result;
+    if (result == -ENOENT)
+        p->previous.window_ns = 0;
+    for (unsigned t = 0; t < SCHEMA_TIER_COUNT && result == 0; t++)
+        if (p->sensor.latest_start_ns[t] == UINT64_MAX)
+            p->sensor.latest_start_ns[t] = p->previous.latest_start_ns[t];
+    result = schema_stream_last(p->store, p->options->sensor, SCHEMA_STREAM_CLOSED, &closed, e);
+    if (result == 0)
+        result = schema_stream_last(p->store, p->options->sensor, SCHEMA_STREAM_EVENTS, &event, e);
+    if (result != 0)
+        return result;
+    p->last_closed = closed;
+    p->last_event = event;
+    p->ids_known = true;
+    return 0;
+}
+
+/* One attempt to connect, or connect again, under our name. */
+static int connect_once(struct publisher *p, struct error *e)
+{
+    bool again = p->store != NULL;
+    int result = open_store(p, e);
+
+    if (result == 0)
+        p->reconnect = false;
+    if (result == 0)
+        result = hold_name(p, e);
+    if (result == 0 && !p->ids_known)
+        result = learn(p, e);
     if (result != 0)
         return result;
     p->away = false;
-    p->reconnects += again;
+    p->reconnects += again && p->backoff_ns != 0;
     p->news = true;
     return 0;
 }
+
+int publisher_connect(struct publisher *p, struct error *e)
+{
+    int result;
+
+    while ((result = connect_once(p, e)) == -EAGAIN)
+        nanosleep(&(struct timespec){.tv_nsec = (long)LEASE_POLL_NS}, NULL);
+    return result;
+}
+
+/* ---- batches ---- */
 
 /* The pipeline could not even be built; nothing was sent. */
 static size_t give_up_batch(struct publisher *p)
@@ -416,15 +616,15 @@ static size_t give_up_batch(struct publisher *p)
     return 0;
 }
 
-/* Sends up to BATCH_ITEMS and what the sensor says about itself; returns how many items left the spool. */
-static size_t send_batch(struct publisher *p, bool with_state)
+/* Sends up to BATCH_ITEMS of a list and what the sensor says about itself; returns how many items were taken. */
+static size_t send_batch(struct publisher *p, struct items *list, const struct carry *carry, bool with_state)
 {
     struct schema_outcome o;
     size_t n = 0;
     int result = 0;
 
-    for (struct item *x = p->first; x != NULL && n < BATCH_ITEMS; x = x->next, n++) {
-        result = append_item(p, x);
+    for (struct item *x = list->first; x != NULL && n < BATCH_ITEMS; x = x->next, n++) {
+        result = append_item(p, x, carry);
         if (result == -EINVAL)
             p->refused++;
         else if (result != 0)
@@ -435,7 +635,8 @@ static size_t send_batch(struct publisher *p, bool with_state)
     result = schema_flush(p->store, &o);
     if (result != 0 || o.postponed != 0) {
         error_set(&p->trouble, -EIO, result != 0 ? "the connection to Redis at %.150s broke" : "Redis: %.150s",
-                  result != 0 ? p->options->store_url : o.first_refusal);
+                  result != 0 ? store_shown(p->store) : o.first_refusal);
+        p->reconnect |= o.reconnect;
         go_away(p);
         return 0;
     }
@@ -446,27 +647,126 @@ static size_t send_batch(struct publisher *p, bool with_state)
     }
     p->backoff_ns = 0;
     for (size_t i = 0; i < n; i++)
-        item_free(pop(p));
+        item_free(items_pop(list));
     return n;
+}
+
+/* Makes `carry` that of a run. False when the store went away over it. */
+static bool want_carry(struct publisher *p, uint64_t run_ns)
+{
+    struct item *finished = NULL;
+    int result = 0;
+
+    if (!p->options->live || p->previous.window_ns == 0)
+        run_ns = UINT64_MAX;
+    if (p->carry_ns == run_ns)
+        return true;
+    carry_free(p->carry);
+    p->carry = NULL;
+    p->carry_ns = UINT64_MAX;
+    if (run_ns != UINT64_MAX)
+        result = carry_load(p->store, &p->previous, run_ns, &p->carry, &finished, &p->trouble);
+    if (result == -EIO) {
+        go_away(p);
+        return false;
+    }
+    if (result != 0)
+        p->errors++; /* told in trouble; windows begin anew */
+    p->carry_ns = run_ns;
+    items_set(&p->finished, finished);
+    return true;
+}
+
+/* The next items of the oldest segment, and the ids that its stream entries are numbered from. */
+static bool fetch_from_disk(struct publisher *p)
+{
+    struct segment_head head;
+
+    if (!segments_head(p->disk, &head))
+        return false;
+    if (!head.ids_fixed) {
+        if (segments_fix_ids(p->disk, p->last_closed, p->last_event, &p->trouble) != 0)
+            p->errors++;
+    } else if (p->from_disk.first == NULL && segments_is_fresh(p->disk)) {
+        p->last_closed = head.closed;
+        p->last_event = head.event;
+    }
+    items_set(&p->from_disk, segments_read(p->disk, BATCH_ITEMS));
+    if (p->from_disk.first == NULL)
+        segments_done(p->disk);
+    return p->from_disk.first != NULL;
+}
+
+/* Chooses what to send next and sends it. */
+static size_t send_some(struct publisher *p, bool with_state)
+{
+    struct items none = {.first = NULL};
+    struct segment_head head;
+
+    if (p->finished.first != NULL)
+        return send_batch(p, &p->finished, NULL, with_state);
+    if (p->disk != NULL && (p->from_disk.first != NULL || segments_head(p->disk, &head))) {
+        if (p->from_disk.first == NULL && segments_head(p->disk, &head) && !want_carry(p, head.run_ns))
+            return 0;
+        if (p->finished.first != NULL)
+            return send_some(p, with_state);
+        bool has = p->from_disk.first != NULL || fetch_from_disk(p);
+        size_t n = send_batch(p, has ? &p->from_disk : &none, p->carry, with_state);
+        if (has && n != 0 && p->from_disk.first == NULL)
+            segments_done(p->disk);
+        return n;
+    }
+    if (p->run_ns != UINT64_MAX && !want_carry(p, p->run_ns))
+        return 0;
+    if (p->finished.first != NULL)
+        return send_some(p, with_state);
+    return send_batch(p, &p->memory, p->carry, with_state);
+}
+
+static bool nothing_waits(const struct publisher *p)
+{
+    return p->memory.first == NULL && p->from_disk.first == NULL && p->finished.first == NULL &&
+           (p->disk == NULL || segments_items(p->disk) == 0);
+}
+
+/* Connects when that is due. True when the store is there. */
+static bool be_connected(struct publisher *p, uint64_t now_ns)
+{
+    if (!p->away)
+        return true;
+    if (now_ns < p->next_try_ns)
+        return false;
+    int result = connect_once(p, &p->trouble);
+    if (result == -EAGAIN) {
+        p->next_try_ns = now_ns + LEASE_POLL_NS;
+        return false;
+    }
+    if (result != 0)
+        go_away(p);
+    return result == 0;
 }
 
 size_t publisher_step(struct publisher *p)
 {
     uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 
-    if (p->away) {
-        if (now_ns < p->next_try_ns)
-            return 0;
-        if (publisher_connect(p, &p->trouble) != 0) {
-            go_away(p);
-            return 0;
-        }
-    }
-    bool due = now_ns >= p->next_heartbeat_ns;
-    if (p->first == NULL && !due)
+    if (p->name_taken)
         return 0;
-    bool last_of_spool = p->n_items <= BATCH_ITEMS && p->news;
-    size_t n = send_batch(p, due || last_of_spool);
+    if (!be_connected(p, now_ns)) {
+        spill(p);
+        return 0;
+    }
+    if (p->memory.bytes > p->spool_limit / SPILL_SHARE)
+        spill(p);
+    bool due = now_ns >= p->next_heartbeat_ns;
+    if (nothing_waits(p) && !due)
+        return 0;
+    if (due && hold_name(p, &p->trouble) != 0) {
+        go_away(p);
+        return 0;
+    }
+    bool last_of_spool = p->disk == NULL && p->memory.n <= BATCH_ITEMS && p->news;
+    size_t n = send_some(p, due || last_of_spool);
     if (!p->away && (due || last_of_spool)) {
         p->next_heartbeat_ns = now_ns + HEARTBEAT_NS;
         p->news = false;
@@ -476,12 +776,31 @@ size_t publisher_step(struct publisher *p)
 
 double publisher_fill(const struct publisher *p)
 {
-    return (double)p->spool_bytes / (double)p->spool_limit;
+    return (double)p->memory.bytes / (double)p->spool_limit;
 }
 
 bool publisher_is_away(const struct publisher *p)
 {
     return p->away;
+}
+
+bool publisher_lost_name(const struct publisher *p)
+{
+    return p->name_taken;
+}
+
+/* The last heartbeat said good-bye; the name is free. What is on disk stays there for the next run. */
+static void say_good_bye(struct publisher *p)
+{
+    struct error e;
+
+    if (!p->away && p->has_name)
+        schema_lease_release(p->store, p->options->sensor, p->holder, &e);
+    spill(p);
+    while (p->memory.first != NULL)
+        drop_oldest(p);
+    while (p->finished.first != NULL)
+        item_free(items_pop(&p->finished)); /* the next run makes them again */
 }
 
 void publisher_finish(struct publisher *p, unsigned patience_ms)
@@ -490,23 +809,28 @@ void publisher_finish(struct publisher *p, unsigned patience_ms)
 
     p->sensor.stopped = true;
     p->next_heartbeat_ns = 0;
-    for (;;) {
+    while (!p->name_taken) {
         p->news = true;
+        p->next_heartbeat_ns = nothing_waits(p) || p->away ? 0 : p->next_heartbeat_ns;
         size_t n = publisher_step(p);
         if (n != 0)
             deadline_ns = clock_ns(CLOCK_MONOTONIC) + patience_ms * NS_PER_MS;
-        if ((p->first == NULL && !p->away && !p->news) || clock_ns(CLOCK_MONOTONIC) >= deadline_ns)
+        if ((nothing_waits(p) && !p->away && !p->news) || clock_ns(CLOCK_MONOTONIC) >= deadline_ns)
             break;
         if (n == 0)
             nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
-    while (p->first != NULL)
-        drop_oldest(p);
+    say_good_bye(p);
 }
 
 uint64_t publisher_dropped(const struct publisher *p)
 {
     return p->dropped;
+}
+
+uint64_t publisher_waiting(const struct publisher *p)
+{
+    return p->disk != NULL ? segments_items(p->disk) : 0;
 }
 
 uint64_t publisher_refused(const struct publisher *p)

@@ -113,6 +113,53 @@ int sparse_hist_add(struct sparse_hist *h, uint64_t n, uint64_t sum_ns, uint64_t
     return 0;
 }
 
+#define SPREAD_CELLS 16u /* between two quantiles */
+
+/* n samples behind bucket `from` up to bucket `to`, the last of them in `to`. Returns the number of items. */
+static uint32_t spread(struct hist_item *items, uint32_t from, uint32_t to, uint64_t n)
+{
+    uint32_t span = to > from ? to - from : 0, cells = span < SPREAD_CELLS ? span : SPREAD_CELLS, used = 0;
+
+    if (n == 0)
+        return 0;
+    if ((uint64_t)cells > n - 1)
+        cells = (uint32_t)(n - 1);
+    uint64_t left = n - 1 < UINT32_MAX - 1 ? n - 1 : UINT32_MAX - 1; /* no path has more samples in an hour */
+    for (uint32_t i = 0; i < cells; i++) {
+        uint32_t share = (uint32_t)left / (cells + 1 - i);
+        items[used++] = (struct hist_item){.index = (uint16_t)(from + span * (i + 1) / (cells + 1)), .count = share};
+        left -= share;
+    }
+    items[used++] = (struct hist_item){.index = (uint16_t)to, .count = (uint32_t)left + 1};
+    return used;
+}
+
+int sparse_hist_add_quantiles(struct sparse_hist *h, const struct window_quantiles *q)
+{
+    const struct {
+        double at;
+        uint64_t ns;
+    } known[] = {{0.10, q->p10_ns}, {0.50, q->p50_ns}, {0.90, q->p90_ns}, {0.99, q->p99_ns}, {1.0, q->max_ns}};
+    struct hist_item items[5 * (SPREAD_CELLS + 1)];
+    uint32_t n_items = 0, from = hist_index(q->min_ns);
+    uint64_t done = 0;
+
+    if (q->n == 0)
+        return 0;
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t rank = (uint64_t)ceil(known[i].at * (double)q->n);
+        uint32_t to = hist_index(known[i].ns);
+        if (rank > q->n || i == 4)
+            rank = q->n;
+        if (rank <= done)
+            continue;
+        n_items += spread(items + n_items, from, to < from ? from : to, rank - done);
+        done = rank;
+        from = to < from ? from : to;
+    }
+    return sparse_hist_add(h, q->n, q->p50_ns * q->n, q->min_ns, q->max_ns, items, n_items);
+}
+
 int sparse_hist_merge(struct sparse_hist *into, const struct sparse_hist *from)
 {
     if (from->n == 0)
@@ -128,8 +175,10 @@ static uint64_t quantile_ns(const struct sparse_hist *h, double q)
     uint64_t rank = (uint64_t)ceil(q * (double)h->n);
     uint64_t seen = 0;
 
-    if (rank == 0)
-        rank = 1;
+    if (rank <= 1)
+        return h->min_ns; /* the ends are known exactly */
+    if (rank >= h->n)
+        return h->max_ns;
     for (uint32_t i = 0; i < h->n_cells; i++) {
         seen += cell_count(h->cell[i]);
         if (seen >= rank && cell_index(h->cell[i]) < HIST_BUCKETS) {

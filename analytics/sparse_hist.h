@@ -24,6 +24,12 @@ void sparse_hist_fini(struct sparse_hist *h);
 /* Adds one worker's part: items in any order (indices above HIST_BUCKETS are ignored). 0 or -ENOMEM. */
 int sparse_hist_add(struct sparse_hist *h, uint64_t n, uint64_t sum_ns, uint64_t min_ns, uint64_t max_ns,
                     const struct hist_item *items, uint32_t n_items);
+/*
+ * Adds what is known of a distribution of which only quantiles were stored. They come back exactly as long as nothing
+ * else is added; between two of them the samples are spread evenly over the buckets, so a quantile of a sum is off by
+ * less than the distance of its neighbours.
+ */
+int sparse_hist_add_quantiles(struct sparse_hist *h, const struct window_quantiles *q);
 int sparse_hist_merge(struct sparse_hist *into, const struct sparse_hist *from);
 
 /* The same quantiles as window_quantiles_of on a full histogram. */

@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 #include "apps/place.h"
@@ -24,8 +26,8 @@
 #include "common/log.h"
 #include "common/site.h"
 #include "common/timefmt.h"
-#include "control/connectors/connector.h"
 #include "control/control.h"
+#include "control/dispatch.h"
 #include "control/feed.h"
 #include "control/localtime.h"
 #include "control/outbox.h"
@@ -36,6 +38,8 @@
 #define LIVE_STEPS       600u
 #define DELIVER_ROWS     20u
 #define FLUSH_NS         (20 * NS_PER_S)
+#define TRIAL_NS         (7 * 86400 * NS_PER_S)
+#define BUSY_MS          100u
 #define RECONNECT_MOST_S 30u
 
 static volatile int stop_flag;
@@ -52,7 +56,7 @@ static const char help_text[] =
     "  spanward-control --redis redis://store:6379   follow those of another one\n"
     "  spanward-control --once                       take in what is there, and exit\n"
     "  spanward-control --replay history.gz          run a window stream (docs/SIMULATION.md)\n"
-    "  spanward-control --check-config               check the configuration, and exit\n"
+    "  spanward-control --check-config               check the configuration and the ticketing system, and exit\n"
     "\n"
     "Turns closed windows into incidents, recurring problems and tickets. State is kept in Redis;\n"
     "look at it with: spanward incidents | problems | tickets\n"
@@ -65,14 +69,16 @@ static const char help_text[] =
     "  --replay FILE    windows from a stream, plain or gzip; - is standard input\n"
     "  --dry-run        file no ticket, whatever tickets.mode says\n"
     "  --quiet          warnings and errors only\n"
-    "  --check-config   exit 0 when the configuration is good\n"
+    "  --check-config   exit 0 when the configuration is good and the ticketing systems are ready\n"
+    "  --offline        with --check-config: do not ask the ticketing systems\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 done, 1 failed, 2 wrong use, 3 the stream was cut\n";
+    "Exit status: 0 done, 1 failed, 2 wrong use, 3 the stream was cut, 4 the configuration is good\n"
+    "but a ticketing system is not ready (--check-config)\n";
 
 struct arguments {
     const char *redis, *config, *replay;
-    bool once, check, dry_run, quiet;
+    bool once, check, offline, dry_run, quiet;
 };
 
 /* Everything that is open. Freed in reverse by program_close. */
@@ -84,8 +90,10 @@ struct program {
     struct control *control;
     struct feed *feed;
     struct stream_reader *stream;
-    struct outbox_connector connector; /* plug NULL: none */
+    struct dispatch *dispatch; /* NULL: no ticketing system */
+    struct outbox_rules rules;
     struct control_options options;
+    char install[40];
     char url[PLACE_URL_BYTES];
     char password[256];
     char zone[64];
@@ -114,7 +122,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         {"replay", required_argument, NULL, 'p'}, {"once", no_argument, NULL, 'o'},
         {"check-config", no_argument, NULL, 'k'}, {"dry-run", no_argument, NULL, 'd'},
         {"quiet", no_argument, NULL, 'q'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+        {"version", no_argument, NULL, 'v'},      {"offline", no_argument, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -134,6 +143,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'k':
             a->check = true;
+            break;
+        case 'f':
+            a->offline = true;
             break;
         case 'd':
             a->dry_run = true;
@@ -186,19 +198,15 @@ static const char *owner_of(const void *ctx, const char *object)
     return fallback;
 }
 
-/* The first connector that the configuration asks for. */
-static int open_connector(struct program *p, struct error *e)
+/* For a new state; one that has an id keeps it. */
+static void make_install_id(struct program *p)
 {
-    for (const struct connector *const *x = connectors; *x != NULL; x++) {
-        int rc = (*x)->open(p->config, &p->connector.ctx, p->connector.settings_hash, e);
-        if (rc < 0)
-            return rc;
-        if (rc == 1) {
-            p->connector.plug = *x;
-            return 0;
-        }
-    }
-    return 0;
+    unsigned char random[8] = {0};
+
+    if (getrandom(random, sizeof(random), 0) < 0)
+        memcpy(random, &(uint64_t){wall_ns()}, sizeof(random));
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(p->install + 2 * i, 3, "%02x", random[i]);
 }
 
 static enum log_level level_of(const char *name)
@@ -229,19 +237,25 @@ static int load_settings(struct program *p, struct error *e)
         zone = stream_reader_header(p->stream)->zone; /* its slots mean hours of that zone */
     snprintf(p->zone, sizeof(p->zone), "%s", zone);
     rc = local_init(p->zone, e);
-    if (rc == 0)
-        rc = open_connector(p, e);
+    if (rc == 0 && !p->args.check)
+        rc = dispatch_open(p->config, &p->dispatch, e);
+    outbox_rules_read(p->config, &p->rules);
+    make_install_id(p);
     p->options = (struct control_options){
         .detect = {.loss_share = config_double(p->config, "detect.loss_percent") / 100,
                    .rtt_factor = config_double(p->config, "detect.rtt_factor"),
                    .min_pkts = config_u64(p->config, "detect.min_packets")},
         .reopen_window_ns = config_u64(p->config, "detect.reopen_window"),
         .zone = p->zone,
-        .connector = p->connector.plug != NULL ? p->connector.plug->name : "",
+        .connector = dispatch_primary(p->dispatch),
         .dry_run = p->args.dry_run || strcmp(config_string(p->config, "tickets.mode"), "file") != 0,
+        .rules = &p->rules,
+        .install = p->install,
+        .now_wall_ns = wall_ns(),
         .owner = owner_of,
         .owner_ctx = p->config,
     };
+    dispatch_notifiers(p->dispatch, p->options.notify, CONTROL_NOTIFIERS);
     return rc;
 }
 
@@ -288,12 +302,25 @@ static int open_store(struct program *p, struct error *e)
     return store_open(&options, &p->store, e);
 }
 
+/* tickets.mode: auto files nothing in the first days, so that people see first what would come. */
+static void set_dry_run(struct program *p)
+{
+    const char *mode = config_string(p->config, "tickets.mode");
+    bool fresh = wall_ns() < control_installed_ns(p->control) + TRIAL_NS;
+    bool dry = p->args.dry_run || strcmp(mode, "dry-run") == 0 || (strcmp(mode, "auto") == 0 && fresh);
+
+    p->options.dry_run = dry;
+    control_set_dry_run(p->control, dry);
+}
+
 static int open_control(struct program *p, struct error *e)
 {
     int rc = control_open(&p->options, p->store, &p->control, e);
 
     if (rc != 0)
         return rc;
+    outbox_guard_restart(p->control, wall_ns());
+    set_dry_run(p);
     p->feed = feed_new(p->store, p->control);
     return p->feed != NULL ? 0 : error_set(e, -ENOMEM, "no memory for the feed");
 }
@@ -312,17 +339,17 @@ static void program_close(struct program *p)
     store_close(p->store);
     if (p->private_redis != NULL)
         store_private_stop(p->private_redis);
-    if (p->connector.plug != NULL)
-        p->connector.plug->close(p->connector.ctx);
+    dispatch_close(p->dispatch);
     stream_close(p->stream);
     config_free(p->config);
 }
 
-static int deliver(struct program *p, struct error *e)
+/* Waits for an answer, at most so long. */
+static void wait_for_answer(struct program *p, uint64_t ns)
 {
-    if (p->connector.plug == NULL || p->options.dry_run)
-        return 0;
-    return outbox_deliver(p->control, &p->connector, wall_ns(), DELIVER_ROWS, e);
+    struct pollfd fd = {.fd = dispatch_fd(p->dispatch), .events = POLLIN};
+
+    poll(&fd, fd.fd >= 0, (int)(ns / NS_PER_MS) + 1); /* a signal ends it early, as it should */
 }
 
 /* After a replay or a catch-up: sends what is due and waits a little for what is not. */
@@ -331,14 +358,14 @@ static int flush_outbox(struct program *p, struct error *e)
     uint64_t until = wall_ns() + FLUSH_NS;
     int rc = 0;
 
-    while (rc >= 0 && !stop_flag && p->connector.plug != NULL && !p->options.dry_run) {
-        rc = deliver(p, e);
-        uint64_t due = outbox_next_due_ns(p->control);
-        if (due >= until)
+    while (rc >= 0 && !stop_flag && p->dispatch != NULL && !p->options.dry_run) {
+        rc = dispatch_run(p->dispatch, p->control, wall_ns(), e);
+        uint64_t due = outbox_next_due_ns(p->control), now = wall_ns();
+        if (!dispatch_is_busy(p->dispatch) && due >= until)
             break;
-        uint64_t now = wall_ns();
-        if (due > now)
-            wait_ns(due - now);
+        if (now >= until + FLUSH_NS)
+            break;
+        wait_for_answer(p, dispatch_is_busy(p->dispatch) || due <= now ? 100 * NS_PER_MS : due - now);
     }
     return rc < 0 ? rc : 0;
 }
@@ -350,7 +377,7 @@ static void report(struct program *p)
     control_totals(p->control, &t);
     log_info("%llu incidents, %llu problems, %llu tickets%s; %llu messages wait for delivery",
              (unsigned long long)t.incidents, (unsigned long long)t.problems, (unsigned long long)t.tickets,
-             p->options.dry_run || p->connector.plug == NULL ? " (dry run: none is sent)" : "",
+             p->options.dry_run || p->dispatch == NULL ? " (dry run: none is sent)" : "",
              (unsigned long long)t.outbox_pending);
 }
 
@@ -418,6 +445,23 @@ static int reload(struct program *p)
     return stop_flag ? 0 : rc;
 }
 
+/* Messages go out and come back while nothing else is to be done, at most so long. Commands are answered meanwhile. */
+static int deliver_a_while(struct program *p, struct error *e)
+{
+    uint64_t until = wall_ns() + POLL_MS * NS_PER_MS;
+    int rc = 0, taken = 0;
+
+    do {
+        rc = dispatch_run(p->dispatch, p->control, wall_ns(), e);
+        bool busy = rc > 0 || dispatch_is_busy(p->dispatch);
+        if (rc >= 0 && busy)
+            wait_for_answer(p, BUSY_MS * NS_PER_MS);
+        /* With nothing else to do it waits for commands, so that people are answered at once. */
+        taken = rc >= 0 ? control_take_commands(p->control, busy ? 0 : POLL_MS, e) : 0;
+    } while (rc >= 0 && taken >= 0 && !stop_flag && wall_ns() < until);
+    return rc < 0 ? rc : taken;
+}
+
 static int run_live(struct program *p)
 {
     struct error e;
@@ -425,16 +469,50 @@ static int run_live(struct program *p)
     log_info("following the sensors in %s", p->private_redis != NULL ? "a private Redis" : "Redis");
     while (!stop_flag) {
         int rc = feed_poll(p->feed, false, LIVE_STEPS, &e);
-        int sent = rc >= 0 ? deliver(p, &e) : rc;
-        /* With nothing else to do it waits for commands, so that people are answered at once. */
-        int taken = rc >= 0 && sent >= 0 ? control_take_commands(p->control, rc == 0 ? POLL_MS : 0, &e) : 0;
-        if (rc < 0 || sent < 0 || taken < 0) {
+        set_dry_run(p);
+        if (rc > 0) /* there is more: only what needs no waiting */
+            rc = dispatch_run(p->dispatch, p->control, wall_ns(), &e);
+        else if (rc == 0)
+            rc = deliver_a_while(p, &e);
+        if (rc < 0) {
             log_warn("%s", e.text);
             if (reload(p) != 0)
                 return 1;
         }
     }
     return 0;
+}
+
+struct findings {
+    unsigned good, bad;
+};
+
+static void say_finding(void *ctx, const char *connector, bool good, const char *what, const char *how)
+{
+    struct findings *f = ctx;
+
+    if (good) {
+        f->good++;
+        log_info("%s: %s", connector, what);
+        return;
+    }
+    f->bad++;
+    log_warn("%s: %s%s%s", connector, what, how[0] != '\0' ? "; " : "", how);
+}
+
+static int check_connectors(struct program *p)
+{
+    struct findings f = {0};
+    struct error e = {""};
+    int rc = p->args.offline ? 0 : dispatch_check(p->config, say_finding, &f, &e);
+
+    if (rc < 0) {
+        log_error("%s", e.text);
+        return 1;
+    }
+    log_info("the configuration is good; tickets.mode: %s%s", config_string(p->config, "tickets.mode"),
+             f.good + f.bad == 0 ? "; no ticketing system was asked" : "");
+    return rc > 0 || f.bad > 0 ? 4 : 0;
 }
 
 int main(int argc, char **argv)
@@ -452,10 +530,9 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int rc = load_settings(&p, &e);
     if (rc == 0 && p.args.check) {
-        log_info("the configuration is good; tickets: %s, connector: %s", p.options.dry_run ? "dry run" : "filed",
-                 p.options.connector[0] != '\0' ? p.options.connector : "none");
+        code = check_connectors(&p);
         program_close(&p);
-        return 0;
+        return code;
     }
     rc = rc == 0 ? open_store(&p, &e) : rc;
     rc = rc == 0 ? open_control(&p, &e) : rc;

@@ -65,6 +65,7 @@ struct probe {
     struct store_private *redis;
     char redis_url[PLACE_URL_BYTES];
     char *password;
+    char spool_dir[PLACE_URL_BYTES]; /* "": no spool on disk */
     char device_name[RX_DPDK_PORTS_MAX][MIRROR_NAME_BYTES];
     const char *mirror_name[RX_DPDK_PORTS_MAX];
     uint64_t mirror_capacity[RX_DPDK_PORTS_MAX];
@@ -313,6 +314,22 @@ static char *first_line_of(const char *path, struct error *e)
     return line;
 }
 
+/* Live: the state directory's spool, if there shall be one. */
+static int find_spool(struct probe *p)
+{
+    char dir[PLACE_URL_BYTES - PLACE_REDIS_EXTRA];
+    struct error e;
+
+    if (p->o.n_files != 0 || config_u64(p->config, "store.spool_disk") == 0)
+        return EXIT_DONE;
+    if (place_state_dir(p->config, dir, sizeof(dir), &e) != 0 || place_make_dir(dir, &e) != 0) {
+        log_error("%s", e.text);
+        return EXIT_ERROR;
+    }
+    snprintf(p->spool_dir, sizeof(p->spool_dir), "%s/spool", dir);
+    return EXIT_DONE;
+}
+
 /* Live without a named Redis: a private one in the state directory. Reading files: only when one is named. */
 static int find_redis(struct probe *p)
 {
@@ -463,6 +480,9 @@ static int start_analytics(struct probe *p, struct rx_dpdk *rx, struct analytics
         .store_user = *config_string(p->config, "store.user") != '\0' ? config_string(p->config, "store.user") : NULL,
         .store_password = p->password,
         .spool_bytes = config_u64(p->config, "store.spool"),
+        .spool_dir = p->spool_dir[0] != '\0' ? p->spool_dir : NULL,
+        .spool_disk_bytes = config_u64(p->config, "store.spool_disk"),
+        .stop = &stop,
         .ndjson = p->records,
         .nic_ledger = rx != NULL ? rx_dpdk_ledger : NULL,
         .nic_ctx = rx,
@@ -488,6 +508,9 @@ static int report(const struct probe *p, const struct analytics_result *r)
                  r->mirror[i].name, (unsigned long long)l->offered, (unsigned long long)l->processed,
                  (unsigned long long)ledger_drop_sum(l));
     }
+    if (r->spool_waiting != 0)
+        log_warn("%llu records wait in the spool on disk for Redis: the next run of this sensor sends them",
+                 (unsigned long long)r->spool_waiting);
     if (r->ring_dropped != 0)
         log_warn("%llu records found the ring to analytics full: raise capture.ring",
                  (unsigned long long)r->ring_dropped);
@@ -645,6 +668,8 @@ int main(int argc, char **argv)
     sigaction(SIGHUP, &on_stop, NULL);
     if (code == EXIT_DONE)
         code = find_redis(&p);
+    if (code == EXIT_DONE)
+        code = find_spool(&p);
     if (code == EXIT_DONE)
         code = p.o.n_files != 0 ? read_files(&p) : capture(&p);
     cleanup(&p);

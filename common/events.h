@@ -19,7 +19,8 @@
     X(MIRROR_OVERSUBSCRIBED, "mirror.oversubscribed", minor)                                                           \
     X(MIRROR_SILENT, "mirror.silent", major)                                                                           \
     X(SENSOR_OVERLOAD_BEGIN, "sensor.overload_begin", major)                                                           \
-    X(SENSOR_OVERLOAD_END, "sensor.overload_end", info)
+    X(SENSOR_OVERLOAD_END, "sensor.overload_end", info)                                                                \
+    X(PMTU_BLACKHOLE, "pmtu.blackhole", major)
 
 enum event_severity {
 #define X(name) EVENT_##name,

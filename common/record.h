@@ -22,10 +22,10 @@
 #include "common/site.h"
 #include "common/window.h"
 
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 
 enum rec_type {
-    REC_FLOW = 1,   /* struct rec_flow, then n_dns x rec_dns, n_rtp x rec_rtp */
+    REC_FLOW = 1,   /* struct rec_flow, then n_dns x rec_dns, n_rtp x rec_rtp, n_rtcp x rec_rtcp */
     REC_WINDOW,     /* struct rec_window, then n_items[*] x hist_item for each histogram in order */
     REC_WINDOW_END, /* struct rec_window_end */
     REC_EVENT,      /* struct rec_event */
@@ -87,6 +87,8 @@ enum rec_flow_flags {
     RFLOW_HAS_HANDSHAKE_SERVER = 1 << 10,
     RFLOW_HAS_HANDSHAKE_CLIENT = 1 << 11,
     RFLOW_DNS_TRUNCATED = 1 << 12, /* more DNS transactions than could be kept */
+    RFLOW_ICMP_ERRORS = 1 << 13,   /* ICMP errors about its packets: icmp_… count */
+    RFLOW_PMTU = 1 << 14,          /* packets too big for their path: pmtu counts */
 };
 
 struct rec_dir {
@@ -98,6 +100,14 @@ struct rec_tcp_dir {
     uint64_t retrans_bytes, capture_lost_bytes, zero_window_us;
     uint32_t data_pkts, retrans_pkts, lost_upstream_pkts, lost_downstream_pkts, lost_unknown_pkts, spurious_pkts;
     uint32_t reordered_pkts, capture_gaps, dup_acks, keepalives, zero_windows, rst;
+};
+
+/* What a sender did about packets that were too big for the path. */
+struct rec_pmtu {
+    uint32_t mtu_bytes;    /* what a router said fits, 0 = none said anything */
+    uint32_t too_big_pkts; /* sent all the same, after the grace; or repeats of a large segment */
+    uint8_t told, adapted, black_hole;
+    uint8_t pad[5];
 };
 
 struct rec_flow {
@@ -128,9 +138,14 @@ struct rec_flow {
     uint32_t syn_retries;
     uint32_t icmp_unanswered;
     struct rec_rtt spin_rtt[2], spin_rtt_full; /* QUIC */
-    uint64_t quic_handshake_ns;                /* 0 = none */
+    uint64_t quic_handshake_ns;                /* tap<->server, 0 = none */
+    uint64_t quic_client_ns;                   /* tap<->client, 0 = none */
+    struct rec_rtt transit;                    /* second hops: time through the device in between */
+    struct rec_pmtu pmtu[2];                   /* by direction of the packets */
+    uint32_t icmp_unreachable, icmp_ttl_exceeded, icmp_too_big;
     uint32_t quic_version;
-    uint16_t n_dns, n_rtp;
+    uint16_t n_dns, n_rtp, n_rtcp, pad1;
+    uint32_t pad2;
 };
 
 enum rec_dns_flags { RDNS_ANSWERED = 1, RDNS_QUERY_SEEN = 2 };
@@ -147,8 +162,21 @@ struct rec_rtp {
     uint64_t expected, lost, reordered, dup;
     uint64_t jitter_ns;
     uint32_t ssrc;
+    uint32_t clock_hz; /* 0 = not known: no jitter */
     uint8_t dir;
-    uint8_t pad[3];
+    uint8_t payload_type;
+    uint16_t mos_centi; /* 100 x MOS, an estimate; 0 = none */
+    uint32_t paused;    /* numbers that passed in silences of 2 s and more: not in expected */
+};
+
+/* What a receiver said about one source. */
+struct rec_rtcp {
+    struct rec_rtt rtt; /* tap<->receiver, from LSR and DLSR */
+    uint32_t reports, ssrc, jitter_units;
+    int32_t lost;
+    uint8_t dir;                         /* that the report was sent in */
+    uint8_t fraction_max, fraction_last; /* lost, in 256ths, between two reports */
+    uint8_t pad[5];
 };
 
 /*
@@ -209,6 +237,7 @@ struct rec_event {
 
 static_assert(sizeof(struct rec_hdr) == 8, "rec_hdr");
 static_assert(sizeof(struct rec_dns) == 8 + 8 + 256, "rec_dns");
+static_assert(sizeof(struct rec_rtp) % 8 == 0 && sizeof(struct rec_rtcp) % 8 == 0, "8-aligned");
 static_assert(sizeof(struct rec_flow) % 8 == 0 && sizeof(struct rec_window) % 8 == 0, "8-aligned");
 static_assert(sizeof(struct rec_window_end) % 8 == 0 && sizeof(struct rec_event) % 8 == 0, "8-aligned");
 

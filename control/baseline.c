@@ -3,7 +3,7 @@
 /*
  * Baselines: hour-of-week bins that decay and that forgive.
  *
- * A bin for values is a sketch of at most 14 centroids in code space. One hour's values are sorted, thinned to 16
+ * A bin for values is a sketch of at most 14 centroids in code space. One hour's values are sorted, thinned to 8
  * points, merged with the centroids, and neighbours are joined while more than 14 are left, cheapest first in the sense
  * of Ward (J. H. Ward, JASA 1963), so that a far cluster (one polluted day) stays apart instead of smearing into the
  * mass. Quantiles interpolate between the centroids' middles. Only median and quartiles are used: one polluted week
@@ -14,8 +14,9 @@
  * global). During the first three dates the finest level learns nothing: nothing could yet tell a fault from the
  * normal.
  *
- * Limits: weights are 16-bit; the fine level takes 60 values an hour at weight 16, hour-of-day at 4, global four
- * quartile points at 2 each, so that six weeks' worth fits. Values below 1e-38 are 0.
+ * Limits: weights are 16-bit; the fine level takes 60 values an hour at weight 16, hour-of-day four
+ * points of a quarter each at weight 4, global the same at 1/8, so that six weeks' worth fits. Values below 1e-38 are
+ * 0.
  */
 
 #include "control/baseline.h"
@@ -26,11 +27,12 @@
 
 #define HALF_LIFE_DAYS 42.0
 #define ENOUGH_PERIODS 3
-#define HOUR_GROUPS    16u /* an hour is thinned to so many points before it is merged */
+#define HOUR_GROUPS    8u   /* an hour is thinned to so many points before it is merged */
+#define SORT_RANGE     320u /* codes; a hour has at most 64 values, so counts fit a byte */
 #define WEIGHT_WEEK    16.0
 #define WEIGHT_DAY     4.0
-#define WEIGHT_GLOBAL  2.0
-#define GLOBAL_POINTS  4u
+#define WEIGHT_GLOBAL  0.125
+#define QUARTER_POINTS 4u /* of an hour, for the two coarser levels */
 #define QUARTILE_SIGMA 0.6744897501960817
 #define LEAST_SPREAD   0.03
 #define LEAST_RHO      1e-4
@@ -119,8 +121,12 @@ static size_t join(struct centroid *c, size_t n)
         cost[i] = join_cost(&c[i], &c[i + 1], limit);
     while (n > BASELINE_CENTROIDS) {
         size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            best = cost[i] < cost[best] ? i : best;
+        double least = cost[0];
+        for (size_t i = 1; i + 1 < n; i++) { /* no branch: the least stays in a register */
+            bool less = cost[i] < least;
+            least = less ? cost[i] : least;
+            best = less ? i : best;
+        }
         double weight = c[best].weight + c[best + 1].weight;
         c[best].code = (c[best].code * c[best].weight + c[best + 1].code * c[best + 1].weight) / weight;
         c[best].weight = weight;
@@ -178,7 +184,7 @@ static void teach(struct baseline_bin *bin, int32_t date, bool by_week, const st
 }
 
 /* Shell sort with Ciura's gaps: an hour has 60 values. */
-static void sort_codes(uint16_t *codes, size_t n)
+static void sort_any(uint16_t *codes, size_t n)
 {
     static const size_t gaps[] = {23, 10, 4, 1};
 
@@ -190,6 +196,28 @@ static void sort_codes(uint16_t *codes, size_t n)
                 codes[k] = codes[k - gaps[g]];
             codes[k] = x;
         }
+    }
+}
+
+/* Values of one hour mostly lie within a factor of two, 256 codes: then they are counted instead. */
+static void sort_codes(uint16_t *codes, size_t n)
+{
+    uint8_t count[SORT_RANGE] = {0};
+    uint16_t low = UINT16_MAX, high = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        low = codes[i] < low ? codes[i] : low;
+        high = codes[i] > high ? codes[i] : high;
+    }
+    if (high - low >= (int)SORT_RANGE) {
+        sort_any(codes, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        count[codes[i] - low]++;
+    for (size_t code = 0, at = 0; at < n; code++) {
+        for (unsigned k = count[code]; k > 0; k--)
+            codes[at++] = (uint16_t)(low + code);
     }
 }
 
@@ -223,7 +251,7 @@ static struct baseline_bin *bin_of(const struct baseline *b, const struct local_
 
 void baseline_learn_values(struct baseline *b, const struct local_time *t, uint16_t *codes, size_t n)
 {
-    struct centroid hour[HOUR_GROUPS], points[GLOBAL_POINTS];
+    struct centroid hour[HOUR_GROUPS], points[QUARTER_POINTS];
 
     if (n == 0)
         return;
@@ -231,13 +259,13 @@ void baseline_learn_values(struct baseline *b, const struct local_time *t, uint1
         return; /* without memory nothing is learnt; verdicts stay as they are */
     sort_codes(codes, n);
     size_t groups = group_hour(codes, n, 1, hour);
-    for (size_t i = 0; i < GLOBAL_POINTS; i++)
-        points[i] = (struct centroid){codes[(2 * i + 1) * n / (2 * GLOBAL_POINTS)], WEIGHT_GLOBAL};
+    for (size_t i = 0; i < QUARTER_POINTS; i++)
+        points[i] = (struct centroid){codes[(2 * i + 1) * n / (2 * QUARTER_POINTS)], (double)n / QUARTER_POINTS};
     struct baseline_bin *global = bin_of(b, t, BASELINE_GLOBAL);
     if (global->periods > ENOUGH_PERIODS)
         teach(bin_of(b, t, BASELINE_HOUR_OF_WEEK), t->date, true, hour, groups, WEIGHT_WEEK);
-    teach(bin_of(b, t, BASELINE_HOUR_OF_DAY), t->date, false, hour, groups, WEIGHT_DAY);
-    teach(global, t->date, false, points, GLOBAL_POINTS, 1);
+    teach(bin_of(b, t, BASELINE_HOUR_OF_DAY), t->date, false, points, QUARTER_POINTS, WEIGHT_DAY);
+    teach(global, t->date, false, points, QUARTER_POINTS, WEIGHT_GLOBAL);
 }
 
 static void teach_counts(struct baseline_bin *bin, int32_t date, bool by_week, const struct baseline_counts *c)

@@ -40,6 +40,61 @@ struct span {
     size_t len;
 };
 
+/* Length of the UTF-8 character at p, which has at most `room` bytes; 0 when it is none. */
+static size_t utf8_length(const unsigned char *p, size_t room)
+{
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xC2 && p[0] < 0xE0 ? 2
+               : p[0] >= 0xE0 && p[0] < 0xF0 ? 3
+               : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
+                                             : 0;
+
+    if (n > room)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    return n;
+}
+
+/* C0, C1, line and paragraph separators, and what turns the direction of writing around. */
+static bool is_control(const unsigned char *p, size_t n)
+{
+    if (n <= 1)
+        return n == 0 || *p < 0x20 || *p == 0x7F;
+    if (n == 2)
+        return p[0] == 0xC2 && p[1] < 0xA0;
+    return n == 3 && p[0] == 0xE2 &&
+           ((p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE) || (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
+}
+
+/* A copy in which what is no UTF-8 is '?', and control characters but line ends are blanks. NULL without memory. */
+static char *cleaned(const char *body)
+{
+    size_t left = strlen(body);
+    char *text = malloc(left + 1);
+    unsigned char *out = (unsigned char *)text;
+    const unsigned char *p = (const unsigned char *)body;
+
+    while (text != NULL && left > 0) {
+        size_t n = utf8_length(p, left), len = n > 0 ? n : 1;
+        if (n == 0)
+            *out++ = '?';
+        else if (*p != '\n' && is_control(p, n))
+            *out++ = ' ';
+        else {
+            memcpy(out, p, n);
+            out += n;
+        }
+        p += len;
+        left -= len;
+    }
+    if (text != NULL)
+        *out = '\0';
+    return text;
+}
+
 static size_t line_length(const char *p)
 {
     return strcspn(p, "\n");
@@ -228,14 +283,18 @@ static void html_block(FILE *out, const struct block *b)
 /* Walks over all blocks into a string. */
 static char *compose(const char *body, void (*write)(FILE *out, const struct block *b))
 {
-    char *text = NULL;
+    char *text = NULL, *clean = cleaned(body);
+    const char *p = clean;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    FILE *out = clean != NULL ? open_memstream(&text, &size) : NULL;
 
-    if (out == NULL)
+    if (out == NULL) {
+        free(clean);
         return NULL;
-    for (struct block b = next_block(&body); b.kind != BLOCK_END; b = next_block(&body))
+    }
+    for (struct block b = next_block(&p); b.kind != BLOCK_END; b = next_block(&p))
         write(out, &b);
+    free(clean);
     if (fclose(out) != 0) {
         free(text);
         return NULL;
@@ -346,7 +405,7 @@ char *content_wiki(const char *body)
 
 char *content_journal(const char *body)
 {
-    char *text = strdup(body);
+    char *text = cleaned(body);
 
     for (char *p = text; p != NULL && (p = strchr(p, '[')) != NULL; p++) {
         const char *name = p + 1 + (p[1] == '/');
@@ -437,13 +496,12 @@ static json_t *adf_block(const struct block *b)
 json_t *content_adf(const char *body)
 {
     json_t *content = json_array();
+    char *clean = cleaned(body);
+    const char *p = clean != NULL ? clean : "";
 
-    for (struct block b = next_block(&body); b.kind != BLOCK_END; b = next_block(&body)) {
-        if (json_array_append_new(content, adf_block(&b)) != 0) { /* no memory, or text that is not UTF-8 */
-            json_decref(content);
-            return NULL;
-        }
-    }
+    for (struct block b = next_block(&p); b.kind != BLOCK_END; b = next_block(&p))
+        json_array_append_new(content, adf_block(&b));
+    free(clean);
     return json_pack("{s:i,s:s,s:o}", "version", 1, "type", "doc", "content", content);
 }
 
@@ -592,24 +650,6 @@ char *content_from_html(const char *html)
 
 /* --- characters --- */
 
-/* Length of the UTF-8 character at p, which has at most `room` bytes; 0 when it is none. */
-static size_t utf8_length(const unsigned char *p, size_t room)
-{
-    size_t n = p[0] < 0x80                   ? 1
-               : p[0] >= 0xC2 && p[0] < 0xE0 ? 2
-               : p[0] >= 0xE0 && p[0] < 0xF0 ? 3
-               : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
-                                             : 0;
-
-    if (n > room)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    }
-    return n;
-}
-
 size_t content_characters(const char *text)
 {
     size_t n = 0;
@@ -646,34 +686,21 @@ char *content_clip(char *text, size_t chars)
     return text;
 }
 
-/* C0, C1, line and paragraph separators, and what turns the direction of writing around. */
-static bool is_control(const unsigned char *p, size_t n)
-{
-    if (n <= 1)
-        return n == 0 || *p < 0x20 || *p == 0x7F;
-    if (n == 2)
-        return p[0] == 0xC2 && p[1] < 0xA0;
-    return n == 3 && p[0] == 0xE2 &&
-           ((p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE) || (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
-}
-
 char *content_line(char *ret, size_t size, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t left = strlen(text), out = 0;
 
-    if (left > 0 && strchr("=+-@", text[0]) != NULL && size > 1)
-        ret[out++] = '\'';
     while (left > 0) {
-        size_t n = utf8_length(p, left);
-        bool control = is_control(p, n);
-        bool blank = control || *p == ' ';
-        size_t len = n > 0 ? n : 1;
-        if (blank && (out == 0 || ret[out - 1] != ' ') && out + 1 < size)
+        size_t n = utf8_length(p, left), len = n > 0 ? n : 1;
+        bool blank = *p == ' ' || is_control(p, n);
+        if (blank && out > 0 && ret[out - 1] != ' ' && out + 1 < size) {
             ret[out++] = ' ';
-        else if (!blank && out + len >= size)
-            break;
-        else if (!blank) {
+        } else if (!blank) {
+            if (out == 0 && strchr("=+-@", *p) != NULL && size > 2)
+                ret[out++] = '\'';
+            if (out + len >= size)
+                break;
             memcpy(ret + out, p, len);
             out += len;
         }

@@ -70,10 +70,17 @@ int control_open(const struct control_options *options, struct store *store, str
     snprintf(c->zone, sizeof(c->zone), "%s", options->zone != NULL ? options->zone : "");
     snprintf(c->connector, sizeof(c->connector), "%s", options->connector != NULL ? options->connector : "");
     snprintf(c->meta.zone, sizeof(c->meta.zone), "%s", c->zone);
+    for (; c->n_notify < CONTROL_NOTIFIERS && options->notify[c->n_notify] != NULL; c->n_notify++)
+        snprintf(c->notify[c->n_notify], sizeof(c->notify[0]), "%s", options->notify[c->n_notify]);
     int rc = store != NULL ? persist_load(c, e) : 0;
     if (rc != 0) {
         control_close(c);
         return rc;
+    }
+    if (c->meta.install[0] == '\0' && options->install != NULL) {
+        snprintf(c->meta.install, sizeof(c->meta.install), "%s", options->install);
+        c->meta.installed_wall_ns = options->now_wall_ns;
+        c->meta_dirty = true;
     }
     *ret = c;
     return 0;
@@ -114,6 +121,7 @@ void control_close(struct control *c)
     FREE_ALL(c->connectors);
     FREE_ALL(c->cursors);
     FREE_ALL(c->withdrawn);
+    causes_free(c);
     FREE_ALL(c->audits);
     for (size_t k = 0; k < REGISTER_COUNT; k++)
         FREE_ALL(c->registers[k]);
@@ -123,6 +131,16 @@ void control_close(struct control *c)
 uint64_t control_cursor_ns(const struct control *c)
 {
     return c->meta.cursor_ns;
+}
+
+uint64_t control_installed_ns(const struct control *c)
+{
+    return c->meta.installed_wall_ns;
+}
+
+void control_set_dry_run(struct control *c, bool dry_run)
+{
+    c->options.dry_run = dry_run;
 }
 
 static size_t object_slot(const struct control *c, enum fault_scope scope, const char *name)
@@ -257,6 +275,9 @@ static void step_object(struct control *c, struct control_object *o, const struc
 {
     struct detection d;
 
+    o->seen_ns = end_ns;
+    if (o->in_maintenance)
+        o->obs.quality = WINDOW_BLIND; /* what happens now is expected: neither learnt, nor exposure, nor a fault */
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         struct fault_line *line = &o->line[m];
         if (line->series == NULL && (!metric_present(m, &o->obs) || control_series(c, o, m) == NULL))
@@ -265,7 +286,7 @@ static void step_object(struct control *c, struct control_object *o, const struc
         if (d.entered || d.left)
             note_change(c, o, m, minutes, &d);
         else if (d.verdict == VERDICT_OUT && line->active != NULL && line->series->s.state >= ANOMALY_ANOMALOUS)
-            incident_evidence(line->active, &d, &o->obs, end_ns, minutes);
+            incident_evidence(c, line->active, &d, &o->obs, end_ns, minutes);
     }
 }
 
@@ -317,10 +338,13 @@ bool control_step(struct control *c, uint64_t start_ns, uint64_t length_ns)
         if (c->meta.first_ns == 0)
             c->meta.first_ns = start_ns;
         look_when_due(c, &t, start_ns);
+        maintenance_update(c, start_ns);
         for (size_t i = 0; i < c->touched.n; i++)
             step_object(c, c->touched.item[i], &t, end_ns, minutes);
         apply_changes(c, end_ns);
         incident_tick(c, end_ns);
+        if (c->registers[REGISTER_SILENCE].n > 0)
+            problem_tick(c, end_ns);
         c->meta.cursor_ns = end_ns;
         c->meta.steps++;
         c->meta_dirty = true;

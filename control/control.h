@@ -29,14 +29,28 @@ struct control_object;
 /* Which owner a fault's object gets; a rule table from the configuration. Returns "" when nobody. */
 typedef const char *control_owner_fn(const void *ctx, const char *object);
 
+#define CONTROL_NOTIFIERS 8
+
+struct outbox_rules;
+
 struct control_options {
     struct detect_params detect;
     uint64_t reopen_window_ns;
     const char *zone;      /* for display and as a guard: state learnt in another zone is refused */
     const char *connector; /* the ticketing system that rows are for; NULL or "": none, tickets stay dry runs */
     bool dry_run;
+    const char *notify[CONTROL_NOTIFIERS]; /* connectors that are told everything beside it; ends at NULL */
+    const struct outbox_rules *rules;      /* NULL: outbox_default_rules */
+    const char *install;                   /* an id for a new installation; ignored when the state has one. May be NULL */
+    uint64_t now_wall_ns;                  /* when it is one */
     control_owner_fn *owner;
     const void *owner_ctx;
+    /* Circuits of the configuration, beside those of the register; the texts live as long as control. */
+    const struct control_circuit {
+        const char *name;
+        const char *objects; /* patterns, as in the register */
+    } * circuits;
+    size_t n_circuits;
 };
 
 /* store NULL: everything stays in memory (tests). Loads the state that is in the store. */
@@ -96,6 +110,10 @@ struct control_command {
  */
 int control_command(struct control *c, const struct control_command *command, uint64_t when_ns,
                     struct entity_audit *ret);
+
+/* When this state was begun, in wall time; 0 when options.install never was given. */
+uint64_t control_installed_ns(const struct control *c);
+void control_set_dry_run(struct control *c, bool dry_run);
 
 /*
  * The same for a command of a window stream; how many of the newest time were carried out is kept with the state, so

@@ -70,6 +70,7 @@ void observation_from_window(struct observation *o, const struct window *w)
     }
     o->connects = w->c.connects;
     o->failed_connects = w->c.refused_connects + w->c.unanswered_connects;
+    o->new_flows = w->c.new_flows;
 }
 
 void observation_merge(struct observation *into, const struct observation *from)
@@ -93,6 +94,7 @@ void observation_merge(struct observation *into, const struct observation *from)
     }
     into->connects += from->connects;
     into->failed_connects += from->failed_connects;
+    into->new_flows += from->new_flows;
 }
 
 void series_init(struct series *x, enum metric metric)
@@ -363,7 +365,7 @@ static void hysteresis(struct series_state *s, struct detection *d, uint32_t end
     int n_out;
 
     shift_in(s, end_minute - minutes, minutes, out);
-    n_out = __builtin_popcount(s->out_mask);
+    n_out = s->out_mask == 0 ? 0 : __builtin_popcount(s->out_mask);
     if (out || d->verdict == VERDICT_UNOBSERVED)
         s->quiet_minutes = out ? 0 : s->quiet_minutes;
     else

@@ -46,6 +46,7 @@ struct observation {
     uint64_t rtt_n[2]; /* side A, side B */
     uint64_t rtt_p50_ns[2];
     uint64_t connects, failed_connects;
+    uint64_t new_flows;
 };
 void observation_from_window(struct observation *o, const struct window *w);
 void observation_merge(struct observation *into, const struct observation *from);

@@ -10,7 +10,9 @@
  * is FLAPPING and its ticket is left alone until the count falls below the low mark. Severity only rises during an
  * incident, and a rise takes the acknowledgement away.
  *
- * What is not observed for two hours is neither bad nor good: its incident is cleared with that reason.
+ * What is not observed for two hours is neither bad nor good: its incident is cleared with that reason. When the
+ * grouping time is over, cause.c is asked whether the fault is one of many behind a circuit or site; it then belongs to
+ * the one incident there. A silence and a maintenance window keep an incident from being told; see suppress.
  */
 
 #include <errno.h>
@@ -23,12 +25,15 @@
 
 #define NS_PER_MIN        (60 * NS_PER_S)
 #define GROUPING_NS       (2 * NS_PER_MIN)
+#define GROUPING_MANY_NS  (5 * NS_PER_MIN) /* for paths that may fail together */
 #define UNOBSERVED_NS     (120 * NS_PER_MIN)
 #define FLAP_HALF_LIFE_NS (60.0 * NS_PER_MIN)
 #define FLAP_HIGH         6.0
 #define FLAP_LOW          2.0
+#define MANY_MEMBERS      10
+#define LONG_MINUTES      480
 
-static enum event_severity severity_of(const struct entity_incident *e)
+static enum event_severity severity_by_value(const struct entity_incident *e)
 {
     double factor;
 
@@ -45,6 +50,22 @@ static enum event_severity severity_of(const struct entity_incident *e)
         break;
     }
     return EVENT_minor;
+}
+
+/*
+ * How bad it is by value, one step more for each of: ten paths at once, eight hours of bad minutes; one step less when
+ * hardly anybody was there to notice (less than one new flow in two bad minutes, where flows are counted).
+ */
+enum event_severity incident_severity(const struct entity_incident *e)
+{
+    int severity = (int)severity_by_value(e);
+
+    if (e->fault == FAULT_LOAD)
+        return EVENT_minor;
+    severity += e->members >= MANY_MEMBERS;
+    severity += e->bad_minutes >= LONG_MINUTES;
+    severity -= e->flows > 0 && 2 * e->flows < e->bad_minutes;
+    return severity > EVENT_critical ? EVENT_critical : severity < EVENT_minor ? EVENT_minor : (unsigned)severity;
 }
 
 static void flap(struct entity_incident *e, uint64_t now_ns)
@@ -78,6 +99,15 @@ static struct incident *find_parent(struct control *c, const struct control_obje
     return NULL;
 }
 
+struct incident *incident_by_id(struct control *c, const char *id)
+{
+    for (size_t k = 0; id[0] != '\0' && k < c->incidents.n; k++) {
+        if (strcmp(c->incidents.item[k]->e.id, id) == 0)
+            return c->incidents.item[k];
+    }
+    return NULL;
+}
+
 static uint32_t saturate32(uint64_t v)
 {
     return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
@@ -87,7 +117,11 @@ static struct occurrence *occurrence_of(struct incident *i)
 {
     struct history *h = &i->object->line[i->metric].history;
 
-    return h->n > 0 ? &h->item[h->n - 1] : NULL;
+    for (uint32_t k = h->n; k > 0 && h->item[k - 1].onset_ns >= i->e.onset_ns; k--) {
+        if (!(h->item[k - 1].flags & OCCURRENCE_AGAIN) && h->item[k - 1].onset_ns == i->e.onset_ns)
+            return &h->item[k - 1];
+    }
+    return NULL;
 }
 
 /* Copies what is known about the incident to its line in the history. */
@@ -95,7 +129,7 @@ static void update_history(struct incident *i)
 {
     struct occurrence *o = occurrence_of(i);
 
-    if (o == NULL || o->onset_ns != i->e.onset_ns)
+    if (o == NULL)
         return;
     o->end_ns = i->e.end_ns;
     o->exposure_n = i->e.exposure_n;
@@ -110,13 +144,16 @@ static void update_history(struct incident *i)
     i->object->line[i->metric].history_dirty = true;
 }
 
-void incident_evidence(struct incident *i, const struct detection *d, const struct observation *o, uint64_t end_ns,
-                       uint32_t minutes)
+void incident_evidence(struct control *c, struct incident *i, const struct detection *d, const struct observation *o,
+                       uint64_t end_ns, uint32_t minutes)
 {
     struct entity_incident *e = &i->e;
+    struct incident *parent = incident_by_id(c, e->parent);
     int dir = e->direction == DIRECTION_B2A;
 
     e->bad_minutes += minutes;
+    e->flows += o->new_flows;
+    e->bytes += o->dir[0].bytes + o->dir[1].bytes;
     if (e->fault == FAULT_LOSS) {
         e->lost_upstream_pkts += o->dir[dir].lost_upstream_pkts;
         e->lost_downstream_pkts += o->dir[dir].lost_downstream_pkts;
@@ -129,30 +166,57 @@ void incident_evidence(struct incident *i, const struct detection *d, const stru
     e->peak = fmax(e->peak, d->value);
     e->exposure_n += d->n;
     e->end_ns = end_ns;
-    enum event_severity severity = severity_of(e);
+    enum event_severity severity = incident_severity(e);
     if (severity > e->severity) {
         e->severity = severity;
         if (e->state == INCIDENT_ACKED)
             e->state = INCIDENT_OPEN;
     }
+    if (parent != NULL && parent->e.cause[0] != '\0') {
+        parent->e.flows += o->new_flows;
+        parent->e.bytes += o->dir[0].bytes + o->dir[1].bytes;
+        if (e->fault == FAULT_LOSS && parent->e.fault == FAULT_LOSS) {
+            parent->e.lost_upstream_pkts += o->dir[dir].lost_upstream_pkts;
+            parent->e.lost_downstream_pkts += o->dir[dir].lost_downstream_pkts;
+            parent->e.lost_unknown_pkts += o->dir[dir].lost_unknown_pkts;
+        }
+        cause_evidence(parent, e, d->n, d->value, end_ns);
+    }
     i->dirty = true;
 }
 
-static void reopen(struct control *c, struct incident *i, uint64_t now_ns)
+/* A moment in the history, for patterns; the sums stay with the first occurrence. */
+static void note_again(struct control *c, struct incident *i)
 {
+    struct fault_line *line = &i->object->line[i->metric];
+    const struct occurrence *first = occurrence_of(i);
+    struct occurrence o = {.onset_ns = i->e.episode_ns,
+                           .end_ns = i->e.episode_ns,
+                           .incident = first != NULL ? first->incident : 0,
+                           .flags = OCCURRENCE_AGAIN | (first != NULL ? first->flags : 0)};
+
+    if (history_add(&line->history, &o) != 0)
+        c->failed = true;
+    line->history_dirty = true;
+}
+
+void incident_reopen(struct control *c, struct incident *i, uint64_t now_ns)
+{
+    struct incident *parent = incident_by_id(c, i->e.parent);
+
     i->e.state = i->e.acked_ns != 0 ? INCIDENT_ACKED : INCIDENT_OPEN;
     i->e.cleared_ns = 0;
     i->e.suppressed[0] = '\0';
     flap(&i->e, now_ns);
     i->dirty = true;
+    if (parent != NULL && parent->e.cause[0] != '\0' && parent->e.state == INCIDENT_CLEARED)
+        incident_reopen(c, parent, now_ns);
     ticket_sync_incident(c, i, now_ns);
 }
 
-static struct incident *create(struct control *c, const struct change *change, uint64_t end_ns)
+struct incident *incident_new(struct control *c, struct control_object *o, uint8_t metric)
 {
-    struct control_object *o = change->object;
     struct incident *i = calloc(1, sizeof(*i));
-    const struct series_state *s = &o->line[change->metric].series->s;
 
     if (i == NULL || VECTOR_PUSH(c->incidents, i) != 0) {
         free(i);
@@ -160,21 +224,49 @@ static struct incident *create(struct control *c, const struct change *change, u
         return NULL;
     }
     i->object = o;
-    i->metric = change->metric;
-    incident_describe(&i->e, o, change->metric);
+    i->metric = metric;
+    incident_describe(&i->e, o, metric);
     snprintf(i->e.id, sizeof(i->e.id), "INC-%llu", (unsigned long long)++c->meta.incident_seq);
     i->e.severity = EVENT_minor;
-    i->e.onset_ns = s->onset_minute * NS_PER_MIN;
+    i->dirty = true;
+    o->line[metric].active = i;
+    return i;
+}
+
+static struct incident *create(struct control *c, const struct change *change, uint64_t end_ns)
+{
+    struct control_object *o = change->object;
+    struct incident *i = incident_new(c, o, change->metric);
+    const struct series_state *s = &o->line[change->metric].series->s;
+
+    if (i == NULL)
+        return NULL;
+    i->e.onset_ns = i->e.episode_ns = s->onset_minute * NS_PER_MIN;
     i->e.detected_ns = end_ns;
     i->e.baseline = change->d.expected;
     i->e.level = o->line[change->metric].series->view.level;
     flap(&i->e, end_ns);
-    const char *owner = c->options.owner != NULL ? c->options.owner(c->options.owner_ctx, o->name) : "";
-    snprintf(i->e.owner, sizeof(i->e.owner), "%s", owner);
-    struct incident *parent = find_parent(c, o, i);
-    if (parent != NULL)
-        snprintf(i->e.parent, sizeof(i->e.parent), "%s", parent->e.id);
+    snprintf(i->e.owner, sizeof(i->e.owner), "%s", control_owner(c, o, end_ns));
     return i;
+}
+
+static void add_to_history(struct control *c, struct incident *i)
+{
+    struct fault_line *line = &i->object->line[i->metric];
+    struct occurrence o = {.onset_ns = i->e.onset_ns,
+                           .end_ns = i->e.onset_ns,
+                           .incident = (uint32_t)strtoul(i->e.id + strlen("INC-"), NULL, 10)};
+
+    if (history_add(&line->history, &o) != 0)
+        c->failed = true;
+    update_history(i);
+}
+
+static void tell_problem(struct control *c, struct incident *i)
+{
+    struct problem *p = problem_of(c, i->e.fingerprint, i->e.onset_ns);
+    if (p != NULL)
+        problem_occurred(c, p, i);
 }
 
 void incident_enter(struct control *c, const struct change *change, uint64_t end_ns)
@@ -187,35 +279,50 @@ void incident_enter(struct control *c, const struct change *change, uint64_t end
     struct incident *i = line->active;
 
     if (i != NULL) {
-        incident_evidence(i, &change->d, &change->object->obs, end_ns, bad);
-        reopen(c, i, end_ns);
+        i->e.episode_ns = line->series->s.onset_minute * NS_PER_MIN;
+        incident_evidence(c, i, &change->d, &change->object->obs, end_ns, bad);
+        note_again(c, i);
+        incident_reopen(c, i, end_ns);
         return;
     }
     i = create(c, change, end_ns);
     if (i == NULL)
         return;
-    line->active = i;
-    incident_evidence(i, &change->d, &change->object->obs, end_ns, bad);
-    struct occurrence o = {.onset_ns = i->e.onset_ns, .incident = (uint32_t)c->meta.incident_seq};
-    if (history_add(&line->history, &o) != 0)
-        c->failed = true;
+    incident_evidence(c, i, &change->d, &change->object->obs, end_ns, bad);
+    struct incident *parent = find_parent(c, change->object, i);
+    if (parent != NULL)
+        snprintf(i->e.parent, sizeof(i->e.parent), "%s", parent->e.id);
+    add_to_history(c, i);
+    if (parent == NULL && cause_join(c, i, end_ns) != NULL)
+        return;
+    tell_problem(c, i);
+    if (parent == NULL)
+        change_suspects(c, i, end_ns);
+}
+
+void incident_occurred(struct control *c, struct incident *i, uint64_t now_ns)
+{
+    add_to_history(c, i);
+    tell_problem(c, i);
+    change_suspects(c, i, now_ns);
+}
+
+void incident_clear(struct control *c, struct incident *i, uint64_t end_ns, uint64_t now_ns)
+{
+    (void)c;
+    i->e.end_ns = end_ns;
+    i->e.state = INCIDENT_CLEARED;
+    i->e.cleared_ns = now_ns;
+    flap(&i->e, now_ns);
+    i->dirty = true;
     update_history(i);
-    struct problem *p = problem_of(c, i->e.fingerprint, i->e.onset_ns);
-    if (p != NULL)
-        problem_occurred(c, p, i);
 }
 
 void incident_leave(struct control *c, struct incident *i, uint64_t end_ns)
 {
     const struct series *x = i->object->line[i->metric].series;
 
-    (void)c;
-    i->e.end_ns = x->s.bad_end_minute * NS_PER_MIN;
-    i->e.state = INCIDENT_CLEARED;
-    i->e.cleared_ns = end_ns;
-    flap(&i->e, end_ns);
-    i->dirty = true;
-    update_history(i);
+    incident_clear(c, i, x->s.bad_end_minute * NS_PER_MIN, end_ns);
 }
 
 static void close_incident(struct control *c, struct incident *i, uint64_t end_ns)
@@ -247,12 +354,46 @@ static void raise_parent(struct control *c, const struct incident *member)
     }
 }
 
+/* Silence and maintenance keep an incident from being told; when they are over it is judged anew. */
+static void suppress(struct control *c, struct incident *i, uint64_t end_ns)
+{
+    const struct entity_register *silence = NULL;
+    char reason[sizeof(i->e.suppressed)] = "";
+
+    if (i->e.state >= INCIDENT_CLEARED)
+        return;
+    if (c->registers[REGISTER_SILENCE].n > 0)
+        silence = register_find(c, REGISTER_SILENCE, i->object, end_ns);
+    if (silence != NULL)
+        snprintf(reason, sizeof(reason), "silence %s", silence->id);
+    else if (i->object->in_maintenance)
+        snprintf(reason, sizeof(reason), "maintenance");
+    if (strcmp(reason, i->e.suppressed) != 0) {
+        snprintf(i->e.suppressed, sizeof(i->e.suppressed), "%s", reason);
+        i->dirty = true;
+    }
+}
+
+/* The grouping time is over: what it belongs to is known, or it stands for itself. */
+static void open_incident(struct control *c, struct incident *i, uint64_t end_ns)
+{
+    i->e.state = INCIDENT_OPEN;
+    i->dirty = true;
+    struct incident *parent = incident_by_id(c, i->e.parent);
+    if (parent == NULL || parent->e.cause[0] == '\0')
+        cause_find(c, i, end_ns);
+}
+
 static void tick_one(struct control *c, struct incident *i, uint64_t end_ns)
 {
     struct series *x = i->object->line[i->metric].series;
     struct entity_incident *e = &i->e;
+    uint64_t wait_ns = cause_may(c, i->object) ? GROUPING_MANY_NS : GROUPING_NS;
 
-    if (e->state < INCIDENT_CLEARED && end_ns > x->s.last_minute * NS_PER_MIN + UNOBSERVED_NS && series_abandon(x)) {
+    if (e->cause[0] != '\0')
+        cause_tick(c, i, end_ns);
+    else if (x != NULL && e->state < INCIDENT_CLEARED && end_ns > x->s.last_minute * NS_PER_MIN + UNOBSERVED_NS &&
+             series_abandon(x)) {
         incident_leave(c, i, end_ns);
         snprintf(e->suppressed, sizeof(e->suppressed), "not observed any more");
     }
@@ -260,10 +401,9 @@ static void tick_one(struct control *c, struct incident *i, uint64_t end_ns)
         e->flapping = 0;
         i->dirty = true;
     }
-    if (e->state == INCIDENT_PENDING && end_ns >= e->detected_ns + GROUPING_NS) {
-        e->state = INCIDENT_OPEN;
-        i->dirty = true;
-    }
+    suppress(c, i, end_ns);
+    if (e->state == INCIDENT_PENDING && end_ns >= e->detected_ns + wait_ns)
+        open_incident(c, i, end_ns);
     if (e->parent[0] != '\0' && i->dirty)
         raise_parent(c, i);
     if (e->state == INCIDENT_CLEARED && end_ns >= e->cleared_ns + c->options.reopen_window_ns)

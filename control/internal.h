@@ -22,6 +22,7 @@ struct problem {
 struct ticket {
     struct entity_ticket e;
     bool dirty;
+    uint64_t told_wall_ns; /* to a system that wants to be told again and again */
 };
 struct outbox_row {
     struct entity_outbox e;
@@ -77,9 +78,22 @@ struct fault_line {
 struct control_object {
     enum fault_scope scope;
     char name[WINDOW_NAME_BYTES];
-    uint64_t stamp; /* step in which obs was set */
+    bool in_maintenance; /* as of control.maintained_until_ns */
+    uint64_t seen_ns;    /* end of the last step in which it was observed */
+    uint64_t stamp;      /* step in which obs was set */
     struct observation obs;
     struct fault_line line[METRIC_COUNT];
+};
+
+/*
+ * What stands behind several paths: a circuit or device of the register, a circuit of the configuration, or a site.
+ * Owner: control.causes, made anew when registers or objects have changed.
+ */
+struct cause {
+    enum fault_scope scope; /* SCOPE_CIRCUIT or SCOPE_SITE */
+    char name[WINDOW_NAME_BYTES];
+    struct control_object **member;
+    size_t n, room;
 };
 
 /* An anomaly that began or ended in this step; applied in order of name so that the order of windows is of no effect.
@@ -95,6 +109,10 @@ struct change {
 struct control {
     struct control_options options;
     char zone[64], connector[32];
+    char notify[CONTROL_NOTIFIERS][32]; /* connectors that are told beside it */
+    size_t n_notify;
+    bool from_remote;              /* a change that came from the ticketing system is being applied */
+    uint64_t creates_from_wall_ns; /* see outbox_guard_restart */
     struct store *store;
     struct entity_meta meta;
     bool meta_dirty;
@@ -117,8 +135,15 @@ struct control {
     VECTOR(struct register_row) registers[REGISTER_COUNT]; /* in order of id */
     VECTOR(struct entity_audit) audits;                    /* since the last commit */
     uint64_t registers_version;                            /* grows with every change of a register */
-    VECTOR(char) withdrawn;                                /* ids of candidates to delete */
-    bool failed;                                           /* lack of memory in a step: the next commit refuses */
+    VECTOR(struct cause) causes;
+    uint64_t causes_version; /* registers_version + 1 and the number of objects that causes was made from */
+    size_t causes_objects;
+    uint64_t maintained_version; /* the same for in_maintenance of the objects */
+    size_t maintained_objects;
+    uint64_t maintained_until_ns; /* the next time at which a window begins or ends */
+    bool any_maintenance;
+    VECTOR(char) withdrawn; /* ids of candidates to delete */
+    bool failed;            /* lack of memory in a step: the next commit refuses */
 };
 
 /* persist.c */
@@ -137,10 +162,42 @@ struct control_object *control_find_line(struct control *c, const char *fingerpr
 /* incident.c */
 void incident_enter(struct control *c, const struct change *change, uint64_t end_ns);
 void incident_leave(struct control *c, struct incident *i, uint64_t end_ns);
-void incident_evidence(struct incident *i, const struct detection *d, const struct observation *o, uint64_t end_ns,
-                       uint32_t minutes);
+void incident_evidence(struct control *c, struct incident *i, const struct detection *d, const struct observation *o,
+                       uint64_t end_ns, uint32_t minutes);
 void incident_tick(struct control *c, uint64_t end_ns);
 void incident_describe(struct entity_incident *e, struct control_object *o, enum metric metric);
+
+/* A new incident of this line, in control's list and with the next id. NULL without memory. */
+struct incident *incident_new(struct control *c, struct control_object *o, uint8_t metric);
+/* Into the history, and to the problem that it is an occurrence of. */
+void incident_occurred(struct control *c, struct incident *i, uint64_t now_ns);
+void incident_clear(struct control *c, struct incident *i, uint64_t end_ns, uint64_t now_ns);
+void incident_reopen(struct control *c, struct incident *i, uint64_t now_ns);
+struct incident *incident_by_id(struct control *c, const char *id);
+/* A minor, major, ... by value and impact. */
+enum event_severity incident_severity(const struct entity_incident *e);
+
+/* cause.c */
+/* The incident on a circuit or site that i belongs to: an active one, or a new one when enough paths fail; else NULL.
+ */
+struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_ns);
+struct incident *cause_find(struct control *c, struct incident *i, uint64_t now_ns);
+bool cause_may(struct control *c, const struct control_object *o);
+/* What a member's bad minutes (n samples of this value) add to the incident that it belongs to. */
+void cause_evidence(struct incident *parent, const struct entity_incident *m, uint64_t n, double value,
+                    uint64_t end_ns);
+/* An incident with members is over when none is active. */
+void cause_tick(struct control *c, struct incident *i, uint64_t now_ns);
+void causes_free(struct control *c);
+
+/* registers.c: which objects are in a maintenance window, when that may have changed. */
+void maintenance_update(struct control *c, uint64_t now_ns);
+/* Who owns a fault on it: rules of the register, then of the configuration. */
+const char *control_owner(struct control *c, const struct control_object *o, uint64_t now_ns);
+
+/* change.c: the changes that a new incident began soon after, and that a problem's onsets follow. */
+void change_suspects(struct control *c, struct incident *i, uint64_t now_ns);
+void change_suspects_problem(struct control *c, struct problem *p, const struct history *h, uint64_t now_ns);
 
 /* problem.c */
 void problem_weekly_look(struct control *c, uint64_t now_ns);
@@ -151,15 +208,24 @@ void problem_occurred(struct control *c, struct problem *p, struct incident *i);
 void problem_settled(struct control *c, struct problem *p, struct incident *i, uint64_t now_ns);
 struct problem *problem_find(struct control *c, const char *id);
 bool problem_is_open(const struct entity_problem *e);
+/* Files what a silence held back. */
+void problem_tick(struct control *c, uint64_t now_ns);
+/* Whether an onset belongs to the problem's pattern. */
+bool problem_matches(const struct entity_problem *e, uint64_t onset_ns);
 
 /* ticket.c: brings the ticket in line with its fault; files, updates or closes through the outbox. */
 void ticket_sync_incident(struct control *c, struct incident *i, uint64_t now_ns);
 void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns);
 struct ticket *ticket_find(struct control *c, const char *id);
+/* A ticket goes on as that of the incident that its own turned out to belong to. */
+void ticket_hand_over(struct control *c, struct incident *from, struct incident *to, uint64_t now_ns);
 
 /* outbox.c */
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
-void outbox_enqueue(struct control *c, const struct ticket *t, enum outbox_op op, uint64_t now_ns);
+/* The ticket's new text to its connector and to those that are told beside it. An update reopens what was closed. */
+void outbox_enqueue(struct control *c, struct ticket *t, enum outbox_op op, uint64_t now_ns);
+/* The same with a text of its own, such as a comment; the caller has counted t->e.version up. */
+void outbox_tell(struct control *c, struct ticket *t, enum outbox_op op, const char *body, uint64_t now_ns);
 
 /*
  * commands.c: a verb is a row of a table; run fills in result (and entity: what was made or changed), or returns -errno
@@ -177,6 +243,7 @@ struct command_verb {
     int (*run)(struct control *c, struct command_call *call, struct error *e);
 };
 extern const struct command_verb register_verbs[];
+extern const struct command_verb outbox_verbs[];
 /* The first of these arguments that is a text, escaped; "" when none is there. names ends with NULL. */
 const char *command_text_argument(const struct command_call *call, const char *const *names);
 /* A whole number; false and untouched when it is not there. */
@@ -189,6 +256,8 @@ bool register_names(const struct control *c, const struct entity_register *e, co
 /* The first active row of a register that names the object, or NULL. */
 const struct entity_register *register_find(const struct control *c, enum register_kind kind,
                                             const struct control_object *o, uint64_t ns);
+/* The same for a list of patterns without circuits, and a name. */
+bool patterns_name(const char *list, const char *name);
 struct register_row *register_by_id(struct control *c, enum register_kind kind, const char *id);
 
 /* SHA-256 of text in hex. */

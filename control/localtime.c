@@ -67,6 +67,7 @@ void local_from_ns(uint64_t ns, struct local_time *ret)
     ret->weekday = local_weekday(ret->date);
     ret->hour = (uint8_t)tm.tm_hour;
     ret->minute = (uint8_t)tm.tm_min;
+    ret->day = (uint8_t)tm.tm_mday;
     ret->hour_of_week = (uint16_t)(ret->weekday * 24u + ret->hour);
 }
 

@@ -23,6 +23,7 @@ struct local_time {
     uint8_t weekday;       /* 0 = Monday */
     uint8_t hour;
     uint8_t minute;
+    uint8_t day; /* of the month, from 1 */
 };
 
 /* zone: an IANA name or "" for the machine's. -EINVAL when there is no such zone. Before any thread starts. */

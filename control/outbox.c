@@ -3,14 +3,19 @@
 /*
  * The outbox: loses nothing, doubles nothing that can be told apart.
  *
- * Making rows: a create and a close always make one; an update replaces the text of an update that waits and was never
- * tried, since nobody could have seen it. The key is SHA-256 of ticket|op|version.
+ * Making rows: a create, a close, a reopening and a comment always make one; an update replaces the text of an update
+ * that waits and was never tried, since nobody could have seen it. The key is SHA-256 of
+ * installation|ticket|op|version. Every configured connector gets a row of its own; those that only notify are not
+ * asked and keep no state.
  *
- * Sending: rows of one ticket go strictly in order; a row that waits, is in doubt or dead holds back its followers,
- * except that a dead update or close holds back nothing. Before a create the system is asked for the key when it can be
- * asked. Before the first byte leaves, the row is committed as IN_DOUBT, so that a kill between sending and recording
- * leaves the truth behind; it is then sent again with the same key. Failures back off with jitter; five in a row open
- * the circuit for a minute. 401/403 pause the connector until its settings change, 410 disables it likewise.
+ * Sending: rows of one ticket and connector go strictly in order; a row that waits, is in doubt or a dead create holds
+ * back its followers. Before the first byte leaves, the row is committed as IN_DOUBT, so that a kill between sending
+ * and recording leaves the truth behind. A tracker is asked for the key before every create, and a create that may have
+ * arrived is not repeated before it would have been visible: after the time in which a request can still take effect
+ * (settle) and the tracker's index delay. Failures back off with jitter; five in a row open the circuit. 401/403 pause
+ * the connector until its settings change, 410 disables it likewise.
+ *
+ * More creates in an hour than allowed wait for the next one, and one ticket of its own ("LIM-") says how many.
  *
  * Times here are wall times: delivery is the one part of control that lives in the present.
  */
@@ -26,14 +31,51 @@
 #include "common/timefmt.h"
 #include "control/internal.h"
 
-#define BACKOFF_FIRST_NS (2 * NS_PER_S)
-#define BACKOFF_MOST_NS  (900 * NS_PER_S)
 #define BREAKER_FAILURES 5
-#define BREAKER_NS       (60 * NS_PER_S)
+#define HOUR_NS          (3600 * NS_PER_S)
+#define SUMMARY_PREFIX   "LIM-"
+#define SUMMARY_LINES    40u
+
+const struct outbox_rules outbox_default_rules = {
+    .settle_ns = 30 * NS_PER_S,
+    .retry_first_ns = 2 * NS_PER_S,
+    .retry_most_ns = 900 * NS_PER_S,
+    .breaker_ns = 60 * NS_PER_S,
+    .poll_ns = 60 * NS_PER_S,
+    .reconcile_ns = 24 * HOUR_NS,
+};
+
+void outbox_rules_read(const struct config *config, struct outbox_rules *ret)
+{
+    *ret = (struct outbox_rules){
+        .settle_ns = config_u64(config, "tickets.settle"),
+        .retry_first_ns = config_u64(config, "tickets.retry_first"),
+        .retry_most_ns = config_u64(config, "tickets.retry_most"),
+        .breaker_ns = config_u64(config, "tickets.breaker"),
+        .max_per_hour = config_u64(config, "tickets.max_per_hour"),
+        .poll_ns = config_u64(config, "tickets.poll"),
+        .reconcile_ns = config_u64(config, "tickets.reconcile"),
+    };
+}
+
+static const struct outbox_rules *rules_of(const struct control *c)
+{
+    return c->options.rules != NULL ? c->options.rules : &outbox_default_rules;
+}
 
 static bool waits(const struct outbox_row *r)
 {
     return r->e.state == OUTBOX_ROW_PENDING || r->e.state == OUTBOX_ROW_IN_DOUBT;
+}
+
+static bool same_queue(const struct outbox_row *a, const struct outbox_row *b)
+{
+    return strcmp(a->e.ticket, b->e.ticket) == 0 && strcmp(a->e.connector, b->e.connector) == 0;
+}
+
+static bool is_summary(const char *ticket)
+{
+    return strncmp(ticket, SUMMARY_PREFIX, strlen(SUMMARY_PREFIX)) == 0;
 }
 
 bool outbox_is_waiting(const struct control *c, uint64_t seq)
@@ -45,29 +87,32 @@ bool outbox_is_waiting(const struct control *c, uint64_t seq)
     return false;
 }
 
-static void fill_row(struct outbox_row *r, const struct ticket *t, enum outbox_op op)
+/* --- making rows --- */
+
+static void fill_row(struct control *c, struct outbox_row *r, const struct ticket *t, const char *connector,
+                     enum outbox_op op, const char *body)
 {
-    char text[128];
+    char text[256];
 
     r->e.op = op;
     r->e.version = t->e.version;
     r->e.severity = t->e.severity;
     snprintf(r->e.ticket, sizeof(r->e.ticket), "%s", t->e.id);
-    snprintf(r->e.connector, sizeof(r->e.connector), "%s", t->e.connector);
+    snprintf(r->e.connector, sizeof(r->e.connector), "%s", connector);
     memcpy(r->e.title, t->e.title, sizeof(r->e.title));
-    memcpy(r->e.body, t->e.body, sizeof(r->e.body));
+    snprintf(r->e.body, sizeof(r->e.body), "%s", body);
     memcpy(r->e.body_hash, t->e.content_hash, sizeof(r->e.body_hash));
-    snprintf(text, sizeof(text), "%s|%s|%" PRIu64, t->e.id, outbox_op_name(op), t->e.version);
+    snprintf(text, sizeof(text), "%s|%s|%s|%" PRIu64, c->meta.install, t->e.id, outbox_op_name(op), t->e.version);
     hash_text(r->e.key, text);
     r->dirty = true;
 }
 
-/* The update that nobody has seen yet, if it is the ticket's last row. */
-static struct outbox_row *untried_update(struct control *c, const char *ticket)
+/* The update that nobody has seen yet, if it is the queue's last row. */
+static struct outbox_row *untried_update(struct control *c, const char *ticket, const char *connector)
 {
     for (size_t i = c->outbox.n; i > 0; i--) {
         struct outbox_row *r = c->outbox.item[i - 1];
-        if (strcmp(r->e.ticket, ticket) != 0)
+        if (strcmp(r->e.ticket, ticket) != 0 || strcmp(r->e.connector, connector) != 0)
             continue;
         bool untried = r->e.state == OUTBOX_ROW_PENDING && r->e.attempts == 0 && r->e.op == OUTBOX_UPDATE;
         return untried ? r : NULL;
@@ -75,9 +120,10 @@ static struct outbox_row *untried_update(struct control *c, const char *ticket)
     return NULL;
 }
 
-void outbox_enqueue(struct control *c, const struct ticket *t, enum outbox_op op, uint64_t now_ns)
+static void add_row(struct control *c, struct ticket *t, const char *connector, enum outbox_op op, const char *body,
+                    uint64_t now_ns)
 {
-    struct outbox_row *r = op == OUTBOX_UPDATE ? untried_update(c, t->e.id) : NULL;
+    struct outbox_row *r = op == OUTBOX_UPDATE ? untried_update(c, t->e.id, connector) : NULL;
 
     if (r == NULL) {
         r = calloc(1, sizeof(*r));
@@ -87,34 +133,97 @@ void outbox_enqueue(struct control *c, const struct ticket *t, enum outbox_op op
             return;
         }
         r->e.seq = ++c->meta.outbox_seq;
-        r->e.state = t->e.connector[0] != '\0' ? OUTBOX_ROW_PENDING : OUTBOX_ROW_DRY_RUN;
+        r->e.state = connector[0] != '\0' ? OUTBOX_ROW_PENDING : OUTBOX_ROW_DRY_RUN;
     }
     r->e.created_ns = now_ns;
-    fill_row(r, t, op);
+    fill_row(c, r, t, connector, op, body);
+    if (op == OUTBOX_CREATE && strcmp(connector, t->e.connector) == 0)
+        memcpy(t->e.create_key, r->e.key, sizeof(t->e.create_key));
 }
 
-uint64_t outbox_backoff_ns(uint64_t attempts, const char *key)
+/* What was closed there must be opened again before an update makes sense; except where people are right to have closed
+ * it, because the problem is being verified or somebody has taken the incident. */
+static bool must_reopen(struct control *c, const struct ticket *t)
 {
-    uint64_t wait = BACKOFF_MOST_NS;
+    if (!t->e.told_closed && t->e.remote_state != REMOTE_RESOLVED && t->e.remote_state != REMOTE_CLOSED)
+        return false;
+    if (t->e.told_closed)
+        return true;
+    const struct problem *p = t->e.problem[0] != '\0' ? problem_find(c, t->e.problem) : NULL;
+    if (p != NULL)
+        return p->e.state != PROBLEM_VERIFYING && p->e.state != PROBLEM_RISK_ACCEPTED;
+    for (size_t i = 0; i < c->incidents.n; i++) {
+        if (strcmp(c->incidents.item[i]->e.id, t->e.incident) == 0)
+            return c->incidents.item[i]->e.state == INCIDENT_OPEN;
+    }
+    return true;
+}
+
+void outbox_tell(struct control *c, struct ticket *t, enum outbox_op op, const char *body, uint64_t now_ns)
+{
+    if (op == OUTBOX_UPDATE && must_reopen(c, t))
+        op = OUTBOX_REOPEN;
+    if (op == OUTBOX_CLOSE || op == OUTBOX_REOPEN || op == OUTBOX_CREATE)
+        t->e.told_closed = op == OUTBOX_CLOSE;
+    if (op == OUTBOX_REOPEN && t->e.remote_state > REMOTE_OPEN)
+        t->e.remote_state = REMOTE_OPEN; /* it will be; later updates need not repeat it */
+    t->dirty = true;
+    bool known_there = c->from_remote && op == OUTBOX_UPDATE; /* an echo of what was done there */
+    if (!known_there)
+        add_row(c, t, t->e.connector, op, body, now_ns);
+    for (size_t i = 0; t->e.connector[0] != '\0' && i < c->n_notify; i++)
+        add_row(c, t, c->notify[i], op, body, now_ns);
+}
+
+void outbox_enqueue(struct control *c, struct ticket *t, enum outbox_op op, uint64_t now_ns)
+{
+    outbox_tell(c, t, op, t->e.body, now_ns);
+}
+
+void outbox_file_again(struct control *c, const char *ticket, uint64_t now_ns)
+{
+    struct ticket *t = ticket_find(c, ticket);
+
+    if (t == NULL)
+        return;
+    t->e.remote_id[0] = '\0';
+    t->e.remote_url[0] = '\0';
+    t->e.remote_state = REMOTE_UNKNOWN;
+    t->e.version++;
+    t->e.told_closed = 0;
+    t->dirty = true;
+    add_row(c, t, t->e.connector, OUTBOX_CREATE, t->e.body, now_ns);
+}
+
+/* --- when --- */
+
+uint64_t outbox_backoff_ns(const struct outbox_rules *rules, uint64_t attempts, const char *key)
+{
+    uint64_t wait = rules->retry_first_ns;
     uint64_t h = attempts + 1;
 
-    if (attempts <= 9)
-        wait = BACKOFF_FIRST_NS << (attempts > 0 ? attempts - 1 : 0);
-    if (wait > BACKOFF_MOST_NS)
-        wait = BACKOFF_MOST_NS;
+    for (uint64_t i = 1; i < attempts && wait < rules->retry_most_ns; i++)
+        wait *= 2;
+    if (wait > rules->retry_most_ns)
+        wait = rules->retry_most_ns;
     for (const char *p = key; *p != '\0'; p++)
         h = mix64(h ^ (unsigned char)*p);
     return wait - (wait / 2) * (h % 1000) / 1000;
 }
 
+static struct connector_status *status_by_name(const struct control *c, const char *name)
+{
+    for (size_t i = 0; i < c->connectors.n; i++) {
+        if (strcmp(c->connectors.item[i]->e.name, name) == 0)
+            return c->connectors.item[i];
+    }
+    return NULL;
+}
+
 static struct connector_status *status_of(struct control *c, const struct outbox_connector *x)
 {
-    struct connector_status *s = NULL;
+    struct connector_status *s = status_by_name(c, x->plug->name);
 
-    for (size_t i = 0; i < c->connectors.n && s == NULL; i++) {
-        if (strcmp(c->connectors.item[i]->e.name, x->plug->name) == 0)
-            s = c->connectors.item[i];
-    }
     if (s == NULL) {
         s = calloc(1, sizeof(*s));
         if (s == NULL || VECTOR_PUSH(c->connectors, s) != 0) {
@@ -134,7 +243,26 @@ static struct connector_status *status_of(struct control *c, const struct outbox
     return s;
 }
 
-/* Whether an earlier row of the same ticket must go first. Rows are in order of seq. */
+struct entity_connector *outbox_status(struct control *c, const struct outbox_connector *x)
+{
+    struct connector_status *s = status_of(c, x);
+
+    return s != NULL ? &s->e : NULL;
+}
+
+void outbox_guard_restart(struct control *c, uint64_t now_wall_ns)
+{
+    struct store_reply *r = c->store != NULL ? store_command(c->store, "INFO server") : NULL;
+    const char *text = r != NULL ? store_reply_string(r, NULL) : NULL;
+    const char *at = text != NULL ? strstr(text, "uptime_in_seconds:") : NULL;
+    uint64_t up_s = at != NULL ? strtoull(at + strlen("uptime_in_seconds:"), NULL, 10) : 0;
+    uint64_t settle = rules_of(c)->settle_ns;
+
+    store_reply_free(r);
+    c->creates_from_wall_ns = up_s * NS_PER_S < settle ? now_wall_ns + settle - up_s * NS_PER_S : 0;
+}
+
+/* Whether an earlier row of the same queue must go first. Rows are in order of seq. */
 static bool held_back(const struct control *c, size_t index)
 {
     const struct outbox_row *r = c->outbox.item[index];
@@ -142,115 +270,326 @@ static bool held_back(const struct control *c, size_t index)
     for (size_t i = 0; i < index; i++) {
         const struct outbox_row *earlier = c->outbox.item[i];
         bool blocks = waits(earlier) || (earlier->e.state == OUTBOX_ROW_DEAD && earlier->e.op == OUTBOX_CREATE);
-        if (blocks && strcmp(earlier->e.ticket, r->e.ticket) == 0)
+        if (blocks && same_queue(earlier, r))
             return true;
     }
     return false;
 }
 
-static struct outbox_row *next_due(struct control *c, const char *connector, uint64_t now_wall_ns)
+static const struct connector *plug_by_name(const char *name)
+{
+    for (const struct connector *const *x = connectors; *x != NULL; x++) {
+        if (strcmp((*x)->name, name) == 0)
+            return *x;
+    }
+    return NULL;
+}
+
+/* When a row may be tried, as far as it alone is concerned. plug NULL: its connector is not known here. */
+static uint64_t due_at(const struct control *c, const struct connector *plug, const struct outbox_row *r)
+{
+    uint64_t at = r->e.next_at_wall_ns;
+    uint64_t visible = 0;
+
+    if (r->e.op != OUTBOX_CREATE || plug == NULL || plug->find == NULL)
+        return at;
+    if (r->e.doubt_wall_ns != 0)
+        visible = r->e.doubt_wall_ns + rules_of(c)->settle_ns + plug->index_delay_ns;
+    if (visible < c->creates_from_wall_ns)
+        visible = c->creates_from_wall_ns;
+    return at > visible ? at : visible;
+}
+
+static bool over_the_limit(const struct control *c, const struct connector_status *s, const struct outbox_row *r)
+{
+    uint64_t most = rules_of(c)->max_per_hour;
+
+    return most > 0 && s->e.hour_creates >= most && r->e.op == OUTBOX_CREATE && r->e.state == OUTBOX_ROW_PENDING &&
+           !is_summary(r->e.ticket);
+}
+
+/* --- the limit and its summary --- */
+
+static size_t count_held(const struct control *c, const struct connector_status *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->outbox.n; i++) {
+        const struct outbox_row *r = c->outbox.item[i];
+        n += waits(r) && strcmp(r->e.connector, s->e.name) == 0 && over_the_limit(c, s, r);
+    }
+    return n;
+}
+
+static void compose_summary(const struct control *c, const struct connector_status *s, size_t held, struct ticket *t)
+{
+    size_t at, shown = 0;
+
+    snprintf(t->e.title, sizeof(t->e.title), "Spanward: more than %" PRIu64 " new faults in an hour, %zu tickets wait",
+             rules_of(c)->max_per_hour, held);
+    at = (size_t)snprintf(t->e.body, sizeof(t->e.body),
+                          "New tickets are limited to %" PRIu64
+                          " an hour (tickets.max_per_hour). %zu faults wait for their ticket; they are filed hour by "
+                          "hour.\nLook at all of them: spanward tickets, spanward outbox\n\n",
+                          rules_of(c)->max_per_hour, held);
+    for (size_t i = 0; i < c->outbox.n && shown < SUMMARY_LINES; i++) {
+        const struct outbox_row *r = c->outbox.item[i];
+        size_t room = sizeof(t->e.body) - at;
+        if (!waits(r) || strcmp(r->e.connector, s->e.name) != 0 || !over_the_limit(c, s, r) ||
+            strlen(r->e.title) + sizeof(r->e.ticket) + 8 > room)
+            continue;
+        at += (size_t)snprintf(t->e.body + at, room, "  %-8s %s\n", r->e.ticket, r->e.title);
+        shown++;
+    }
+}
+
+/* One ticket as long as creates are held back: opened, told anew each hour, closed. */
+static void sync_summary(struct control *c, struct connector_status *s, bool new_hour, uint64_t now_wall_ns)
+{
+    size_t held = count_held(c, s);
+    struct ticket *t = ticket_find(c, s->e.summary);
+    enum outbox_op op = OUTBOX_UPDATE;
+
+    if (t == NULL && held == 0)
+        return;
+    if (t == NULL) {
+        t = calloc(1, sizeof(*t));
+        if (t == NULL || VECTOR_PUSH(c->tickets, t) != 0) {
+            free(t);
+            return;
+        }
+        snprintf(t->e.id, sizeof(t->e.id), SUMMARY_PREFIX "%llu", now_wall_ns / HOUR_NS);
+        snprintf(t->e.connector, sizeof(t->e.connector), "%s", s->e.name);
+        snprintf(s->e.summary, sizeof(s->e.summary), "%s", t->e.id);
+        t->e.severity = EVENT_major;
+        t->e.created_ns = now_wall_ns;
+        op = OUTBOX_CREATE;
+    } else if (held > 0 && !new_hour) {
+        return;
+    }
+    if (held > 0)
+        compose_summary(c, s, held, t);
+    if (held == 0) {
+        snprintf(t->e.body, sizeof(t->e.body), "No ticket waits any more.\n");
+        op = OUTBOX_CLOSE;
+        s->e.summary[0] = '\0';
+    }
+    t->e.state = op == OUTBOX_CLOSE ? TICKET_CLOSED : TICKET_OPEN;
+    t->e.closed_ns = op == OUTBOX_CLOSE ? now_wall_ns : 0;
+    t->e.told_closed = op == OUTBOX_CLOSE;
+    t->e.updated_ns = now_wall_ns;
+    t->e.version++;
+    t->dirty = true;
+    s->dirty = true;
+    add_row(c, t, s->e.name, op, t->e.body, now_wall_ns);
+}
+
+static void keep_the_hour(struct control *c, struct connector_status *s, uint64_t now_wall_ns)
+{
+    uint64_t hour = now_wall_ns / HOUR_NS * HOUR_NS;
+    bool fresh = s->e.hour_wall_ns != hour;
+
+    if (fresh) {
+        s->e.hour_wall_ns = hour;
+        s->e.hour_creates = 0;
+        s->dirty = true;
+    }
+    if (rules_of(c)->max_per_hour > 0 && (s->e.hour_creates >= rules_of(c)->max_per_hour || s->e.summary[0] != '\0'))
+        sync_summary(c, s, fresh, now_wall_ns);
+}
+
+/* --- sending --- */
+
+static struct outbox_row *next_due(struct control *c, const struct connector *plug, const struct connector_status *s,
+                                   uint64_t now_wall_ns)
 {
     for (size_t i = 0; i < c->outbox.n; i++) {
         struct outbox_row *r = c->outbox.item[i];
-        if (waits(r) && r->e.next_at_wall_ns <= now_wall_ns && strcmp(r->e.connector, connector) == 0 &&
-            !held_back(c, i))
+        if (waits(r) && strcmp(r->e.connector, plug->name) == 0 && due_at(c, plug, r) <= now_wall_ns &&
+            !over_the_limit(c, s, r) && !held_back(c, i))
             return r;
     }
     return NULL;
 }
 
-static void take_answer(struct control *c, struct outbox_row *r, struct connector_status *s,
-                        const struct connector_answer *a, uint64_t now_wall_ns)
+static struct connector_request request_of(const struct control *c, const struct entity_ticket *t)
 {
-    struct ticket *t = ticket_find(c, r->e.ticket);
-    uint64_t wait = outbox_backoff_ns(r->e.attempts, r->e.key);
+    return (struct connector_request){.op = OUTBOX_UPDATE,
+                                      .key = t->content_hash,
+                                      .create_key = t->create_key,
+                                      .install = c->meta.install,
+                                      .ticket = t->id,
+                                      .problem = t->problem,
+                                      .incident = t->incident,
+                                      .title = t->title,
+                                      .body = t->body,
+                                      .owner = t->owner,
+                                      .remote_id = t->remote_id,
+                                      .severity = t->severity,
+                                      .version = t->version,
+                                      .created_ns = t->updated_ns,
+                                      .opened_ns = t->created_ns};
+}
 
-    r->e.http_status = a->http_status > 0 ? (uint64_t)a->http_status : 0;
-    snprintf(r->e.last_error, sizeof(r->e.last_error), "%s", a->outcome == CONNECTOR_DONE ? "" : a->text);
-    r->e.next_at_wall_ns = now_wall_ns + (a->retry_after_ns > wait ? a->retry_after_ns : wait);
+struct delivery_job *outbox_ticket_job(struct control *c, const struct entity_ticket *t, enum delivery_kind kind)
+{
+    struct connector_request r = request_of(c, t);
+
+    return delivery_job_new(kind, &r);
+}
+
+struct delivery_job *outbox_next_job(struct control *c, const struct outbox_connector *x, uint64_t now_wall_ns)
+{
+    static const struct entity_ticket none = {0};
+    struct connector_status *s = status_of(c, x);
+
+    if (s == NULL || s->e.state != CONNECTOR_ACTIVE || s->e.open_until_wall_ns > now_wall_ns)
+        return NULL;
+    keep_the_hour(c, s, now_wall_ns);
+    struct outbox_row *r = next_due(c, x->plug, s, now_wall_ns);
+    if (r == NULL)
+        return NULL;
+    const struct ticket *t = ticket_find(c, r->e.ticket);
+    struct connector_request q = request_of(c, t != NULL ? &t->e : &none);
+    q.op = r->e.op;
+    q.key = r->e.key;
+    if (q.op == OUTBOX_CREATE || q.create_key[0] == '\0')
+        q.create_key = r->e.key;
+    q.ticket = r->e.ticket;
+    q.title = r->e.title;
+    q.body = r->e.body;
+    q.severity = r->e.severity;
+    q.version = r->e.version;
+    q.created_ns = r->e.created_ns;
+    q.repeat = r->e.attempts > 0;
+    struct delivery_job *job = delivery_job_new(DELIVERY_SEND, &q);
+    if (job == NULL)
+        return NULL;
+    job->seq = r->e.seq;
+    r->e.attempts++;
+    r->e.state = OUTBOX_ROW_IN_DOUBT;
+    r->e.doubt_wall_ns = now_wall_ns;
+    r->dirty = true;
+    return job;
+}
+
+void outbox_take_health(struct control *c, const struct outbox_connector *x, const struct connector_answer *a,
+                        uint64_t now_wall_ns)
+{
+    struct connector_status *s = status_of(c, x);
+
+    if (s == NULL)
+        return;
+    s->dirty = true;
     switch (a->outcome) {
     case CONNECTOR_DONE:
-        r->e.state = OUTBOX_ROW_SENT;
-        r->e.done_wall_ns = now_wall_ns;
-        snprintf(r->e.remote_id, sizeof(r->e.remote_id), "%s", a->remote_id);
-        if (t != NULL && a->remote_id[0] != '\0') {
-            snprintf(t->e.remote_id, sizeof(t->e.remote_id), "%s", a->remote_id);
-            t->dirty = true;
-        }
+    case CONNECTOR_REFUSED: /* it answers: it lives */
         s->e.failures = 0;
-        s->e.sent++;
+        s->e.open_until_wall_ns = 0;
         break;
-    case CONNECTOR_DOUBT: /* the row stays in doubt */
+    case CONNECTOR_DOUBT:
+    case CONNECTOR_RETRY:
         s->e.failures++;
+        break;
+    case CONNECTOR_PAUSE:
+    case CONNECTOR_DISABLE:
+        s->e.state = a->outcome == CONNECTOR_PAUSE ? CONNECTOR_PAUSED : CONNECTOR_DISABLED;
+        break;
+    }
+    if (a->outcome != CONNECTOR_DONE)
+        snprintf(s->e.reason, sizeof(s->e.reason), "%s", a->text);
+    if (s->e.failures >= BREAKER_FAILURES)
+        s->e.open_until_wall_ns = now_wall_ns + rules_of(c)->breaker_ns;
+}
+
+static void take_success(struct control *c, const struct outbox_connector *x, struct outbox_row *r,
+                         struct connector_status *s, const struct delivery_job *job, uint64_t now_wall_ns)
+{
+    const struct connector_answer *a = &job->answer;
+    struct ticket *t = ticket_find(c, r->e.ticket);
+
+    r->e.state = OUTBOX_ROW_SENT;
+    r->e.done_wall_ns = now_wall_ns;
+    r->e.last_error[0] = '\0';
+    snprintf(r->e.remote_id, sizeof(r->e.remote_id), "%s", a->remote_id);
+    s->e.sent++;
+    s->e.found += job->was_there;
+    if (r->e.op == OUTBOX_CREATE && !is_summary(r->e.ticket))
+        s->e.hour_creates++;
+    if (t == NULL || strcmp(t->e.connector, x->plug->name) != 0)
+        return;
+    if (a->remote_id[0] != '\0')
+        snprintf(t->e.remote_id, sizeof(t->e.remote_id), "%s", a->remote_id);
+    if (a->remote_url[0] != '\0')
+        snprintf(t->e.remote_url, sizeof(t->e.remote_url), "%s", a->remote_url);
+    if (r->e.op == OUTBOX_CREATE || r->e.op == OUTBOX_REOPEN)
+        t->e.remote_state = a->state != REMOTE_UNKNOWN ? a->state : REMOTE_OPEN;
+    else if (r->e.op == OUTBOX_CLOSE || r->e.op == OUTBOX_RESOLVE)
+        t->e.remote_state = r->e.op == OUTBOX_CLOSE ? REMOTE_CLOSED : REMOTE_RESOLVED;
+    t->dirty = true;
+}
+
+static struct outbox_row *row_by_seq(struct control *c, uint64_t seq)
+{
+    for (size_t i = 0; i < c->outbox.n; i++) {
+        if (c->outbox.item[i]->e.seq == seq)
+            return c->outbox.item[i];
+    }
+    return NULL;
+}
+
+void outbox_record(struct control *c, const struct outbox_connector *x, const struct delivery_job *job,
+                   uint64_t now_wall_ns)
+{
+    const struct connector_answer *a = &job->answer;
+    struct outbox_row *r = row_by_seq(c, job->seq);
+    struct connector_status *s = status_of(c, x);
+
+    outbox_take_health(c, x, a, now_wall_ns);
+    if (r == NULL || s == NULL || !waits(r) || strcmp(r->e.key, job->request.key) != 0)
+        return;
+    uint64_t wait = outbox_backoff_ns(rules_of(c), r->e.attempts, r->e.key);
+    r->e.http_status = a->http_status > 0 ? (uint64_t)a->http_status : 0;
+    snprintf(r->e.last_error, sizeof(r->e.last_error), "%s", a->text);
+    r->e.next_at_wall_ns = now_wall_ns + (a->retry_after_ns > wait ? a->retry_after_ns : wait);
+    r->dirty = true;
+    switch (a->outcome) {
+    case CONNECTOR_DONE:
+        take_success(c, x, r, s, job, now_wall_ns);
+        break;
+    case CONNECTOR_DOUBT: /* the row stays in doubt, from now on: a slow answer may just have been missed */
+        r->e.doubt_wall_ns = now_wall_ns;
         break;
     case CONNECTOR_RETRY:
+    case CONNECTOR_PAUSE:
+    case CONNECTOR_DISABLE:
         r->e.state = OUTBOX_ROW_PENDING;
-        s->e.failures++;
+        r->e.doubt_wall_ns = 0;
         break;
     case CONNECTOR_REFUSED:
         r->e.state = OUTBOX_ROW_DEAD;
         r->e.done_wall_ns = now_wall_ns;
         s->e.failed++;
         break;
-    case CONNECTOR_PAUSE:
-    case CONNECTOR_DISABLE:
-        r->e.state = OUTBOX_ROW_PENDING;
-        s->e.state = a->outcome == CONNECTOR_PAUSE ? CONNECTOR_PAUSED : CONNECTOR_DISABLED;
-        snprintf(s->e.reason, sizeof(s->e.reason), "%s", a->text);
-        break;
     }
-    if (s->e.failures >= BREAKER_FAILURES)
-        s->e.open_until_wall_ns = now_wall_ns + BREAKER_NS;
-    r->dirty = true;
-    s->dirty = true;
-}
-
-/* Sends one row: mark, ask or send, record. */
-static int send_row(struct control *c, const struct outbox_connector *x, struct outbox_row *r,
-                    struct connector_status *s, uint64_t now_wall_ns, struct error *e)
-{
-    const struct ticket *t = ticket_find(c, r->e.ticket);
-    struct connector_request request = {.op = r->e.op,
-                                        .key = r->e.key,
-                                        .ticket = r->e.ticket,
-                                        .title = r->e.title,
-                                        .body = r->e.body,
-                                        .remote_id = t != NULL ? t->e.remote_id : "",
-                                        .severity = r->e.severity,
-                                        .version = r->e.version,
-                                        .created_ns = r->e.created_ns};
-    struct connector_answer answer = {.outcome = CONNECTOR_RETRY};
-    int found = 0;
-
-    r->e.attempts++;
-    r->e.state = OUTBOX_ROW_IN_DOUBT;
-    r->dirty = true;
-    int rc = control_commit(c, e);
-    if (rc != 0)
-        return rc;
-    if (r->e.op == OUTBOX_CREATE && x->plug->find != NULL)
-        found = x->plug->find(x->ctx, &request, &answer);
-    if (found == 1)
-        answer.outcome = CONNECTOR_DONE;
-    else if (found == 0)
-        x->plug->send(x->ctx, &request, &answer);
-    take_answer(c, r, s, &answer, now_wall_ns);
-    return control_commit(c, e);
 }
 
 int outbox_deliver(struct control *c, const struct outbox_connector *x, uint64_t now_wall_ns, unsigned max_rows,
                    struct error *e)
 {
-    struct connector_status *s = status_of(c, x);
     unsigned tried = 0;
 
-    if (s == NULL)
-        return error_set(e, -ENOMEM, "no memory for connector %s", x->plug->name);
-    while (tried < max_rows && s->e.state == CONNECTOR_ACTIVE && s->e.open_until_wall_ns <= now_wall_ns) {
-        struct outbox_row *r = next_due(c, x->plug->name, now_wall_ns);
-        if (r == NULL)
+    while (tried < max_rows) {
+        struct delivery_job *job = outbox_next_job(c, x, now_wall_ns);
+        if (job == NULL)
             break;
-        int rc = send_row(c, x, r, s, now_wall_ns, e);
+        int rc = control_commit(c, e);
+        if (rc == 0) {
+            delivery_run(x->plug, x->ctx, job);
+            outbox_record(c, x, job, now_wall_ns);
+            rc = control_commit(c, e);
+        }
+        delivery_job_free(job);
         if (rc != 0)
             return rc;
         tried++;
@@ -260,18 +599,99 @@ int outbox_deliver(struct control *c, const struct outbox_connector *x, uint64_t
 
 uint64_t outbox_next_due_ns(const struct control *c)
 {
-    uint64_t due = UINT64_MAX;
+    uint64_t least = UINT64_MAX;
 
     for (size_t i = 0; i < c->outbox.n; i++) {
-        if (waits(c->outbox.item[i]) && c->outbox.item[i]->e.next_at_wall_ns < due && !held_back(c, i))
-            due = c->outbox.item[i]->e.next_at_wall_ns;
+        const struct outbox_row *r = c->outbox.item[i];
+        const struct connector_status *s = waits(r) ? status_by_name(c, r->e.connector) : NULL;
+        uint64_t due = waits(r) ? due_at(c, plug_by_name(r->e.connector), r) : 0;
+        if (!waits(r) || (s != NULL && (s->e.state != CONNECTOR_ACTIVE || over_the_limit(c, s, r))))
+            continue;
+        if (s != NULL && s->e.open_until_wall_ns > due)
+            due = s->e.open_until_wall_ns;
+        if (due < least && !held_back(c, i))
+            least = due;
     }
-    for (size_t i = 0; due != UINT64_MAX && i < c->connectors.n; i++) {
-        const struct entity_connector *s = &c->connectors.item[i]->e;
-        if (s->state != CONNECTOR_ACTIVE)
-            return UINT64_MAX;
-        if (s->open_until_wall_ns > due)
-            due = s->open_until_wall_ns;
-    }
-    return due;
+    return least;
 }
+
+/* --- by hand --- */
+
+int outbox_retry(struct control *c, uint64_t seq, struct error *e)
+{
+    struct outbox_row *r = row_by_seq(c, seq);
+    struct connector_status *s = r != NULL ? status_by_name(c, r->e.connector) : NULL;
+
+    if (r == NULL || r->e.state == OUTBOX_ROW_SENT || r->e.state == OUTBOX_ROW_DRY_RUN)
+        return error_set(e, -ENOENT, "no message %" PRIu64 " waits or is dead", seq);
+    if (r->e.state == OUTBOX_ROW_DEAD)
+        r->e.state = OUTBOX_ROW_PENDING;
+    r->e.next_at_wall_ns = 0;
+    r->e.done_wall_ns = 0;
+    r->dirty = true;
+    if (s != NULL) {
+        s->e.state = CONNECTOR_ACTIVE;
+        s->e.failures = 0;
+        s->e.open_until_wall_ns = 0;
+        s->dirty = true;
+    }
+    return 0;
+}
+
+static void drop_row(struct outbox_row *r)
+{
+    r->e.state = OUTBOX_ROW_DROPPED;
+    r->dirty = true;
+}
+
+int outbox_drop(struct control *c, uint64_t seq, struct error *e)
+{
+    struct outbox_row *r = row_by_seq(c, seq);
+    struct ticket *t = r != NULL ? ticket_find(c, r->e.ticket) : NULL;
+
+    if (r == NULL || r->e.state == OUTBOX_ROW_SENT || r->e.state == OUTBOX_ROW_DRY_RUN)
+        return error_set(e, -ENOENT, "no message %" PRIu64 " waits or is dead", seq);
+    drop_row(r);
+    if (r->e.op != OUTBOX_CREATE)
+        return 0;
+    for (size_t i = 0; i < c->outbox.n; i++) {
+        struct outbox_row *later = c->outbox.item[i];
+        if (later->e.seq > seq && same_queue(later, r) && waits(later))
+            drop_row(later);
+    }
+    if (t != NULL && strcmp(t->e.connector, r->e.connector) == 0 && t->e.remote_id[0] == '\0') {
+        t->e.dry_run = 1; /* nobody has seen it */
+        t->dirty = true;
+    }
+    return 0;
+}
+
+static int verb_on_row(struct control *c, struct command_call *call,
+                       int (*act)(struct control *, uint64_t, struct error *), const char *done, struct error *e)
+{
+    char *end;
+    uint64_t seq = strtoull(call->object, &end, 10);
+
+    if (end == call->object || *end != '\0')
+        return error_set(e, -EINVAL, "'%.40s' is no number of a message; see: spanward outbox", call->object);
+    int rc = act(c, seq, e);
+    if (rc == 0)
+        snprintf(call->result, sizeof(call->result), "message %" PRIu64 " %s", seq, done);
+    return rc;
+}
+
+static int verb_retry(struct control *c, struct command_call *call, struct error *e)
+{
+    return verb_on_row(c, call, outbox_retry, "is tried again", e);
+}
+
+static int verb_drop(struct control *c, struct command_call *call, struct error *e)
+{
+    return verb_on_row(c, call, outbox_drop, "is dropped", e);
+}
+
+const struct command_verb outbox_verbs[] = {
+    {"outbox.retry", verb_retry},
+    {"outbox.drop", verb_drop},
+    {NULL, NULL},
+};

@@ -131,7 +131,7 @@ static int load_incident(void *ctx, const void *entity)
     i->object = control_object_raw(l->c, e->scope, e->object);
     for (enum metric m = 0; i->object != NULL && m < METRIC_COUNT; m++) {
         if (metric_info[m].fault == e->fault && metric_info[m].direction == e->direction &&
-            i->object->line[m].series != NULL) {
+            (i->object->line[m].series != NULL || e->cause[0] != '\0')) {
             i->metric = (uint8_t)m;
             i->object->line[m].active = i;
             return 0;
@@ -167,7 +167,8 @@ static int load_row(void *ctx, const void *entity)
 {
     const struct entity_outbox *e = entity;
 
-    return e->state == OUTBOX_ROW_SENT || e->state == OUTBOX_ROW_DRY_RUN ? 0 : keep_row(ctx, entity);
+    bool over = e->state == OUTBOX_ROW_SENT || e->state == OUTBOX_ROW_DRY_RUN || e->state == OUTBOX_ROW_DROPPED;
+    return over ? 0 : keep_row(ctx, entity);
 }
 
 static int load_ticket(void *ctx, const void *entity)
@@ -338,7 +339,8 @@ static void put_all(struct control *c, struct entity_batch *b)
         (list).n = kept_;                                                                                              \
     } while (0)
 #define INCIDENT_OVER(i) ((i)->e.state == INCIDENT_CLOSED)
-#define ROW_OVER(r)      ((r)->e.state == OUTBOX_ROW_SENT || (r)->e.state == OUTBOX_ROW_DRY_RUN)
+#define ROW_OVER(r)                                                                                                    \
+    ((r)->e.state == OUTBOX_ROW_SENT || (r)->e.state == OUTBOX_ROW_DRY_RUN || (r)->e.state == OUTBOX_ROW_DROPPED)
 
 static void mark_clean(struct control *c)
 {

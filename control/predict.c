@@ -70,7 +70,7 @@ static void solve(struct predictor *p)
     double low[PREDICT_TERMS][PREDICT_TERMS], y[PREDICT_TERMS];
     double trace = 0;
 
-    p->until_solve = SOLVE_EVERY;
+    p->until_solve = p->memory < MEMORY / 2 ? SOLVE_EVERY : 2 * SOLVE_EVERY;
     for (unsigned i = 1; i < PREDICT_TERMS; i++)
         trace += p->products[i][i];
     double ridge = RIDGE / p->n * trace / PREDICT_TERMS * 0.05 + 1e-9 * trace + 1e-12;

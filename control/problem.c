@@ -54,7 +54,7 @@ static bool has_member(const struct entity_problem *e, const char *fingerprint)
     return strcmp(e->fingerprint, fingerprint) == 0 || strstr(e->members, fingerprint) != NULL;
 }
 
-static bool onset_matches(const struct entity_problem *e, uint64_t onset_ns)
+bool problem_matches(const struct entity_problem *e, uint64_t onset_ns)
 {
     struct local_time t;
 
@@ -67,7 +67,7 @@ struct problem *problem_of(struct control *c, const char *fingerprint, uint64_t 
 {
     for (size_t i = 0; i < c->problems.n; i++) {
         struct problem *p = c->problems.item[i];
-        if (problem_is_open(&p->e) && has_member(&p->e, fingerprint) && onset_matches(&p->e, onset_ns))
+        if (problem_is_open(&p->e) && has_member(&p->e, fingerprint) && problem_matches(&p->e, onset_ns))
             return p;
     }
     return NULL;
@@ -134,7 +134,7 @@ static void sum_occurrences(struct entity_problem *e, const struct history *h)
     e->peak = 0;
     for (uint32_t i = 0; i < h->n; i++) {
         const struct occurrence *o = &h->item[i];
-        if (!onset_matches(e, o->onset_ns))
+        if (!problem_matches(e, o->onset_ns))
             continue;
         if (e->first_ns == 0)
             e->first_ns = o->onset_ns;
@@ -181,8 +181,10 @@ static void count_clean(struct entity_problem *e, const struct series *x, uint64
 
 static void owner_and_state(struct control *c, struct problem *p)
 {
-    if (p->e.owner[0] == '\0' && c->options.owner != NULL)
-        snprintf(p->e.owner, sizeof(p->e.owner), "%s", c->options.owner(c->options.owner_ctx, p->e.object));
+    struct control_object *o = control_object_raw(c, p->e.scope, p->e.object);
+
+    if (p->e.owner[0] == '\0' && o != NULL)
+        snprintf(p->e.owner, sizeof(p->e.owner), "%s", control_owner(c, o, c->meta.cursor_ns));
     set_state(p, p->e.owner[0] != '\0' ? PROBLEM_ASSIGNED : PROBLEM_CONFIRMED);
 }
 
@@ -380,7 +382,7 @@ static void adopt(struct control *c, struct problem *p, struct control_object *o
     for (size_t i = 0; i < c->incidents.n; i++) {
         struct incident *x = c->incidents.item[i];
         if (x->object != o || x->e.state == INCIDENT_CLOSED || !has_member(&p->e, x->e.fingerprint) ||
-            !onset_matches(&p->e, x->e.onset_ns))
+            !problem_matches(&p->e, x->e.onset_ns))
             continue;
         snprintf(x->e.problem, sizeof(x->e.problem), "%s", p->e.id);
         x->dirty = true;
@@ -406,7 +408,7 @@ static uint32_t onsets_since(const struct entity_problem *e, const struct histor
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < h->n; i++)
-        n += h->item[i].onset_ns > since_ns && onset_matches(e, h->item[i].onset_ns);
+        n += h->item[i].onset_ns > since_ns && problem_matches(e, h->item[i].onset_ns);
     return n;
 }
 
@@ -502,6 +504,15 @@ static int compare_problems(const void *a, const void *b)
     size_t ny = strlen((*y)->e.id);
 
     return nx != ny ? (nx < ny ? -1 : 1) : strcmp((*x)->e.id, (*y)->e.id);
+}
+
+void problem_tick(struct control *c, uint64_t now_ns)
+{
+    for (size_t i = 0; i < c->problems.n; i++) {
+        struct problem *p = c->problems.item[i];
+        if (problem_is_open(&p->e) && p->e.ticket[0] == '\0')
+            ticket_sync_problem(c, p, now_ns);
+    }
 }
 
 void problem_weekly_look(struct control *c, uint64_t now_ns)

@@ -28,8 +28,11 @@ struct occurrence {
     float peak;
     float baseline;
     uint8_t severity;
-    uint8_t spare[7];
+    uint8_t flags; /* OCCURRENCE_* */
+    uint8_t spare[6];
 };
+#define OCCURRENCE_EXPLAINED 1u /* a member of an incident with a cause of its own: that one recurs, not this */
+#define OCCURRENCE_AGAIN     2u /* the same incident, after it had cleared: a moment, its sums are in the first */
 _Static_assert(sizeof(struct occurrence) == 64, "occurrence has no padding");
 
 /* Occurrences of one fingerprint, ascending by onset. The oldest are forgotten beyond HISTORY_MOST. */

@@ -67,7 +67,13 @@ static bool pattern_matches(const char *pattern, const char *name)
     const char *tilde = strchr(name, '~');
     char side[WINDOW_NAME_BYTES];
 
-    if (strcmp(pattern, name) == 0 || fnmatch(pattern, name, 0) == 0)
+    if (strpbrk(pattern, "*?[\\") == NULL) { /* most are plain names */
+        size_t len = strlen(pattern);
+        return strcmp(pattern, name) == 0 ||
+               (tilde != NULL && (strcmp(pattern, tilde + 1) == 0 ||
+                                  (len == (size_t)(tilde - name) && strncmp(pattern, name, len) == 0)));
+    }
+    if (fnmatch(pattern, name, 0) == 0)
         return true;
     if (tilde == NULL)
         return false;
@@ -80,20 +86,29 @@ static bool circuit_is(const struct entity_register *circuit, const char *name)
     return strcmp(circuit->title, name) == 0 || strcmp(circuit->id, name) == 0;
 }
 
-/* The paths behind open circuits of this name; lists of circuits do not name circuits again. */
-static bool behind_circuit(const struct control *c, const char *circuit, const char *name)
+bool patterns_name(const char *list, const char *name)
 {
     char pattern[MOST_PATTERN];
 
+    while (next_pattern(&list, pattern)) {
+        if (pattern_matches(pattern, name))
+            return true;
+    }
+    return false;
+}
+
+/* The paths behind open circuits of this name; lists of circuits do not name circuits again. */
+static bool behind_circuit(const struct control *c, const char *circuit, const char *name)
+{
     for (size_t i = 0; i < c->registers[REGISTER_CIRCUIT].n; i++) {
         const struct entity_register *e = &c->registers[REGISTER_CIRCUIT].item[i]->e;
-        const char *at = e->objects;
-        if (e->closed_ns != 0 || !circuit_is(e, circuit))
-            continue;
-        while (next_pattern(&at, pattern)) {
-            if (pattern_matches(pattern, name))
-                return true;
-        }
+        if (e->closed_ns == 0 && circuit_is(e, circuit) && patterns_name(e->objects, name))
+            return true;
+    }
+    for (size_t i = 0; i < c->options.n_circuits; i++) {
+        const struct control_circuit *k = &c->options.circuits[i];
+        if (strcmp(k->name, circuit) == 0 && patterns_name(k->objects, name))
+            return true;
     }
     return false;
 }
@@ -122,6 +137,70 @@ const struct entity_register *register_find(const struct control *c, enum regist
             return e;
     }
     return NULL;
+}
+
+const char *control_owner(struct control *c, const struct control_object *o, uint64_t now_ns)
+{
+    const struct entity_register *rule = register_find(c, REGISTER_OWNER, o, now_ns);
+
+    if (rule != NULL)
+        return rule->owner;
+    for (size_t i = 0; o->scope == SCOPE_CIRCUIT && i < c->registers[REGISTER_CIRCUIT].n; i++) {
+        const struct entity_register *e = &c->registers[REGISTER_CIRCUIT].item[i]->e;
+        if (e->closed_ns == 0 && circuit_is(e, o->name) && e->owner[0] != '\0')
+            return e->owner;
+    }
+    return c->options.owner != NULL ? c->options.owner(c->options.owner_ctx, o->name) : "";
+}
+
+/* --- maintenance --- */
+
+/* The rows that are maintenance windows: a register of its own, and changes that have one. */
+static const struct entity_register *maintenance_at(const struct control *c, size_t i)
+{
+    size_t n = c->registers[REGISTER_MAINTENANCE].n;
+
+    if (i < n)
+        return &c->registers[REGISTER_MAINTENANCE].item[i]->e;
+    return &c->registers[REGISTER_CHANGE].item[i - n]->e;
+}
+
+static void next_edge(uint64_t *edge_ns, uint64_t at_ns, uint64_t now_ns)
+{
+    if (at_ns > now_ns && at_ns < *edge_ns)
+        *edge_ns = at_ns;
+}
+
+void maintenance_update(struct control *c, uint64_t now_ns)
+{
+    size_t n = c->registers[REGISTER_MAINTENANCE].n + c->registers[REGISTER_CHANGE].n;
+    bool any = false;
+
+    if (n == 0 || (now_ns < c->maintained_until_ns && c->maintained_version == c->registers_version + 1 &&
+                   c->maintained_objects == c->objects.n))
+        return;
+    c->maintained_until_ns = UINT64_MAX;
+    c->maintained_version = c->registers_version + 1;
+    c->maintained_objects = c->objects.n;
+    for (size_t i = 0; c->any_maintenance && i < c->objects.n; i++)
+        c->objects.item[i]->in_maintenance = false;
+    for (size_t k = 0; k < n; k++) {
+        const struct entity_register *e = maintenance_at(c, k);
+        bool window = k < c->registers[REGISTER_MAINTENANCE].n || e->window;
+        if (!window)
+            continue;
+        next_edge(&c->maintained_until_ns, e->start_ns, now_ns);
+        next_edge(&c->maintained_until_ns, e->end_ns, now_ns);
+        next_edge(&c->maintained_until_ns, e->closed_ns, now_ns);
+        if (!register_active(e, now_ns))
+            continue;
+        any = true;
+        for (size_t i = 0; i < c->objects.n; i++) {
+            if (!c->objects.item[i]->in_maintenance)
+                c->objects.item[i]->in_maintenance = register_names(c, e, c->objects.item[i]);
+        }
+    }
+    c->any_maintenance = any;
 }
 
 /* --- verbs --- */

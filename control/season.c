@@ -19,6 +19,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "control/tail.h"
 
 #define DAY_S         86400.0
 #define WEEK_S        604800.0
@@ -26,6 +27,7 @@
 #define LEAST_PEAK    0.3
 #define NEARLY        0.88
 #define GAIN          0.9
+#define KEEP          1.1
 #define FIRST_SEARCH  48u
 #define SEARCH_EVERY  4096u
 #define PRIOR_VISITS  2.0
@@ -39,8 +41,10 @@ void season_init(struct season *s)
     memset(s, 0, sizeof(*s));
     s->best = -1;
     s->next_search = FIRST_SEARCH;
-    for (unsigned i = 0; i < SEASON_RING; i++)
+    for (unsigned i = 0; i < SEASON_RING; i++) {
         s->cosine[i] = (float)cos(PI * i / SEASON_RING);
+        s->minus_sine[i] = (float)-sin(PI * i / SEASON_RING);
+    }
 }
 
 static void profile_start(struct profile *p, double period, double length, bool by_clock)
@@ -73,37 +77,41 @@ static void profile_move(struct profile *p, double time_s, double position)
 /* How wide the values of a bin lie, with a few visits' worth of the usual. */
 static double bin_width(const struct profile *p, unsigned bin)
 {
-    double n = fmin((double)p->visits[bin], 1 / LEAST_RATE);
+    double n = smaller((double)p->visits[bin], 1 / LEAST_RATE);
 
     return ((double)p->spread[bin] * n + p->typical_spread * PRIOR_VISITS) / (n + PRIOR_VISITS);
 }
 
-static bool profile_usable(const struct profile *p)
+/* in_use: a profile that speaks keeps its word until it is clearly worse. */
+static bool profile_usable(const struct profile *p, bool in_use)
 {
-    double least = fmin(p->bins * 0.5, 600);
+    double least = smaller(p->bins * 0.5, 600);
 
-    return p->bins > 0 && p->visits[p->now] > 0 && p->judged > fmax(least, 12) && p->error < GAIN * p->naive_error;
+    return p->bins > 0 && p->visits[p->now] > 0 && p->judged > larger(least, 12) &&
+           p->error < (in_use ? KEEP : GAIN) * p->naive_error;
 }
 
 bool season_expect(struct season *s, double time_s, double position, double *ret_value, double *ret_width)
 {
+    int before = s->best;
+
     s->best = -1;
     for (int k = 0; k < SEASON_KINDS; k++) {
         struct profile *p = &s->profile[k];
         if (p->bins == 0)
             continue;
         profile_move(p, time_s, position);
-        if (profile_usable(p) && (s->best < 0 || p->error < s->profile[s->best].error))
+        if (profile_usable(p, k == before) && (s->best < 0 || p->error < s->profile[s->best].error))
             s->best = k;
     }
     if (s->best < 0)
         return false;
     const struct profile *p = &s->profile[s->best];
     double wide = bin_width(p, p->now);
-    wide = fmax(wide, bin_width(p, p->now > 0 ? p->now - 1 : p->bins - 1));
-    wide = fmax(wide, bin_width(p, p->now + 1 < p->bins ? p->now + 1 : 0));
+    wide = larger(wide, bin_width(p, p->now > 0 ? p->now - 1 : p->bins - 1));
+    wide = larger(wide, bin_width(p, p->now + 1 < p->bins ? p->now + 1 : 0));
     *ret_value = p->level + (double)p->mean[p->now];
-    *ret_width = p->typical_spread > 0 ? fmin(WIDEST, fmax(1, wide / p->typical_spread)) : 1;
+    *ret_width = p->typical_spread > 0 ? smaller(WIDEST, larger(1, wide / p->typical_spread)) : 1;
     return true;
 }
 
@@ -116,35 +124,35 @@ static void profile_learn(struct profile *p, double value, double cut)
 {
     float *mean = &p->mean[p->now];
     double visits = (double)p->visits[p->now];
-    double rate = 1 / fmax(p->bins, 100);
+    double rate = 1 / larger(p->bins, 100);
 
     if (p->level_n == 0) {
         p->level = value;
         p->slow = value;
     }
     p->level_n++;
-    double level_rate = fmax(rate, 1 / p->level_n);
+    double level_rate = larger(rate, 1 / p->level_n);
     if (visits > 0) {
         double miss = value - p->level - (double)*mean;
         p->judged++;
-        double judge_rate = fmax(0.5 / fmax(p->bins, 100), 1 / p->judged);
-        p->error += judge_rate * (fmin(fabs(miss), cut * 2) - p->error);
-        p->naive_error += judge_rate * (fmin(fabs(value - p->slow), cut * 2) - p->naive_error);
-        p->typical_spread += judge_rate * (fmin(fabs(miss), cut) - p->typical_spread);
-        double pull = fmax(LEAST_RATE, 1 / (visits + 1));
+        double judge_rate = larger(0.25 / larger(p->bins, 100), 1 / p->judged);
+        p->error += judge_rate * (smaller(fabs(miss), cut * 2) - p->error);
+        p->naive_error += judge_rate * (smaller(fabs(value - p->slow), cut * 2) - p->naive_error);
+        p->typical_spread += judge_rate * (smaller(fabs(miss), cut) - p->typical_spread);
+        double pull = larger(LEAST_RATE, 1 / (visits + 1));
         double width = (double)p->spread[p->now];
-        p->spread[p->now] = (float)(width + fmax(LEAST_RATE, 1 / visits) * (fabs(clamp(miss, cut * 2)) - width));
+        p->spread[p->now] = (float)(width + larger(LEAST_RATE, 1 / visits) * (fabs(clamp(miss, cut * 2)) - width));
         *mean = (float)((double)*mean + pull * clamp(miss, cut));
         p->level += level_rate * clamp(miss, cut);
     } else {
         p->filled++;
         double above = value - p->level;
         if (p->filled * 2 > p->bins) /* the shape is mostly known: a stray first value may not distort it */
-            above = clamp(above, fmax(cut, 8 * p->typical_spread));
+            above = clamp(above, larger(cut, 8 * p->typical_spread));
         *mean = (float)above;
-        p->level += level_rate * clamp(above, fmax(cut, 8 * p->typical_spread));
+        p->level += level_rate * clamp(above, larger(cut, 8 * p->typical_spread));
     }
-    p->slow += fmax(0.02, 1 / p->level_n) * clamp(value - p->slow, fmax(cut * 2, 3 * p->naive_error));
+    p->slow += larger(0.02, 1 / p->level_n) * clamp(value - p->slow, larger(cut * 2, 3 * p->naive_error));
     p->visits[p->now] = (float)(visits + 1);
 }
 
@@ -165,12 +173,11 @@ static void fft(struct season *s, unsigned n)
         }
     }
     for (unsigned half = 1; half < n; half *= 2) {
-        unsigned stride = SEASON_RING / half; /* cosine[] holds half a turn */
-        for (unsigned k = 0; k < half; k++) {
-            float c = s->cosine[k * stride];
-            unsigned quarter = k * stride + SEASON_RING / 2;
-            float d = quarter < SEASON_RING ? s->cosine[quarter] : -s->cosine[quarter - SEASON_RING]; /* = -sin */
-            for (unsigned i = k; i < n; i += 2 * half) {
+        unsigned stride = SEASON_RING / half; /* the tables hold half a turn */
+        for (unsigned from = 0; from < n; from += 2 * half) {
+            for (unsigned k = 0; k < half; k++) {
+                float c = s->cosine[k * stride], d = s->minus_sine[k * stride];
+                unsigned i = from + k;
                 float re = s->re[i + half] * c - s->im[i + half] * d;
                 float im = s->re[i + half] * d + s->im[i + half] * c;
                 s->re[i + half] = s->re[i] - re;
@@ -248,7 +255,7 @@ static double find_period(struct season *s, unsigned n)
     if (from >= most)
         return 0;
     unsigned peak = local_peak(s, from, most);
-    if ((double)s->re[peak] < fmax(LEAST_PEAK, 5 / sqrt(n)) || peak < SHORTEST)
+    if ((double)s->re[peak] < larger(LEAST_PEAK, 5 / sqrt(n)) || peak < SHORTEST)
         return 0;
     for (unsigned i = from > SHORTEST ? from : SHORTEST; i < peak; i++) { /* the first that is nearly as high */
         if ((double)s->re[i] >= NEARLY * (double)s->re[peak] && s->re[i] >= s->re[i - 1] && s->re[i] >= s->re[i + 1]) {
@@ -282,7 +289,7 @@ static void search(struct season *s, double position)
     s->next_search = s->seen + (s->seen / 2 < SEARCH_EVERY ? s->seen / 2 : SEARCH_EVERY);
     if (period <= 0 || (s->interval_s > 0 && much_alike(period * s->interval_s, DAY_S)))
         return;
-    if (p->bins > 0 && (much_alike(period, p->period) || profile_usable(p)) && p->error < GAIN * p->naive_error)
+    if (p->bins > 0 && (much_alike(period, p->period) || profile_usable(p, true)) && p->error < GAIN * p->naive_error)
         return;
     profile_start(p, period, ceil(period), false);
     for (unsigned i = 0; i < n; i++) { /* positions of the past are approximate when values were missing */

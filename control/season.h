@@ -37,7 +37,7 @@ struct season {
     float ring[SEASON_RING]; /* the last values, for finding a period */
     uint32_t seen, next_search;
     float re[2 * SEASON_RING], im[2 * SEASON_RING]; /* work space of the search */
-    float cosine[SEASON_RING];
+    float cosine[SEASON_RING], minus_sine[SEASON_RING];
 };
 
 void season_init(struct season *s);

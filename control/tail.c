@@ -20,9 +20,9 @@
 
 #define TAIL_SHARE     0.03
 #define PRIOR_EXCESSES 15.0
-#define PRIOR_SHAPE    0.03
+#define PRIOR_SHAPE    0.1
 #define MOST_SHAPE     0.5
-#define REFIT_EVERY    32u
+#define REFIT_EVERY    64u
 #define LEAST_TOTAL    60.0
 
 static unsigned bin_of(float magnitude)
@@ -35,10 +35,14 @@ static unsigned bin_of(float magnitude)
     return bits <= low ? 0 : bits - low < TAIL_BINS ? bits - low : TAIL_BINS - 1;
 }
 
-/* Lower edge. */
+/* Lower edge: bins are the upper bits of a float. */
 static double edge_of(unsigned bin)
 {
-    return ldexp(1.0 + (bin & 7u) / 8.0, (int)(bin >> 3) - 8);
+    uint32_t bits = (((127u - 8u) << 3) + bin) << 20;
+    float edge;
+
+    memcpy(&edge, &bits, sizeof(edge));
+    return (double)edge;
 }
 
 void tail_init(struct tail *t, double prior_threshold, double prior_scale, double memory)
@@ -53,6 +57,7 @@ void tail_init(struct tail *t, double prior_threshold, double prior_scale, doubl
     t->shape = PRIOR_SHAPE;
     t->log_share = -log(TAIL_SHARE);
     t->until_refit = REFIT_EVERY;
+    t->slope = t->log_share / t->threshold;
 }
 
 static void rescale(struct tail *t)
@@ -67,7 +72,7 @@ static void rescale(struct tail *t)
     t->weight = 1;
 }
 
-static void refit(struct tail *t)
+static void fit(struct tail *t)
 {
     double above = 0, sum = 0, squares = 0;
     unsigned bin = TAIL_BINS;
@@ -94,17 +99,23 @@ static void refit(struct tail *t)
     }
     double n = above / (double)t->weight;
     double mean = sum / above;
-    double variance = fmax(squares / above - mean * mean, 1e-12);
+    double variance = larger(squares / above - mean * mean, 1e-12);
     double shape = 0.5 * (1 - mean * mean / variance);
     double trust = n / (n + PRIOR_EXCESSES);
     /* The prior's scale belongs to its threshold; a higher threshold has a wider tail. */
-    double prior_scale = t->prior_scale * fmax(1, start / t->prior_threshold);
-    t->shape = fmin(MOST_SHAPE, fmax(0, trust * shape + (1 - trust) * PRIOR_SHAPE));
-    t->scale = fmax(trust * mean * (1 - t->shape) + (1 - trust) * prior_scale, 1e-3 * start);
+    double prior_scale = t->prior_scale * larger(1, start / t->prior_threshold);
+    t->shape = smaller(MOST_SHAPE, larger(0, trust * shape + (1 - trust) * PRIOR_SHAPE));
+    t->scale = larger(trust * mean * (1 - t->shape) + (1 - trust) * prior_scale, 1e-3 * start);
     t->threshold = start;
     t->log_share = -log(above / t->total);
     if (seen < LEAST_TOTAL && t->threshold < t->prior_threshold)
         t->threshold = t->prior_threshold;
+}
+
+static void refit(struct tail *t)
+{
+    fit(t);
+    t->slope = t->log_share / t->threshold;
 }
 
 void tail_learn(struct tail *t, double magnitude)
@@ -121,7 +132,7 @@ double tail_surprise(const struct tail *t, double magnitude)
     double excess = magnitude - t->threshold;
 
     if (excess <= 0)
-        return t->log_share * magnitude / t->threshold;
+        return magnitude * t->slope;
     double y = excess / t->scale;
     return t->log_share + (t->shape > 1e-6 ? log1p(t->shape * y) / t->shape : y);
 }

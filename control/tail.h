@@ -18,9 +18,20 @@ struct tail {
     float growth;
     double total;
     double threshold, log_share, scale, shape; /* beyond threshold: generalised Pareto */
+    double slope;                              /* log_share / threshold */
     double prior_threshold, prior_scale;       /* believed before anything was seen, in units of the magnitude */
     uint32_t until_refit;
 };
+
+/* fmax and fmin without their care for NaN, which does not come here: one instruction instead of a call. */
+static inline double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+static inline double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
 
 /* memory: number of values after which a value's weight has fallen to 1/e. */
 void tail_init(struct tail *t, double prior_threshold, double prior_scale, double memory);

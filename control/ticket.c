@@ -362,7 +362,8 @@ static void publish(struct control *c, struct ticket *t, enum ticket_state state
     hash_text(hash, all);
     if (strcmp(hash, t->e.content_hash) == 0)
         return;
-    bool unfiled = t->e.version == 0 || (live && t->e.dry_run);
+    bool moved = live && !t->e.dry_run && strcmp(t->e.connector, c->connector) != 0; /* to another system */
+    bool unfiled = t->e.version == 0 || (live && t->e.dry_run) || moved;
     if (unfiled && state == TICKET_CLOSED)
         op = OUTBOX_CLOSE; /* closed before anybody saw it: told only where it was a dry run all along */
     else
@@ -377,6 +378,10 @@ static void publish(struct control *c, struct ticket *t, enum ticket_state state
         return;
     if (live)
         t->e.dry_run = 0;
+    if (moved) {
+        t->e.remote_id[0] = t->e.remote_url[0] = '\0';
+        t->e.remote_state = REMOTE_UNKNOWN;
+    }
     snprintf(t->e.connector, sizeof(t->e.connector), "%s", live ? c->connector : "");
     outbox_enqueue(c, t, op, now_ns);
 }
@@ -387,6 +392,8 @@ void ticket_sync_incident(struct control *c, struct incident *i, uint64_t now_ns
     struct ticket *t = ticket_find(c, line->ticket);
 
     if (i->e.parent[0] != '\0' || i->e.flapping || i->e.state == INCIDENT_PENDING)
+        return;
+    if (i->e.suppressed[0] != '\0' && (i->e.ticket[0] == '\0' || i->e.state < INCIDENT_CLOSED))
         return;
     if (i->e.problem[0] != '\0' || (t != NULL && t->e.problem[0] != '\0')) { /* the problem speaks */
         struct problem *p = problem_find(c, i->e.problem);
@@ -423,7 +430,9 @@ void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns)
     struct control_object *o = control_find_line(c, p->e.fingerprint, &m);
     struct ticket *t = ticket_find(c, p->e.ticket);
 
-    if (o == NULL || p->e.state == PROBLEM_CANDIDATE)
+    bool ending = p->e.state == PROBLEM_CLOSED || p->e.state == PROBLEM_DUPLICATE;
+    if (o == NULL || p->e.state == PROBLEM_CANDIDATE ||
+        (!ending && register_find(c, REGISTER_SILENCE, o, now_ns) != NULL))
         return;
     if (t == NULL)
         t = ticket_create(c, p->e.fingerprint, now_ns);
@@ -441,4 +450,24 @@ void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns)
     compose_problem(t, &p->e, &o->line[m].history);
     bool over = p->e.state == PROBLEM_CLOSED || p->e.state == PROBLEM_DUPLICATE;
     publish(c, t, over ? TICKET_CLOSED : TICKET_OPEN, now_ns);
+}
+
+void ticket_hand_over(struct control *c, struct incident *from, struct incident *to, uint64_t now_ns)
+{
+    struct fault_line *line = &from->object->line[from->metric];
+    struct ticket *t = ticket_find(c, from->e.ticket);
+
+    if (t == NULL || t->e.problem[0] != '\0' || t->e.state == TICKET_CLOSED)
+        return;
+    if (to->e.ticket[0] != '\0') { /* one fault, one ticket: this one is over */
+        compose_incident(t, &from->e, &line->history);
+        publish(c, t, TICKET_CLOSED, now_ns);
+        return;
+    }
+    snprintf(t->e.fingerprint, sizeof(t->e.fingerprint), "%s", to->e.fingerprint);
+    snprintf(to->object->line[to->metric].ticket, sizeof(line->ticket), "%s", t->e.id);
+    snprintf(to->e.ticket, sizeof(to->e.ticket), "%s", t->e.id);
+    line->ticket[0] = '\0';
+    t->dirty = true;
+    ticket_sync_incident(c, to, now_ns);
 }

@@ -253,6 +253,7 @@ static int take_window(struct stream_reader *r, const unsigned char *p, struct s
         ret->o.rtt_p50_ns[d] = (uint64_t)get32(p + 48 + 4 * d) * NS_PER_US;
         ret->o.rtt_n[d] = get16(p + 56 + 2 * d);
     }
+    ret->o.new_flows = ret->new_flows;
     ret->o.connects = get16(p + 60);
     ret->o.failed_connects = get16(p + 62);
     return 1;

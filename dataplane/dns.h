@@ -3,7 +3,8 @@
 #define SPANWARD_DNS_H
 
 /*
- * DNS over UDP (RFC 1035): one transaction per (flow, id, question), with its RTT, response code and retries.
+ * DNS (RFC 1035) over UDP, and over TCP by dns_tcp.c: one transaction per (flow, id, question), with its RTT, response
+ * code and retries.
  *
  * The RTT runs from the first query to the first answer, which is what the user waited. A second answer is ignored; an
  * answer without its query is kept with its RTT unknown. Transactions wait in a bounded pool and leave with their flow;
@@ -32,6 +33,9 @@ void dns_pool_fini(struct dns_pool *pool);
 
 /* A UDP packet to or from port 53. */
 void dns_meter(struct meter *m, struct dns_pool *pool);
+
+/* One message; `captured` bytes of it are there. */
+void dns_message(struct meter *m, struct dns_pool *pool, const uint8_t *message, uint32_t captured);
 
 /* How many transactions the flow has; counts the unanswered ones into the windows. */
 uint32_t dns_finish(struct meter *m, const struct dns_pool *pool);

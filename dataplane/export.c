@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "dataplane/app.h"
 #include "dataplane/extra.h"
 
 static enum tcp_state state_of(const struct flow *f)
@@ -76,10 +77,11 @@ static void fill_identity(struct rec_flow *r, const struct flow *f, const struct
 
 static struct rec_rtt rec_of(const struct rtt_small *r, const struct flow_sums *sums, unsigned which)
 {
-    return (struct rec_rtt){.n = rtt_small_n(r) + sums->stat_n[which],
-                            .min_ns = rtt_unpack(~r->inv_min),
-                            .max_ns = rtt_unpack(r->max),
-                            .sum_ns = rtt_small_sum_ns(r) + sums->stat_sum_ns[which]};
+    struct rec_rtt rec = rtt_small_rec(r);
+
+    rec.n += sums->stat_n[which];
+    rec.sum_ns += sums->stat_sum_ns[which];
+    return rec;
 }
 
 static struct rec_dir dir_of(const struct flow *f, const struct trouble *t, const struct flow_sums *sums, unsigned e)
@@ -133,7 +135,6 @@ static void free_blocks(struct meter *m)
 {
     struct flow *f = m->f;
 
-    pool_put_list(&m->pools->node, &f->app);
     if (f->trouble == 0)
         return;
     struct trouble *t = trouble_of(m);
@@ -148,7 +149,10 @@ void export_flow(struct meter *m, const struct flow_names *names, struct dns_poo
 {
     struct flow *f = m->f;
     uint32_t n_dns = dns_finish(m, dns);
-    struct rec_flow *r = rec_reserve(out, REC_FLOW, sizeof(*r) + n_dns * sizeof(struct rec_dns));
+    const struct app_counts n = app_counts(m);
+    size_t dns_bytes = n_dns * sizeof(struct rec_dns), rtp_bytes = n.n_rtp * sizeof(struct rec_rtp);
+    struct rec_flow *r =
+        rec_reserve(out, REC_FLOW, sizeof(*r) + dns_bytes + rtp_bytes + n.n_rtcp * sizeof(struct rec_rtcp));
 
     if (r != NULL) {
         memset((char *)r + sizeof(r->hdr), 0, sizeof(*r) - sizeof(r->hdr));
@@ -163,9 +167,16 @@ void export_flow(struct meter *m, const struct flow_names *names, struct dns_poo
             extra_fill(f, x, r);
         fill_counts(r, m);
         r->n_dns = (uint16_t)n_dns;
-    }
-    dns_take(m, dns, r != NULL ? (struct rec_dns *)(void *)(r + 1) : NULL, r != NULL ? n_dns : 0);
-    if (r != NULL)
+        r->n_rtp = n.n_rtp;
+        r->n_rtcp = n.n_rtcp;
+        uint8_t *attached = (uint8_t *)(r + 1);
+        dns_take(m, dns, (struct rec_dns *)(void *)attached, n_dns);
+        attached += dns_bytes;
+        app_take(m, r, (struct rec_rtp *)(void *)attached, (struct rec_rtcp *)(void *)(attached + rtp_bytes));
         rec_commit(out);
+    } else {
+        dns_take(m, dns, NULL, 0);
+        app_take(m, NULL, NULL, NULL);
+    }
     free_blocks(m);
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define EXTRA_KIND 255u /* outside of those that app.h lists */
+#include "dataplane/app.h"
 
 static void keep_outer(struct extra *x, const struct pkt *p)
 {
@@ -30,7 +30,7 @@ void extra_keep(struct flow *f, const struct pkt *p, struct pool *pool)
     if (index == 0)
         return;
     struct extra *x = &pool_at(pool, index)->extra;
-    x->kind = EXTRA_KIND;
+    x->kind = APP_EXTRA;
     x->next = f->app;
     f->app = index;
     x->sender = p->sender;
@@ -42,7 +42,7 @@ void extra_keep(struct flow *f, const struct pkt *p, struct pool *pool)
 const struct extra *extra_of(const struct flow *f, const struct pool *pool)
 {
     for (uint32_t i = f->app; i != 0; i = pool_at(pool, i)->next)
-        if (pool_at(pool, i)->extra.kind == EXTRA_KIND)
+        if (pool_at(pool, i)->extra.kind == APP_EXTRA)
             return &pool_at(pool, i)->extra;
     return NULL;
 }

@@ -43,7 +43,8 @@ enum flow_flags {
     FLOW_SYNACK_SEEN = 1 << 11,
     FLOW_IN_TUNNEL = 1 << 12,
     FLOW_IN_VLAN = 1 << 13, /* vlan_agg counts: any packet had a tag */
-    FLOW_SPLIT = 1 << 14, /* its sums found no room: ends as if active too long, and goes on in a new record */
+    FLOW_PMTU = 1 << 14,    /* some packet of it was too big */
+    FLOW_SPLIT = 1 << 15, /* its sums found no room: ends as if active too long, and goes on in a new record */
 };
 
 enum side_flags {
@@ -114,7 +115,6 @@ static_assert(sizeof(struct tcp_side) == 32, "two a line");
 /* What only flows without TCP need, in the place of its sides. */
 struct flow_other {
     uint32_t dns;  /* list of transactions, index into the DNS pool */
-    uint32_t echo; /* list of echo requests that wait */
     uint32_t icmp_unanswered;
     uint8_t first_icmp_type, first_icmp_code;
     uint8_t pad[2];
@@ -208,6 +208,21 @@ static inline uint64_t rtt_small_sum_ns(const struct rtt_small *r)
 static inline uint64_t rtt_min_ns(const struct rtt_small *r)
 {
     return rtt_small_n(r) != 0 ? rtt_unpack(~r->inv_min) : 0;
+}
+
+/* For states outside the record, which have nowhere to spill to: half a million samples are enough. */
+static inline void rtt_small_add_most(struct rtt_small *r, uint64_t ns)
+{
+    if (!(r->sum_n & RTT_FULL))
+        rtt_small_add(r, ns);
+}
+
+static inline struct rec_rtt rtt_small_rec(const struct rtt_small *r)
+{
+    return (struct rec_rtt){.n = rtt_small_n(r),
+                            .min_ns = rtt_unpack(~r->inv_min),
+                            .max_ns = rtt_unpack(r->max),
+                            .sum_ns = rtt_small_sum_ns(r)};
 }
 
 static inline void rtt_add(struct rtt_stat *r, uint64_t ns)

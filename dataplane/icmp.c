@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * See icmp.h. Requests that wait are pool nodes, oldest first, at most ECHO_MAX per flow: a flood of requests makes the
- * oldest count as unanswered. A reply counts once; silence of a traceroute's hops is not loss, and errors are counted
- * apart (RFC 792, RFC 4443).
+ * See icmp.h. Requests that wait are states of the flow, newest first, at most ECHO_MAX of them: a flood of requests
+ * makes the oldest count as unanswered. A reply counts once. An ICMP error about a request is an answer of another
+ * kind: it is counted as an error (icmp_error.c), and the request no longer waits, so that a traceroute's probes are
+ * not unanswered (RFC 792, RFC 4443).
  */
 
 #include "dataplane/icmp.h"
 
 #define ECHO_MAX 64u
+
+/* head.dir: who asked. */
+struct echo {
+    struct app_head head;
+    uint16_t seq;
+    uint64_t asked_ns;
+};
+APP_STATE(echo);
 
 bool icmp_is_error(uint8_t af, uint8_t type)
 {
@@ -20,48 +29,73 @@ bool icmp_is_echo_request(uint8_t af, uint8_t type)
     return type == (af == 4 ? 8 : 128);
 }
 
+static struct echo *echo_at(const struct meter *m, uint32_t index)
+{
+    struct app_head *h = app_at(&m->pools->node, index);
+
+    return h->kind == APP_ECHO ? (struct echo *)(void *)h : NULL;
+}
+
 static void unanswered(struct meter *m)
 {
     m->f->other.icmp_unanswered++;
     METER_TALLY(m, icmp_unanswered, 1);
 }
 
+/* The oldest is the last in the list. */
+static void give_up_oldest(struct meter *m)
+{
+    uint32_t *oldest = NULL;
+
+    for (uint32_t *link = &m->f->app; *link != 0; link = &app_at(&m->pools->node, *link)->next)
+        if (echo_at(m, *link) != NULL)
+            oldest = link;
+    if (oldest != NULL)
+        app_remove(&m->pools->node, oldest);
+    unanswered(m);
+}
+
 static void on_request(struct meter *m)
 {
-    uint32_t *link = &m->f->other.echo, n = 0;
+    if (app_count(m->f, &m->pools->node, APP_ECHO) >= ECHO_MAX)
+        give_up_oldest(m);
+    struct echo *e = app_add(m->f, &m->pools->node, APP_ECHO);
+    if (e == NULL)
+        return;
+    e->head.dir = m->p->sender;
+    e->seq = m->p->icmp_seq;
+    e->asked_ns = m->now_ns;
+}
 
-    while (*link != 0) {
-        link = &pool_at(&m->pools->node, *link)->next;
-        n++;
+/* The oldest request of `asker` with this number, or NULL. */
+static uint32_t *find(struct meter *m, unsigned asker, uint16_t seq)
+{
+    uint32_t *found = NULL;
+
+    for (uint32_t *link = &m->f->app; *link != 0; link = &app_at(&m->pools->node, *link)->next) {
+        const struct echo *e = echo_at(m, *link);
+        if (e != NULL && e->seq == seq && e->head.dir == asker)
+            found = link;
     }
-    uint32_t index = pool_get(&m->pools->node);
-    if (index == 0)
-        return;
-    struct range *r = &pool_at(&m->pools->node, index)->range;
-    r->start = m->p->icmp_seq;
-    r->flags = m->p->sender;
-    r->seen_ns = m->now_ns;
-    *link = index;
-    if (n < ECHO_MAX)
-        return;
-    uint32_t oldest = m->f->other.echo;
-    m->f->other.echo = pool_at(&m->pools->node, oldest)->next;
-    pool_put(&m->pools->node, oldest);
-    unanswered(m);
+    return found;
 }
 
 static void on_reply(struct meter *m)
 {
-    for (uint32_t *link = &m->f->other.echo; *link != 0; link = &pool_at(&m->pools->node, *link)->next) {
-        struct range *r = &pool_at(&m->pools->node, *link)->range;
-        if (r->start != m->p->icmp_seq || r->flags == m->p->sender)
-            continue;
-        rtt_add(&m->f->other.icmp_echo, m->now_ns - r->seen_ns);
-        uint32_t index = *link;
-        *link = r->next;
-        pool_put(&m->pools->node, index);
+    uint32_t *link = find(m, 1u - m->p->sender, m->p->icmp_seq);
+
+    if (link == NULL)
         return;
-    }
+    rtt_add(&m->f->other.icmp_echo, m->now_ns - echo_at(m, *link)->asked_ns);
+    app_remove(&m->pools->node, link);
+}
+
+void icmp_echo_failed(struct meter *m, unsigned asker, uint16_t seq)
+{
+    uint32_t *link = find(m, asker, seq);
+
+    if (link != NULL)
+        app_remove(&m->pools->node, link);
 }
 
 void icmp_meter(struct meter *m)
@@ -82,12 +116,6 @@ void icmp_meter(struct meter *m)
 
 void icmp_finish(struct meter *m)
 {
-    if (m->f->key.kind == KEY_PORTS)
-        return;
-    while (m->f->other.echo != 0) {
-        uint32_t index = m->f->other.echo;
-        m->f->other.echo = pool_at(&m->pools->node, index)->next;
-        pool_put(&m->pools->node, index);
+    for (uint32_t n = app_count(m->f, &m->pools->node, APP_ECHO); n > 0; n--)
         unanswered(m);
-    }
 }

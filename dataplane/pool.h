@@ -94,7 +94,7 @@ struct trouble {
     uint32_t next_free;
     uint32_t sums; /* block of struct flow_sums, 0 = none */
     uint32_t syn_retries;
-    uint32_t pad;
+    uint32_t dns; /* list of transactions over TCP */
     struct tcp_trouble dir[2];
 };
 

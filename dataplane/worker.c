@@ -27,9 +27,13 @@
 #include "dataplane/decode/fragment.h"
 #include "dataplane/export.h"
 #include "dataplane/flow_table.h"
+#include "dataplane/dns_tcp.h"
 #include "dataplane/icmp.h"
 #include "dataplane/extra.h"
+#include "dataplane/icmp_error.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/tcp_loss.h"
+#include "dataplane/transit.h"
 #include "dataplane/verdict_trace.h"
 
 #define SWEEP_MAX          256u /* records looked at per burst, and how many of them may be live: bounded work */
@@ -157,6 +161,7 @@ static inline struct meter meter_for(struct worker *w, struct flow *f, struct pk
         .key = key,
         .now_ns = now_ns,
         .pools = &w->pools,
+        .out = &w->o.writer,
         .n_scopes = METER_ALWAYS,
         .agg = {agg_at(&w->agg[METER_PATH], f->path), agg_at(&w->agg[METER_SERVICE], f->service)},
     };
@@ -528,10 +533,12 @@ static void count_copy(struct worker *w, struct meter *m)
     bool hop = m->p->copy == COPY_HOP;
 
     w->ledger.drops[LEDGER_duplicate]++;
-    if (hop)
+    if (hop) {
         trouble_of(m)->dir[s].second_hop_pkts++;
-    else if (++m->f->dup_pkts[s] > INT16_MAX)
+        transit_meter(m, m->p->copy_delay_ns);
+    } else if (++m->f->dup_pkts[s] > INT16_MAX) {
         flow_spill(m);
+    }
     trace_verdict(m, s, hop ? VERDICT_hop : VERDICT_copy, m->p->tcp_seq, m->p->tcp_seq + m->p->payload_len);
     for (unsigned scope = 0; scope < m->n_scopes; scope++) {
         meter_window(m, scope, s)->dup_pkts += !hop;
@@ -603,7 +610,45 @@ static inline void count_peak(struct worker *w, const struct pkt *p)
 
 static bool is_dns(const struct flow_key *key)
 {
-    return key->proto == 17 && (key->port[0] == 53 || key->port[1] == 53);
+    return key->port[0] == 53 || key->port[1] == 53;
+}
+
+/* The flow that an ICMP error is about hears of it. */
+static void match_error(struct worker *w, struct pkt *p)
+{
+    struct icmp_quote quote;
+
+    if (icmp_quote_parse(p, &quote) != 0)
+        return;
+    struct short_key id = {0};
+    flow_key_shorten(&w->table, &quote.key, &id);
+    uint32_t index = flow_table_find(&w->table, flow_hash(&w->table, &id), &id, &quote.key);
+    if (index == FLOW_NONE)
+        return;
+    struct meter m = meter_for(w, flow_at(&w->table, index), p, &quote.key, p->ts_ns);
+    icmp_error_meter(&m, &quote);
+}
+
+static inline void meter_by_protocol(struct worker *w, struct meter *m)
+{
+    const struct flow_key *key = m->key;
+
+    if (key->proto == 6) {
+        tcp_meter(m);
+        if (__builtin_expect(is_dns(key), 0))
+            dns_tcp_meter(m, &w->dns);
+    } else if (key->kind != KEY_PORTS) {
+        icmp_meter(m);
+        if (key->kind == KEY_ICMP_OTHER && icmp_is_error(key->af, m->p->icmp_type))
+            match_error(w, m->p);
+    } else if (key->proto == 17) {
+        if (is_dns(key))
+            dns_meter(m, &w->dns);
+        else
+            app_udp(m);
+    }
+    if (__builtin_expect(m->f->flags & FLOW_PMTU, 0))
+        pmtu_meter(m, false);
 }
 
 static inline bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
@@ -630,12 +675,7 @@ static inline void meter_flow_packet(struct worker *w, struct pkt *p)
         return;
     }
     count_packet(w, &m, p);
-    if (p->key.proto == 6)
-        tcp_meter(&m);
-    else if (is_dns(&p->key))
-        dns_meter(&m, &w->dns);
-    else if (p->key.kind != KEY_PORTS)
-        icmp_meter(&m);
+    meter_by_protocol(w, &m);
     f->last_ns = p->ts_ns;
 }
 

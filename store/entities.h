@@ -83,7 +83,11 @@
     X(WEEKLY_SLOT, "weekly_slot")                                                                                      \
     X(WEEKDAYS, "weekdays")                                                                                            \
     X(WEEKENDS, "weekends")                                                                                            \
-    X(DAILY, "daily")
+    X(DAILY, "daily")                                                                                                  \
+    X(MONTH_END, "month_end")                                                                                          \
+    X(HOURLY, "hourly")                                                                                                \
+    X(CHRONIC, "chronic")                                                                                              \
+    X(SITE, "same_site")
 
 #define BASELINE_LEVELS(X)                                                                                             \
     X(NONE, "none")                                                                                                    \
@@ -116,7 +120,8 @@
     X(IN_DOUBT, "in_doubt")                                                                                            \
     X(SENT, "sent")                                                                                                    \
     X(DEAD, "dead")                                                                                                    \
-    X(DRY_RUN, "dry_run")
+    X(DRY_RUN, "dry_run")                                                                                              \
+    X(DROPPED, "dropped")
 
 #define CONNECTOR_STATES(X)                                                                                            \
     X(ACTIVE, "active")                                                                                                \
@@ -179,8 +184,14 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     TEXT(problem, ENTITY_ID_BYTES) /* the problem that it is an occurrence of */                                       \
     TEXT(ticket, ENTITY_ID_BYTES)                                                                                      \
     TEXT(owner, ENTITY_OWNER_BYTES)                                                                                    \
-    TEXT(suppressed, 64) /* reason, or empty */                                                                        \
+    TEXT(cause, WINDOW_NAME_BYTES) /* "circuit NAME" or "site NAME" when paths behind it failed together */            \
+    TEXT(suspects, 256)            /* changes that it began soon after, the likeliest first: "CHG-3 p=0.0012, ..." */  \
+    NUM(members)                   /* incidents that belong to it */                                                   \
+    NUM(flows)                     /* new flows in the bad minutes */                                                  \
+    NUM(bytes)                     /* both directions, in the bad minutes */                                           \
+    TEXT(suppressed, 64)           /* reason, or empty */                                                              \
     NUM(flapping)                                                                                                      \
+    NUM(episode_ns)  /* first bad minute since it was last well */                                                     \
     NUM(onset_ns)    /* first bad minute */                                                                            \
     NUM(detected_ns) /* end of the minute that made it certain */                                                      \
     NUM(end_ns)      /* end of the last bad minute so far */                                                           \
@@ -212,9 +223,11 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     ENUM(state, problem_state)                                                                                         \
     ENUM(severity, event_severity)                                                                                     \
     ENUM(pattern, pattern_class)                                                                                       \
-    NUM(weekday)   /* 0 = Monday; only for a weekly slot */                                                            \
-    NUM(from_hour) /* local, 0..23 */                                                                                  \
-    NUM(to_hour)   /* local, from_hour < to_hour; above 24 it ends on the next day */                                  \
+    NUM(weekday)    /* 0 = Monday; of a weekly slot. month_end: 0 last day, 1 last working day, 2 first day */         \
+    NUM(period_min) /* hourly: minutes from one to the next */                                                         \
+    NUM(from_min)   /* hourly: the minute of the period when it begins */                                              \
+    NUM(from_hour)  /* local, 0..23 */                                                                                 \
+    NUM(to_hour)    /* local, from_hour < to_hour; above 24 it ends on the next day */                                 \
     TEXT(pattern_text, 96)                                                                                             \
     NUM(occurrences) /* k: observed dates in the slot on which it occurred */                                          \
     NUM(exposures)   /* n: observed dates in the slot */                                                               \
@@ -241,6 +254,9 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     REAL(value)                                                                                                        \
     REAL(peak)                                                                                                         \
     REAL(baseline)                                                                                                     \
+    TEXT(suspects, 512) /* changes that its onsets follow, the likeliest first */                                      \
+    TEXT(evidence, 512) /* the test's numbers in words */                                                              \
+    NUM(clean_ns)       /* aperiodic: time observed since the fix */                                                   \
     TEXT(ticket, ENTITY_ID_BYTES)                                                                                      \
     TEXT(owner, ENTITY_OWNER_BYTES)                                                                                    \
     TEXT(reason, 160)                                                                                                  \
@@ -281,7 +297,7 @@ enum connector_state { CONNECTOR_STATES(X) CONNECTOR_STATE_COUNT };
     ENUM(op, outbox_op)                                                                                                \
     ENUM(state, outbox_state)                                                                                          \
     NUM(version)                                                                                                       \
-    TEXT(key, FINGERPRINT_BYTES) /* idempotency: SHA-256 of ticket|op|version */                                       \
+    TEXT(key, FINGERPRINT_BYTES) /* idempotency: SHA-256 of installation|ticket|op|version */                          \
     TEXT(body_hash, FINGERPRINT_BYTES)                                                                                 \
     TEXT(title, 256)                                                                                                   \
     TEXT(body, 6144)                                                                                                   \

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOB_BYTES (64u << 10)
+#define BLOB_BYTES (16u << 10)
 
 void journal_init(struct journal *j, size_t bytes_max, unsigned keep_ms)
 {

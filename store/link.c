@@ -320,7 +320,8 @@ static int shake_hands(struct link *l, uint64_t deadline_ms, struct error *e)
             return error_set(e, result, "Redis at %.100s: %.150s", l->shown, why.text);
         result = wait_fd(l->fd, (short)(POLLIN | (l->out_at < l->out_len ? POLLOUT : 0)), deadline_ms);
         if (result != 0)
-            return error_set(e, result, "Redis at %s: TLS handshake: %s", l->shown, strerror(-result));
+            return error_set(e, result, "Redis at %.150s: TLS handshake: %s; is it a TLS port?", l->shown,
+                             strerror(-result));
         if (receive_some(l, true, &moved) != 0)
             return error_set(e, -EIO, "Redis at %s: TLS handshake: %s; is it a TLS port?", l->shown, l->why.text);
     }
@@ -466,7 +467,8 @@ static int setup(struct link *l, const struct link_options *o, int argc, const c
     int code = 0;
 
     if (r == NULL)
-        return error_set(e, -EIO, "Redis at %.100s: %s failed: %.100s", l->shown, argv[0], l->why.text);
+        return error_set(e, -EIO, "Redis at %.80s: %s failed: %.80s%s", l->shown, argv[0], l->why.text,
+                         l->tls != NULL ? "; does it ask for a client certificate (store.tls_cert)?" : "");
     if (r->type == REDIS_REPLY_ERROR && ret == NULL) {
         enum store_fault fault = store_fault_of(r->str);
         bool passing = fault == STORE_FAULT_PASSING || fault == STORE_FAULT_DEMOTED;

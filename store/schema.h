@@ -169,6 +169,11 @@ int schema_closed_read(struct store *s, const char *sensor, const char *cursor, 
                        struct schema_closed **ret_closed, size_t *ret_n, struct schema_skipped *skipped,
                        struct error *e);
 
+/* Markers before the one with the id `before` ("": from the newest), newest first, at most `max`. */
+int schema_closed_back(struct store *s, const char *sensor, const char *before, size_t max,
+                       struct schema_closed **ret_closed, size_t *ret_n, struct schema_skipped *skipped,
+                       struct error *e);
+
 /* An event. kind_name is always set; kind is EVENT_KIND_COUNT for one that this release does not know. Texts are
  * untrusted. */
 struct schema_event {
@@ -234,6 +239,8 @@ struct schema_packed {
     uint8_t traffic[64], quality[64];
 };
 void schema_pack(const struct window *w, struct schema_packed *ret_packed);
+/* The window's counters, quality and quantiles; false when they do not decode. */
+bool schema_unpack(const struct schema_packed *p, struct window *w);
 int schema_put_packed(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
                       enum window_scope scope, const char *name, uint64_t start_ns, const struct schema_packed *p);
 /* To the registry: object `name` has a window that starts at start_ns. Once per object and window, not per tier. */
@@ -272,8 +279,8 @@ int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, 
 struct schema_outcome {
     uint64_t applied, repeated;
     uint64_t refused;        /* for good: wrong type, no permission */
-    uint64_t postponed;      /* out of memory, loading, read-only, cluster down: an outage, try all of it again later */
-    bool reconnect;          /* postponed, and another connection may help: not authenticated, slot moved */
+    uint64_t postponed;      /* out of memory, loading, rights missing, ...: an outage, try all of it again later */
+    bool reconnect;          /* postponed, and another connection may help: a replica, not authenticated, slot moved */
     char first_refusal[160]; /* Redis's text, "" when none */
 };
 /* 0, or -EIO when the connection broke: nothing is known then, append and flush all of it again. */

@@ -132,6 +132,12 @@ void schema_pack(const struct window *w, struct schema_packed *ret_packed)
     ret_packed->quality_len = (uint8_t)codec_pack_quality(ret_packed->quality, w);
 }
 
+bool schema_unpack(const struct schema_packed *p, struct window *w)
+{
+    return codec_unpack_traffic(w, p->traffic, p->traffic_len) == CODEC_OK &&
+           (p->quality_len == 0 || codec_unpack_quality(w, p->quality, p->quality_len) == CODEC_OK);
+}
+
 int schema_put_packed(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,
                       enum window_scope scope, const char *name, uint64_t start_ns, const struct schema_packed *p)
 {
@@ -324,16 +330,6 @@ int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, 
 /* Sorts a reply into applied, repeated, postponed or refused. */
 static void take_outcome(void *ctx, size_t index, const struct store_reply *r)
 {
-    static const struct {
-        const char *text;
-        bool reconnect;
-    } passing[] = {{"OOM ", false},       {"LOADING", false},
-                   {"READONLY", true},    {"MISCONF", false},
-                   {"MASTERDOWN", false}, {"CLUSTERDOWN", false},
-                   {"TRYAGAIN", false},   {"NOREPLICAS", false},
-                   {"BUSY ", false},      {"NOAUTH", true},
-                   {"WRONGPASS", true},   {"MOVED ", true},
-                   {"ASK ", true},        {"ERR max number of clients", true}};
     struct schema_outcome *o = ctx;
 
     (void)index;
@@ -348,12 +344,20 @@ static void take_outcome(void *ctx, size_t index, const struct store_reply *r)
     }
     if (o->first_refusal[0] == '\0')
         snprintf(o->first_refusal, sizeof(o->first_refusal), "%s", text);
-    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
-        if (strncmp(text, passing[i].text, strlen(passing[i].text)) == 0) {
-            o->postponed++;
-            o->reconnect |= passing[i].reconnect;
-            return;
-        }
+    switch (store_fault_of(text)) {
+    case STORE_FAULT_DEMOTED:
+    case STORE_FAULT_ACCESS:
+    case STORE_FAULT_TOPOLOGY:
+        o->reconnect = true;
+        o->postponed++;
+        return;
+    case STORE_FAULT_PASSING:
+        o->postponed++;
+        return;
+    case STORE_FAULT_NONE:
+    case STORE_FAULT_REFUSED:
+    case STORE_FAULT_COUNT:
+        break;
     }
     o->refused++;
 }

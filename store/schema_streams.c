@@ -129,6 +129,37 @@ int schema_closed_read(struct store *s, const char *sensor, const char *cursor, 
     return 0;
 }
 
+int schema_closed_back(struct store *s, const char *sensor, const char *before, size_t max,
+                       struct schema_closed **ret_closed, size_t *ret_n, struct schema_skipped *skipped,
+                       struct error *e)
+{
+    struct schema_skipped ignored = {0};
+    struct entries x = {.skipped = skipped != NULL ? skipped : &ignored};
+    char key[KEY_BYTES], end[SCHEMA_ID_BYTES + 1] = "+";
+    struct store_reply *r = NULL;
+    struct command c;
+
+    if (*before != '\0')
+        snprintf(end, sizeof(end), "(%s", before);
+    command_start(&c, "XREVRANGE", key, key_sensor(key, sensor, "closed"));
+    command_text(&c, end);
+    command_text(&c, "-");
+    command_text(&c, "COUNT");
+    command_u64(&c, max);
+    int result = read_ask(s, &c, STORE_ARRAY, &r, e);
+    if (result != 0)
+        return result;
+    x.closed = calloc(store_reply_count(r) + 1, sizeof(*x.closed));
+    if (x.closed != NULL)
+        for_entries(r, &x, take_closed);
+    store_reply_free(r);
+    if (x.closed == NULL)
+        return error_set(e, -ENOMEM, "no memory for markers");
+    *ret_closed = x.closed;
+    *ret_n = x.n;
+    return 0;
+}
+
 static enum event_kind kind_of(const char *name)
 {
     unsigned k = 0;

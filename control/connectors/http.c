@@ -34,6 +34,7 @@
 #include "common/timefmt.h"
 
 #define CONNECT_TIMEOUT_MS 5000L
+#define DEFAULT_TIMEOUT_MS 15000L
 #define RETRY_AFTER_MOST_S 86400
 #define HEADERS            8u
 
@@ -82,25 +83,25 @@ static void wipe(char *text)
     free(text);
 }
 
-int http_open(const struct config *config, const char *what, const char *base_url, struct http **ret, struct error *e)
+int http_open_endpoint(const struct config *config, const char *what, const char *url, struct http **ret,
+                       struct error *e)
 {
     struct http *h;
-    size_t len = strlen(base_url);
 
-    if (strncmp(base_url, "https://", 8) != 0 && strncmp(base_url, "http://", 7) != 0)
+    if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
         return error_set(e, -EINVAL, "%s must begin with https:// or http://", what);
-    if (len >= sizeof(h->base) || strpbrk(base_url, "?# ") != NULL)
-        return error_set(e, -EINVAL, "%s must be a plain address without query, at most %zu characters", what,
-                         sizeof(h->base) - 1);
+    if (strlen(url) >= sizeof(h->base) || strpbrk(url, "# ") != NULL)
+        return error_set(e, -EINVAL, "%s must be an address of at most %zu characters", what, sizeof(h->base) - 1);
     h = calloc(1, sizeof(*h));
     if (h == NULL)
         return error_set(e, -ENOMEM, "no memory for %s", what);
-    while (len > 0 && base_url[len - 1] == '/')
-        len--;
-    memcpy(h->base, base_url, len);
-    h->timeout_ms = (long)(config_u64(config, "tickets.timeout") / NS_PER_MS);
-    snprintf(h->ca_file, sizeof(h->ca_file), "%s", config_string(config, "tickets.ca_file"));
-    snprintf(h->proxy, sizeof(h->proxy), "%s", config_string(config, "tickets.proxy"));
+    snprintf(h->base, sizeof(h->base), "%s", url);
+    h->timeout_ms = DEFAULT_TIMEOUT_MS;
+    if (config != NULL) {
+        h->timeout_ms = (long)(config_u64(config, "tickets.timeout") / NS_PER_MS);
+        snprintf(h->ca_file, sizeof(h->ca_file), "%s", config_string(config, "tickets.ca_file"));
+        snprintf(h->proxy, sizeof(h->proxy), "%s", config_string(config, "tickets.proxy"));
+    }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     h->curl = curl_easy_init();
     if (h->curl == NULL) {
@@ -109,6 +110,16 @@ int http_open(const struct config *config, const char *what, const char *base_ur
     }
     *ret = h;
     return 0;
+}
+
+int http_open(const struct config *config, const char *what, const char *base_url, struct http **ret, struct error *e)
+{
+    if (strchr(base_url, '?') != NULL)
+        return error_set(e, -EINVAL, "%s must be an address without a query", what);
+    int rc = http_open_endpoint(config, what, base_url, ret, e);
+    for (size_t len = rc == 0 ? strlen((*ret)->base) : 0; len > 0 && (*ret)->base[len - 1] == '/'; len--)
+        (*ret)->base[len - 1] = '\0';
+    return rc;
 }
 
 void http_free(struct http *h)

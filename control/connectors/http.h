@@ -16,8 +16,14 @@
 
 struct http;
 
-/* base_url must be http:// or https:// without query; `what` is the parameter's name, for messages. */
+/*
+ * base_url must be http:// or https:// without query; `what` is the parameter's name, for messages. config NULL: no
+ * proxy or CA of our own, 15 s.
+ */
 int http_open(const struct config *config, const char *what, const char *base_url, struct http **ret, struct error *e);
+/* For a single address, which may have a query; requests have the path "". */
+int http_open_endpoint(const struct config *config, const char *what, const char *url, struct http **ret,
+                       struct error *e);
 void http_free(struct http *h);
 const char *http_base(const struct http *h);
 

@@ -14,7 +14,7 @@
  * to refuse a ticket. Search lags behind writes: index_delay_ns. 409 means that somebody else writes: again later.
  *
  * Limits: summary 255, text 32,767 characters; longer text is cut. Polls see changes by minutes of Jira's own clock, so
- * they ask for two minutes more than needed and skip what they know.
+ * they ask for two minutes more than needed and skip what they have reported.
  */
 
 #include "control/connectors/connector.h"
@@ -51,6 +51,7 @@ struct jira {
     char self[128]; /* our account; "" as long as nobody asked */
     struct person person[PEOPLE];
     unsigned n_people;
+    struct track_seen seen;
 };
 
 static const char *api(const struct jira *j)
@@ -662,7 +663,8 @@ static int add_comments(struct jira *j, const char *key, uint64_t since_ns, stru
     for (i = json_array_size(list); rc == 0 && i > 0; i--) { /* oldest first */
         const json_t *c = json_array_get(list, i - 1), *author = json_object_get(c, "author");
         uint64_t when = track_time_ns(http_string(c, "created"));
-        if (when <= since_ns || strcmp(http_string(author, account_field(j)), self_account(j)) == 0)
+        if (when < since_ns || strcmp(http_string(author, account_field(j)), self_account(j)) == 0 ||
+            track_seen(&j->seen, "comment %s", http_string(c, "id")))
             continue;
         struct connector_change *x = connector_changes_add(changes);
         char *text = comment_text(j, c);
@@ -685,10 +687,12 @@ static int add_change(struct jira *j, const json_t *issue, uint64_t since_ns, ui
 {
     const json_t *fields = json_object_get(issue, "fields"), *assignee = json_object_get(fields, "assignee");
     uint64_t when = track_time_ns(http_string(fields, "updated"));
+    const char *owner = json_is_object(assignee) ? name_of(j, assignee) : "";
 
     if (when > *newest_ns)
         *newest_ns = when;
-    if (when <= since_ns)
+    if (when < since_ns || track_seen(&j->seen, "%s|%llu|%s|%s", http_string(issue, "key"), (unsigned long long)when,
+                                      track_path(fields, "status", "id", NULL), owner))
         return 0;
     struct connector_change *x = connector_changes_add(changes);
     if (x == NULL)
@@ -696,7 +700,7 @@ static int add_change(struct jira *j, const json_t *issue, uint64_t since_ns, ui
     snprintf(x->remote_id, sizeof(x->remote_id), "%s", http_string(issue, "key"));
     x->state = state_of(json_object_get(fields, "status"));
     x->has_owner = true;
-    snprintf(x->owner, sizeof(x->owner), "%s", json_is_object(assignee) ? name_of(j, assignee) : "");
+    snprintf(x->owner, sizeof(x->owner), "%s", owner);
     snprintf(x->resolution, sizeof(x->resolution), "%s", track_path(fields, "resolution", "name", NULL));
     x->when_wall_ns = when;
     return add_comments(j, http_string(issue, "key"), since_ns, changes, ret);
@@ -714,7 +718,8 @@ static int jira_poll(void *ctx, const char *cursor, struct connector_changes *ch
         snprintf(changes->cursor, sizeof(changes->cursor), "%llu", (unsigned long long)now_ns);
         return 0;
     }
-    uint64_t minutes = (now_ns > since_ns ? now_ns - since_ns : 0) / (60 * NS_PER_S) + 2;
+    since_ns -= TRACK_OVERLAP_NS;
+    uint64_t minutes = (now_ns > since_ns ? now_ns - since_ns : 0) / (60 * NS_PER_S) + 1;
     snprintf(jql, sizeof(jql),
              "project = \"%s\" AND labels = \"spanward\" AND updated >= \"-%llum\" ORDER BY updated ASC", j->project,
              (unsigned long long)minutes);

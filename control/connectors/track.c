@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "common/bytes.h"
 #include "common/timefmt.h"
 
 #define PATH_BYTES 2048u
@@ -107,6 +108,27 @@ uint64_t track_now_ns(void)
 
     clock_gettime(CLOCK_REALTIME, &t);
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+bool track_seen(struct track_seen *s, const char *format, ...)
+{
+    char text[1024];
+    uint64_t h = 0xcbf29ce484222325ull;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    for (const char *p = text; *p != '\0'; p++)
+        h = mix64(h ^ (unsigned char)*p);
+    for (unsigned i = 0; i < s->n && i < TRACK_SEEN; i++) {
+        if (s->hash[i] == h)
+            return true;
+    }
+    s->hash[s->n++ % TRACK_SEEN] = h;
+    if (s->n == 2 * TRACK_SEEN) /* stays above the size: the ring is full */
+        s->n = TRACK_SEEN;
+    return false;
 }
 
 const char *track_path(const json_t *j, ...)

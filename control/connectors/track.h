@@ -40,6 +40,19 @@ int track_refuse(struct connector_answer *ret, const char *format, ...) __attrib
 uint64_t track_time_ns(const char *text);
 uint64_t track_now_ns(void);
 
+/*
+ * What a poll has reported. An index lags behind, and times have seconds: polls ask for a while that they asked for
+ * before, and leave out what is in here. Owner: the connector's context. The latest TRACK_SEEN are kept.
+ */
+#define TRACK_SEEN       1024u
+#define TRACK_OVERLAP_NS (120 * 1000000000ull)
+struct track_seen {
+    uint64_t hash[TRACK_SEEN];
+    unsigned n;
+};
+/* Whether this was asked before; from now on it was. */
+bool track_seen(struct track_seen *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* "" where a path leads to nothing or to no string: track_path(j, "fields", "status", "name", NULL). */
 const char *track_path(const json_t *j, ...) __attribute__((sentinel));
 

@@ -10,14 +10,12 @@
  * A webhook cannot be asked what it has, so delivery is at least once.
  *
  * Body: {"type":"ticket.created|updated|closed","timestamp":ISO 8601 of the data,"data":{"ticket":…,"version":…,
- * "severity":…,"title":…,"body":…}}. TLS certificates are checked; proxies come from the environment as libcurl reads
- * it.
+ * "severity":…,"title":…,"body":…}}. The network is http.h's.
  */
 
 #include "control/connectors/connector.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -26,25 +24,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 #include "common/timefmt.h"
+#include "control/connectors/http.h"
 #include "control/connectors/webhook.h"
 
-#define SECRET_PREFIX     "whsec_"
-#define SECRET_LEAST      24u
-#define SECRET_MOST       64u
-#define CONNECT_TIMEOUT_S 5L
-#define TOTAL_TIMEOUT_S   15L
-#define ANSWER_BYTES      4096u
+#define SECRET_PREFIX "whsec_"
+#define SECRET_LEAST  24u
+#define SECRET_MOST   64u
 
 /* Owner: the connector's user. The secret never leaves this struct but as a signature. */
 struct webhook {
-    char url[1024];
     unsigned char secret[SECRET_MOST];
     size_t secret_len; /* 0: unsigned, where no secret file is configured */
-    CURL *curl;
+    struct http *http;
 };
 
 /* Base64 of `len` bytes without line ends; ret has room for 4/3. */
@@ -104,7 +98,8 @@ static void settings_hash(const struct webhook *w, char ret[FINGERPRINT_BYTES])
     unsigned len = 0;
 
     HMAC(EVP_sha256(), w->secret_len > 0 ? w->secret : (const unsigned char *)"-",
-         w->secret_len > 0 ? (int)w->secret_len : 1, (const unsigned char *)w->url, strlen(w->url), digest, &len);
+         w->secret_len > 0 ? (int)w->secret_len : 1, (const unsigned char *)http_base(w->http),
+         strlen(http_base(w->http)), digest, &len);
     for (unsigned i = 0; i < len; i++)
         snprintf(ret + 2 * i, 3, "%02x", digest[i]);
 }
@@ -115,33 +110,22 @@ static void webhook_close(void *ctx)
 
     if (w == NULL)
         return;
-    if (w->curl != NULL)
-        curl_easy_cleanup(w->curl);
+    http_free(w->http);
     OPENSSL_cleanse(w->secret, sizeof(w->secret));
     free(w);
 }
 
-int webhook_new(const char *url, const char *secret_file, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES],
-                struct error *e)
+int webhook_new(const struct config *config, const char *url, const char *secret_file, void **ret_ctx,
+                char ret_hash[FINGERPRINT_BYTES], struct error *e)
 {
     struct webhook *w = calloc(1, sizeof(*w));
-    int rc = 0;
+    int rc;
 
     if (w == NULL)
         return error_set(e, -ENOMEM, "no memory for the webhook");
-    if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
-        rc = error_set(e, -EINVAL, "tickets.webhook.url must begin with https:// or http://");
-    else if (strlen(url) >= sizeof(w->url))
-        rc = error_set(e, -EINVAL, "tickets.webhook.url is longer than %zu characters", sizeof(w->url) - 1);
-    else if (secret_file[0] != '\0')
+    rc = http_open_endpoint(config, "tickets.webhook.url", url, &w->http, e);
+    if (rc == 0 && secret_file[0] != '\0')
         rc = read_secret(w, secret_file, e);
-    if (rc == 0) {
-        snprintf(w->url, sizeof(w->url), "%s", url);
-        curl_global_init(CURL_GLOBAL_DEFAULT);
-        w->curl = curl_easy_init();
-        if (w->curl == NULL)
-            rc = error_set(e, -ENOMEM, "libcurl cannot start");
-    }
     if (rc != 0) {
         webhook_close(w);
         return rc;
@@ -157,14 +141,14 @@ static int webhook_open(const struct config *config, void **ret_ctx, char ret_ha
 
     if (url[0] == '\0')
         return 0;
-    int rc = webhook_new(url, config_string(config, "tickets.webhook.secret_file"), ret_ctx, ret_hash, e);
+    int rc = webhook_new(config, url, config_string(config, "tickets.webhook.secret_file"), ret_ctx, ret_hash, e);
     return rc == 0 ? 1 : rc;
 }
 
 static char *make_body(const struct connector_request *r)
 {
     static const char *const types[OUTBOX_OP_COUNT] = {"ticket.created",   "ticket.updated",  "ticket.closed",
-                                                        "ticket.commented", "ticket.resolved", "ticket.reopened"};
+                                                       "ticket.commented", "ticket.resolved", "ticket.reopened"};
     static const char *const severities[EVENT_SEVERITY_COUNT] = {"info", "minor", "major", "critical"};
     char when[40];
     struct tm tm;
@@ -198,127 +182,37 @@ static int sign(const struct webhook *w, const char *id, const char *timestamp, 
     return 0;
 }
 
-/* What comes back is kept only to be thrown away: at most ANSWER_BYTES are read. */
-static size_t on_data(char *data, size_t size, size_t n, void *ctx)
-{
-    size_t *seen = ctx;
-
-    (void)data;
-    *seen += size * n;
-    return *seen <= ANSWER_BYTES ? size * n : 0;
-}
-
-static size_t on_header(char *line, size_t size, size_t n, void *ctx)
-{
-    struct connector_answer *a = ctx;
-    const char *name = "retry-after:";
-    size_t len = size * n;
-    char value[32];
-
-    if (len > strlen(name) && strncasecmp(line, name, strlen(name)) == 0) {
-        size_t rest = len - strlen(name) < sizeof(value) - 1 ? len - strlen(name) : sizeof(value) - 1;
-        memcpy(value, line + strlen(name), rest);
-        value[rest] = '\0';
-        unsigned long s = strtoul(value, NULL, 10); /* a date reads as a small number: our own back-off rules then */
-        a->retry_after_ns = (s < 86400 ? s : 86400) * NS_PER_S;
-    }
-    return len;
-}
-
-static void classify_status(long status, struct connector_answer *a)
-{
-    a->http_status = status;
-    snprintf(a->text, sizeof(a->text), "HTTP status %ld", status);
-    if (status >= 200 && status < 300)
-        a->outcome = CONNECTOR_DONE;
-    else if (status == 401 || status == 403)
-        a->outcome = CONNECTOR_PAUSE;
-    else if (status == 410)
-        a->outcome = CONNECTOR_DISABLE;
-    else if (status == 408 || status == 425 || status == 429 || status < 400 || status >= 500)
-        a->outcome = CONNECTOR_RETRY; /* 3xx: a move that somebody has to confirm in the configuration */
-    else
-        a->outcome = CONNECTOR_REFUSED;
-}
-
-static void classify_error(CURLcode code, struct connector_answer *a)
-{
-    snprintf(a->text, sizeof(a->text), "%s", curl_easy_strerror(code));
-    switch ((int)code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
-        a->outcome = CONNECTOR_RETRY; /* nothing was sent */
-        break;
-    case CURLE_WRITE_ERROR: /* a long answer that we cut off: its status line counts */
-    default:
-        a->outcome = CONNECTOR_DOUBT;
-        break;
-    }
-}
-
-static void perform(struct webhook *w, struct curl_slist *headers, const char *body, struct connector_answer *ret)
-{
-    CURL *curl = w->curl;
-    size_t seen = 0;
-    long status = 0;
-
-    curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, w->url);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TOTAL_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "spanward/" SPANWARD_VERSION);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &seen);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, ret);
-    CURLcode code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && status != 0))
-        classify_status(status, ret);
-    else
-        classify_error(code, ret);
-}
-
 static void webhook_send(void *ctx, const struct connector_request *r, struct connector_answer *ret)
 {
     struct webhook *w = ctx;
-    struct curl_slist *headers = NULL;
-    char timestamp[24], line[256], signature[64] = "";
+    struct http_answer answer;
+    char timestamp[24], line[3][160], signature[64] = "";
     char *body = make_body(r);
 
-    *ret = (struct connector_answer){.outcome = CONNECTOR_RETRY};
     snprintf(timestamp, sizeof(timestamp), "%lld", (long long)time(NULL));
     if (body == NULL || (w->secret_len > 0 && sign(w, r->key, timestamp, body, signature) != 0)) {
         snprintf(ret->text, sizeof(ret->text), "no memory for the request");
         free(body);
         return;
     }
-    headers = curl_slist_append(headers, "content-type: application/json");
-    headers = curl_slist_append(headers, "expect:");
-    snprintf(line, sizeof(line), "webhook-id: %s", r->key);
-    headers = curl_slist_append(headers, line);
-    snprintf(line, sizeof(line), "webhook-timestamp: %s", timestamp);
-    headers = curl_slist_append(headers, line);
-    if (signature[0] != '\0') {
-        snprintf(line, sizeof(line), "webhook-signature: %s", signature);
-        headers = curl_slist_append(headers, line);
-    }
-    perform(w, headers, body, ret);
-    curl_slist_free_all(headers);
+    snprintf(line[0], sizeof(line[0]), "webhook-id: %s", r->key);
+    snprintf(line[1], sizeof(line[1]), "webhook-timestamp: %s", timestamp);
+    snprintf(line[2], sizeof(line[2]), "webhook-signature: %s", signature);
+    const struct http_request q = {.method = "POST",
+                                   .path = "",
+                                   .body = body,
+                                   .len = strlen(body),
+                                   .type = "application/json",
+                                   .header = {line[0], line[1], signature[0] != '\0' ? line[2] : NULL}};
+    http_do(w->http, &q, &answer);
+    http_to_answer(&answer, ret);
+    http_answer_fini(&answer);
     free(body);
 }
 
 const struct connector connector_webhook = {
     .name = "webhook",
+    .title = "Standard Webhooks 1.0",
     .open = webhook_open,
     .close = webhook_close,
     .send = webhook_send,

@@ -9,9 +9,9 @@
 
 extern const struct connector connector_webhook;
 
-/* A context for connector_webhook without a configuration file. secret_file "": unsigned. */
-int webhook_new(const char *url, const char *secret_file, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES],
-                struct error *e);
+/* A context for connector_webhook. config NULL: defaults. secret_file "": unsigned. */
+int webhook_new(const struct config *config, const char *url, const char *secret_file, void **ret_ctx,
+                char ret_hash[FINGERPRINT_BYTES], struct error *e);
 
 /* "whsec_BASE64", white space at the end allowed, to at most 64 bytes. -EINVAL. */
 int webhook_secret_parse(const char *text, size_t len, unsigned char *ret, size_t *ret_len);

@@ -615,6 +615,13 @@ void contract_revoke(struct contract *c, bool revoked)
     pthread_mutex_unlock(&c->lock);
 }
 
+void contract_forget_sessions(struct contract *c)
+{
+    pthread_mutex_lock(&c->lock);
+    json_object_set_new(c->state, "session", json_string(""));
+    pthread_mutex_unlock(&c->lock);
+}
+
 json_t *contract_dump(struct contract *c)
 {
     pthread_mutex_lock(&c->lock);

@@ -101,6 +101,8 @@ void contract_index_delay(struct contract *c, unsigned ms);
 void contract_page_limit(struct contract *c, unsigned n);
 /* Makes every request fail its authorization. */
 void contract_revoke(struct contract *c, bool revoked);
+/* Ends all sessions, where the system has them. */
+void contract_forget_sessions(struct contract *c);
 
 /* A new array of described tickets. */
 json_t *contract_dump(struct contract *c);

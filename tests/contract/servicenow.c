@@ -255,22 +255,40 @@ static bool take_event(struct contract_call *call, json_t *record)
     return false;
 }
 
-static json_t *result_of(const json_t *record)
-{
-    json_t *r = json_deep_copy(record), *copy = json_object();
-    const char *name;
-    json_t *value;
-    char when[40];
+/* Users whom the instance knows: sys_id, user_name. */
+static const char *const users[][2] = {{"6816f79cc0a8016401c5a33be04be441", "noc"},
+                                       {"46d44a23a9fe19810012d100cca80666", "beth.anglin"}};
 
-    json_object_foreach(r, name, value)
+/* [T] sysparm_fields: only these, and fields of referenced records by a dotted name. */
+static json_t *result_of(const struct contract_call *call, const json_t *record)
+{
+    const char *fields = contract_query(call, "sysparm_fields"), *name;
+    json_t *copy = json_object(), *value;
+    char when[40], list[400], *rest = list;
+
+    contract_time(when, sizeof(when), "%Y-%m-%d %H:%M:%S", contract_written_s(record));
+    json_object_foreach((json_t *)record, name, value)
     {
         if (name[0] != '_')
             json_object_set(copy, name, value);
     }
-    contract_time(when, sizeof(when), "%Y-%m-%d %H:%M:%S", contract_written_s(record));
     json_object_set_new(copy, "sys_updated_on", json_string(when));
-    json_decref(r);
-    return copy;
+    for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        if (strcmp(contract_text(record, "assigned_to"), users[i][0]) == 0)
+            json_object_set_new(copy, "assigned_to.user_name", json_string(users[i][1]));
+    }
+    if (fields == NULL) {
+        json_object_del(copy, "assigned_to.user_name");
+        return copy;
+    }
+    json_t *chosen = json_object();
+    snprintf(list, sizeof(list), "%s", fields);
+    while ((name = strsep(&rest, ",")) != NULL) {
+        value = json_object_get(copy, name);
+        json_object_set_new(chosen, name, value != NULL ? json_incref(value) : json_string(""));
+    }
+    json_decref(copy);
+    return chosen;
 }
 
 /* [T] POST: 201, {"result":record}, Location. */
@@ -299,7 +317,7 @@ static void create(struct contract_call *call)
         json_object_set_new(record, "number", json_string(number));
     note_double(call, record);
     contract_touch(record);
-    contract_answer(call, 201, json_pack("{s:o}", "result", result_of(record)));
+    contract_answer(call, 201, json_pack("{s:o}", "result", result_of(call, record)));
     if (!event || take_event(call, record))
         json_array_append(contract_tickets(call), record);
     json_decref(record);
@@ -325,7 +343,7 @@ static void get_record(struct contract_call *call)
     json_t *record = find_record(call);
 
     if (record != NULL)
-        contract_answer(call, 200, json_pack("{s:o}", "result", result_of(record)));
+        contract_answer(call, 200, json_pack("{s:o}", "result", result_of(call, record)));
 }
 
 /* [T] PATCH and PUT change the named fields. */
@@ -336,7 +354,7 @@ static void change(struct contract_call *call)
     if (record == NULL || !take_record(call, record))
         return;
     contract_touch(record);
-    contract_answer(call, 200, json_pack("{s:o}", "result", result_of(record)));
+    contract_answer(call, 200, json_pack("{s:o}", "result", result_of(call, record)));
 }
 
 /* --- queries --- */
@@ -345,7 +363,7 @@ static void change(struct contract_call *call)
 static int condition_matches(const json_t *record, const char *condition)
 {
     char field[64], written[40];
-    size_t len = strcspn(condition, "=>LI");
+    size_t len = strspn(condition, "abcdefghijklmnopqrstuvwxyz_.");
 
     if (len == 0 || len >= sizeof(field))
         return -1;
@@ -357,8 +375,12 @@ static int condition_matches(const json_t *record, const char *condition)
     }
     if (op[0] == '=')
         return strcmp(contract_text(record, field), op + 1) == 0;
+    if (strncmp(op, "STARTSWITH", 10) == 0)
+        return strncmp(contract_text(record, field), op + 10, strlen(op + 10)) == 0;
     if (strncmp(op, "LIKE", 4) == 0)
         return strstr(contract_text(record, field), op + 4) != NULL;
+    if (strcmp(field, "sys_created_on") == 0 && strncmp(op, ">=", 2) == 0)
+        return strcmp(contract_text(record, field), op + 2) >= 0;
     if (strncmp(op, "ISNOTEMPTY", 10) == 0)
         return contract_text(record, field)[0] != '\0';
     return -1;
@@ -383,6 +405,21 @@ static bool query_matches(struct contract_call *call, const json_t *record, cons
     return all;
 }
 
+/* sys_user: user_name=x^ORemail=x^ORname=x. */
+static void list_users(struct contract_call *call)
+{
+    const char *query = contract_query(call, "sysparm_query");
+    json_t *found = json_array();
+    char wanted[80];
+
+    for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        snprintf(wanted, sizeof(wanted), "user_name=%s^", users[i][1]);
+        if (query == NULL || strncmp(query, wanted, strlen(wanted)) == 0)
+            json_array_append_new(found, json_pack("{s:s}", "sys_id", users[i][0]));
+    }
+    contract_answer(call, 200, json_pack("{s:o}", "result", found));
+}
+
 /* [T] GET: sysparm_query, sysparm_limit (default 10000), sysparm_offset, sysparm_fields; Link and X-Total-Count. */
 static void list(struct contract_call *call)
 {
@@ -390,25 +427,26 @@ static void list(struct contract_call *call)
     long limit = contract_query_number(call, "sysparm_limit", 10000);
     long offset = contract_query_number(call, "sysparm_offset", 0);
     json_t *found = json_array(), *t;
-    size_t i, total = 0;
+    bool down = query != NULL && strstr(query, "ORDERBYDESC") != NULL;
+    size_t i, total = 0, n = json_array_size(contract_tickets(call));
 
-    if (!is_table(call->part[0]) && strcmp(call->part[0], "sys_user") != 0) {
+    if (!is_table(call->part[0])) {
         json_decref(found);
         refuse(call, 400, "Invalid table", call->part[0]);
         return;
     }
-    if (query == NULL && strcmp(call->part[0], "sys_user") != 0 && limit > 1)
+    if (query == NULL && limit > 1)
         contract_violation(call, "a list without a query");
     if (offset > 0 && (query == NULL || strstr(query, "ORDERBY") == NULL))
         contract_violation(call, "paging without an order");
     limit = (long)contract_pages(call, limit > 0 ? (unsigned)limit : 0);
-    json_array_foreach(contract_tickets(call), i, t)
-    {
+    for (i = 0; i < n; i++) {
+        t = json_array_get(contract_tickets(call), down ? n - 1 - i : i);
         if (strcmp(contract_text(t, "_table"), call->part[0]) != 0 || !contract_visible(call, t) ||
             (query != NULL && !query_matches(call, t, query)))
             continue;
         if (total >= (size_t)offset && total < (size_t)offset + (size_t)limit)
-            json_array_append_new(found, result_of(t));
+            json_array_append_new(found, result_of(call, t));
         total++;
     }
     contract_add_header(call, "X-Total-Count", "%zu", total);
@@ -423,23 +461,21 @@ static void journal(struct contract_call *call)
 {
     const char *query = contract_query(call, "sysparm_query");
     json_t *found = json_array(), *t, *entry;
-    char want[64];
     size_t i, k;
 
     json_array_foreach(contract_tickets(call), i, t)
     {
-        snprintf(want, sizeof(want), "element_id=%s", contract_text(t, "sys_id"));
-        if (query == NULL || strstr(query, want) == NULL)
-            continue;
         json_array_foreach(json_object_get(t, "_journal"), k, entry)
         {
-            json_t *copy = json_deep_copy(entry);
-            char when[40], id[40];
+            json_t *row = json_deep_copy(entry);
+            char when[40];
             contract_time(when, sizeof(when), "%Y-%m-%d %H:%M:%S", contract_written_s(t));
-            snprintf(id, sizeof(id), "%s-%zu", contract_text(t, "sys_id"), k);
-            json_object_set_new(copy, "sys_created_on", json_string(when));
-            json_object_set_new(copy, "sys_id", json_string(id));
-            json_array_append_new(found, copy);
+            json_object_set_new(row, "sys_created_on", json_string(when));
+            json_object_set_new(row, "sys_id", json_sprintf("%s-%zu", contract_text(t, "sys_id"), k));
+            json_object_set_new(row, "element_id", json_string(contract_text(t, "sys_id")));
+            if (query != NULL && query_matches(call, row, query))
+                json_array_append(found, row);
+            json_decref(row);
         }
     }
     contract_answer(call, 200, json_pack("{s:o}", "result", found));
@@ -495,9 +531,13 @@ static int edit(json_t *t, const char *what, const char *value)
                                                                         "work_notes", "sys_created_by", "beth.anglin"));
     else if (strcmp(what, "owner") == 0)
         json_object_set_new(t, "assigned_to", json_string(value));
-    else if (strcmp(what, "state") == 0)
+    else if (strcmp(what, "state") == 0) {
+        static const char *const by_hand[] = {"close_code", "close_notes", "resolution_code", "cause_notes",
+                                              "fix_notes"};
         json_object_set_new(t, "state", json_string(value));
-    else
+        for (size_t i = 0; i < sizeof(by_hand) / sizeof(by_hand[0]); i++) /* the form asks people for them */
+            json_object_set_new(t, by_hand[i], json_string("by hand"));
+    } else
         return -EINVAL;
     return 0;
 }
@@ -511,6 +551,7 @@ static json_t *too_many(void)
 static const struct contract_route routes[] = {
     {"POST", "api/now/table/*", create},
     {"GET", "api/now/table/sys_journal_field", journal},
+    {"GET", "api/now/table/sys_user", list_users},
     {"GET", "api/now/table/*", list},
     {"GET", "api/now/table/*/*", get_record},
     {"PATCH", "api/now/table/*/*", change},

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TOKEN      "zammad-access-token"
 #define TITLE_MOST 250u /* column tickets.title */
@@ -88,6 +89,7 @@ static bool html_acts(const char *text)
 static bool take_article(struct contract_call *call, json_t *ticket, const json_t *article)
 {
     const char *body = contract_text(article, "body"), *type = contract_text(article, "content_type");
+    char when[48];
     json_t *a;
     size_t i;
 
@@ -111,11 +113,12 @@ static bool take_article(struct contract_call *call, json_t *ticket, const json_
         json_object_set_new(ticket, "_attachments",
                             json_integer(json_integer_value(json_object_get(ticket, "_attachments")) + 1));
     }
-    json_array_append_new(json_object_get(ticket, "_articles"),
-                          json_pack("{s:I,s:s,s:s,s:s,s:b,s:s}", "id", contract_next(call->state, "articles"), "body",
-                                    body, "content_type", type[0] != '\0' ? type : "text/plain", "type", "note",
-                                    "internal", json_is_true(json_object_get(article, "internal")), "created_by",
-                                    "spanward@example.org"));
+    contract_time(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000Z", (double)time(NULL));
+    json_array_append_new(
+        json_object_get(ticket, "_articles"),
+        json_pack("{s:s,s:I,s:s,s:s,s:s,s:b,s:s}", "created_at", when, "id", contract_next(call->state, "articles"),
+                  "body", body, "content_type", type[0] != '\0' ? type : "text/plain", "type", "note", "internal",
+                  json_is_true(json_object_get(article, "internal")), "created_by", "spanward@example.org"));
     return true;
 }
 
@@ -140,7 +143,7 @@ static bool take_attributes(struct contract_call *call, json_t *ticket)
         bool good = i == 0   ? strcmp(v, "Network") == 0
                     : i == 1 ? known_state(v)
                     : i == 2 ? strcmp(v, "1 low") == 0 || strcmp(v, "2 normal") == 0 || strcmp(v, "3 high") == 0
-                             : strchr(v, '@') != NULL || strcmp(v, "-") == 0;
+                             : strcmp(v, "noc@example.org") == 0 || strcmp(v, "-") == 0;
         if (json_object_get(call->json, names[i]) == NULL)
             continue;
         if (!good) {
@@ -408,12 +411,14 @@ static json_t *describe(const json_t *t)
 static int edit(json_t *t, const char *what, const char *value)
 {
     json_t *all = json_object_get(t, "_articles");
+    char when[48];
 
+    contract_time(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000Z", (double)time(NULL));
     if (strcmp(what, "comment") == 0)
-        json_array_append_new(all,
-                              json_pack("{s:I,s:s,s:s,s:s,s:b,s:s}", "id", (json_int_t)(90000 + json_array_size(all)),
-                                        "body", value, "content_type", "text/html", "type", "note", "internal", 0,
-                                        "created_by", "emma@example.org"));
+        json_array_append_new(all, json_pack("{s:I,s:s,s:s,s:s,s:b,s:s,s:s}", "id",
+                                             (json_int_t)(90000 + json_array_size(all)), "body", value, "content_type",
+                                             "text/html", "type", "note", "internal", 0, "created_by",
+                                             "emma@example.org", "created_at", when));
     else if (strcmp(what, "owner") == 0 || (strcmp(what, "state") == 0 && known_state(value)))
         json_object_set_new(t, what, json_string(value));
     else

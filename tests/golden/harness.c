@@ -22,15 +22,39 @@ const char *captures_dir(void)
     return dir != NULL && access(dir, R_OK) == 0 ? dir : NULL;
 }
 
+static void *more(void *array, size_t n, size_t size)
+{
+    void *grown = realloc(array, n * size);
+
+    assert(grown != NULL);
+    return grown;
+}
+
+static void *copy_of(const void *from, size_t bytes)
+{
+    void *to = more(NULL, 1, bytes + 1);
+
+    memcpy(to, from, bytes);
+    return to;
+}
+
 static void keep_flow(struct run *r, const struct rec_flow *flow)
 {
-    r->flow = realloc(r->flow, (r->n_flows + 1) * sizeof(*r->flow));
-    r->dns = realloc(r->dns, (r->n_flows + 1) * sizeof(*r->dns));
-    assert(r->flow != NULL && r->dns != NULL);
-    r->flow[r->n_flows] = *flow;
-    r->dns[r->n_flows] = malloc((flow->n_dns + 1u) * sizeof(struct rec_dns));
-    memcpy(r->dns[r->n_flows], flow + 1, flow->n_dns * sizeof(struct rec_dns));
-    r->n_flows++;
+    const struct rec_dns *dns = (const void *)(flow + 1);
+    size_t n = r->n_flows++;
+
+    r->flow = more(r->flow, r->n_flows, sizeof(*r->flow));
+    r->dns = more(r->dns, r->n_flows, sizeof(*r->dns));
+    r->rtp = more(r->rtp, r->n_flows, sizeof(*r->rtp));
+    r->flow[n] = *flow;
+    r->dns[n] = copy_of(dns, flow->n_dns * sizeof(*dns));
+    r->rtp[n] = copy_of(dns + flow->n_dns, flow->n_rtp * sizeof(struct rec_rtp));
+}
+
+static void keep_event(struct run *r, const struct rec_event *event)
+{
+    r->event = more(r->event, r->n_events + 1, sizeof(*r->event));
+    r->event[r->n_events++] = *event;
 }
 
 static void drain(struct spsc *ring, struct run *r)
@@ -41,6 +65,8 @@ static void drain(struct spsc *ring, struct run *r)
     while ((hdr = spsc_peek(ring, &len)) != NULL) {
         if (hdr->type == REC_FLOW)
             keep_flow(r, (const struct rec_flow *)(const void *)hdr);
+        if (hdr->type == REC_EVENT)
+            keep_event(r, (const struct rec_event *)(const void *)hdr);
         if (hdr->type == REC_WINDOW) {
             const struct rec_window *w = (const void *)hdr;
             if (w->key.scope == WINDOW_MIRROR)
@@ -50,17 +76,21 @@ static void drain(struct spsc *ring, struct run *r)
     }
 }
 
-/* Both arrays by first_ns: few flows, so insertion will do. */
+#define SWAP(a, b)                                                                                                     \
+    do {                                                                                                               \
+        __typeof__(a) swap_ = (a);                                                                                     \
+        (a) = (b);                                                                                                     \
+        (b) = swap_;                                                                                                   \
+    } while (0)
+
+/* All arrays by first_ns: few flows, so insertion will do. */
 static void sort_flows(struct run *r)
 {
     for (size_t i = 1; i < r->n_flows; i++) {
         for (size_t j = i; j > 0 && r->flow[j].first_ns < r->flow[j - 1].first_ns; j--) {
-            struct rec_flow flow = r->flow[j];
-            struct rec_dns *dns = r->dns[j];
-            r->flow[j] = r->flow[j - 1];
-            r->dns[j] = r->dns[j - 1];
-            r->flow[j - 1] = flow;
-            r->dns[j - 1] = dns;
+            SWAP(r->flow[j], r->flow[j - 1]);
+            SWAP(r->dns[j], r->dns[j - 1]);
+            SWAP(r->rtp[j], r->rtp[j - 1]);
         }
     }
 }
@@ -112,9 +142,13 @@ void run_capture(const char *path, struct run *ret_run)
 
 void run_free(struct run *r)
 {
-    for (size_t i = 0; i < r->n_flows; i++)
+    for (size_t i = 0; i < r->n_flows; i++) {
         free(r->dns[i]);
+        free(r->rtp[i]);
+    }
     free(r->dns);
+    free(r->rtp);
+    free(r->event);
     free(r->flow);
     *r = (struct run){0};
 }

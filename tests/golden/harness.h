@@ -9,7 +9,10 @@
 struct run {
     struct rec_flow *flow; /* in the order of first_ns */
     size_t n_flows;
-    struct rec_dns **dns;          /* of flow i, n_dns entries */
+    struct rec_dns **dns; /* of flow i, n_dns entries */
+    struct rec_rtp **rtp; /* n_rtp */
+    struct rec_event *event;
+    size_t n_events;
     struct window_counters mirror; /* all windows together */
     struct ledger ledger;
     int end; /* enum rx_pcap_end, or -errno of the open */

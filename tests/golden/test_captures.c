@@ -74,6 +74,31 @@
     X(s2c_unseen, f->tcp[S2C].capture_lost_bytes)                                                                      \
     X(c2s_unseen, f->tcp[C2S].capture_lost_bytes)                                                                      \
     X(c2s_zero_us, f->tcp[C2S].zero_window_us)                                                                         \
+    X(unreachable, f->icmp_unreachable)                                                                                \
+    X(ttl_exceeded, f->icmp_ttl_exceeded)                                                                              \
+    X(too_big, f->icmp_too_big)                                                                                        \
+    X(echo_unanswered, f->icmp_unanswered)                                                                             \
+    X(mtu, f->pmtu[C2S].mtu_bytes)                                                                                     \
+    X(black_holes, r->n_events)                                                                                        \
+    X(transit_n, f->transit.n)                                                                                         \
+    X(transit_min, US(f->transit.min_ns))                                                                              \
+    X(transit_max, US(f->transit.max_ns))                                                                              \
+    X(rtp_n, f->n_rtp)                                                                                                 \
+    X(rtp_expected, rtp->expected)                                                                                     \
+    X(rtp_lost, rtp->lost)                                                                                             \
+    X(rtp_paused, rtp->paused)                                                                                         \
+    X(rtp_jitter, US(rtp->jitter_ns))                                                                                  \
+    X(rtp2_expected, rtp[1].expected)                                                                                  \
+    X(rtp2_lost, rtp[1].lost)                                                                                          \
+    X(quic_version, f->quic_version)                                                                                   \
+    X(quic_server, US(f->quic_handshake_ns))                                                                           \
+    X(quic_client, US(f->quic_client_ns))                                                                              \
+    X(spin_full_n, f->spin_rtt_full.n)                                                                                 \
+    X(spin_full_sum, US(f->spin_rtt_full.sum_ns))                                                                      \
+    X(spin_server_sum, US(f->spin_rtt[S2C].sum_ns))                                                                    \
+    X(spin_server_max, US(f->spin_rtt[S2C].max_ns))                                                                    \
+    X(spin_client_sum, US(f->spin_rtt[C2S].sum_ns))                                                                    \
+    X(spin_client_min, US(f->spin_rtt[C2S].min_ns))                                                                    \
     X(dns_rtt, f->n_dns != 0 ? US(dns->rtt_ns) : -1)                                                                   \
     X(dns_rcode, f->n_dns != 0 ? dns->rcode : -1)                                                                      \
     X(dns_retries, f->n_dns != 0 ? dns->retries : -1)
@@ -110,6 +135,11 @@ struct story {
     {                                                                                                                  \
         FACT_##name, (value), (index)                                                                                  \
     }
+
+/* Where flows are in their files. */
+#define PMTU_FLOW  3
+#define FAX_FLOW   4
+#define RTP_JITTER 365.136
 
 static const struct story stories[] = {
     /* handshakes and latency by side */
@@ -156,7 +186,9 @@ static const struct story stories[] = {
       FLOW_OF(1, s2c_unseen, 85167), OF(retrans, 0), OF(lost, 0)}},
 
     /* copies */
-    {"double-vision.pcap", {OF(copies, 4), OF(flows, 2), OF(hops, 2), FLOW_OF(1, hops, 2), OF(retrans, 0)}},
+    {"double-vision.pcap",
+     {OF(copies, 4), OF(flows, 2), OF(hops, 2), FLOW_OF(1, hops, 2), OF(retrans, 0), OF(transit_n, 2),
+      FLOW_OF(1, transit_n, 2)}},
     {"ssh-dups.pcap", {OF(copies, 280), OF(flows, 1), OF(retrans, 0), OF(dup_acks, 0), OF(lost, 0), OF(hops, 0)}},
     {"m57-long-49583-80.pcap", {OF(copies, 113), OF(flows, 1), OF(retrans, 0), OF(dup_acks, 0), OF(hops, 0)}},
     {"vlan-collisions.pcap", {OF(copies, 28), OF(flows, 1), OF(hops, 28), OF(retrans, 0), OF(connects, 1)}},
@@ -186,9 +218,29 @@ static const struct story stories[] = {
     {"dns_query_nonexistent.pcapng", {OF(dns_rtt, 29678), OF(dns_rcode, 3), OF(dns_failures, 1)}},
     {"icmp_echo.pcapng",
      {OF(flows, 1), OF(echo_n, 4), OF(echo_min, 776), OF(echo_max, 5178), OF(echo_sum, 776 + 2395 + 2184 + 5178)}},
-    {"icmp_traceroute.pcapng", {OF(icmp_errors, 24), OF(echo_n, 3), OF(c2s_pkts, 27), OF(s2c_pkts, 3), OF(lost, 0)}},
-    {"destunreachable.pcap", {OF(icmp_errors, 3), OF(echo_n, 0), OF(c2s_pkts, 3)}},
-    {"path_MTU_discovery.cap", {OF(icmp_errors, 4)}},
+    /* a traceroute's silence is no loss: each probe was answered by an error */
+    {"icmp_traceroute.pcapng",
+     {OF(icmp_errors, 24), OF(echo_n, 3), OF(c2s_pkts, 27), OF(s2c_pkts, 3), OF(lost, 0), OF(ttl_exceeded, 24),
+      OF(echo_unanswered, 0)}},
+    {"destunreachable.pcap",
+     {OF(icmp_errors, 3), OF(echo_n, 0), OF(c2s_pkts, 3), OF(unreachable, 3), OF(echo_unanswered, 0)}},
+    /* the third probe is told that 1400 bytes fit; nobody goes on with more, so there is no black hole */
+    {"path_MTU_discovery.cap",
+     {OF(icmp_errors, 4), FLOW_OF(PMTU_FLOW, too_big, 1), FLOW_OF(PMTU_FLOW, mtu, 1400), OF(black_holes, 0)}},
+
+    /* media: by SSRC, so that comfort noise (type 13) is no gap; T.38 takes over for 34 s in one direction */
+    {"g711a.pcap", {OF(rtp_n, 1), OF(rtp_expected, 236), OF(rtp_lost, 0), OF(rtp_jitter, RTP_JITTER)}},
+    {"FAX-Call-t38-CA-TDM-SIP-FB-1.pcap",
+     {FLOW_OF(FAX_FLOW, rtp_n, 2), FLOW_OF(FAX_FLOW, rtp_expected, 159), FLOW_OF(FAX_FLOW, rtp_lost, 0),
+      FLOW_OF(FAX_FLOW, rtp_paused, 1712), FLOW_OF(FAX_FLOW, rtp2_expected, 1171), FLOW_OF(FAX_FLOW, rtp2_lost, 0)}},
+
+    /* QUIC: every sample of spindump's golden, as sums over those to the left, to the right, and of whole turns */
+    {"trace_quic_v18_long_spin.pcap",
+     {OF(quic_version, 0xff000012), OF(quic_server, 15023), OF(spin_client_sum, 9689 + 5919 + 3680),
+      OF(spin_client_min, 3680), OF(spin_server_sum, 18868 + 13491 + 18528), OF(spin_server_max, 18868),
+      OF(spin_full_n, 5), OF(spin_full_sum, 28557 + 24787 + 19410 + 17171 + 22208)}},
+    {"quic-v2.pcapng",
+     {OF(quic_version, 0x6b3343cf), OF(quic_server, 1772.351), OF(spin_full_n, 0), OF(spin_server_sum, 0)}},
 
     /* the link layer */
     {"mixed-vlan-mpls.pcap", {OF(connects, 2), FLOW_OF(1, hs_server, 182510), OF(lost, 0)}},
@@ -222,8 +274,13 @@ static double value_of(const struct run *r, enum fact_kind kind, unsigned flow)
 {
     static const struct rec_flow no_flow;
     static const struct rec_dns no_dns;
+    static const struct rec_rtp no_rtp[2];
     const struct rec_flow *f = flow < r->n_flows ? &r->flow[flow] : &no_flow;
     const struct rec_dns *dns = flow < r->n_flows && f->n_dns != 0 ? r->dns[flow] : &no_dns;
+    struct rec_rtp rtp[2] = {no_rtp[0], no_rtp[1]};
+
+    for (unsigned i = 0; flow < r->n_flows && i < 2 && i < f->n_rtp; i++)
+        rtp[i] = r->rtp[flow][i];
 
     switch (kind) {
 #define X(name, value)                                                                                                 \

@@ -275,12 +275,13 @@ START_TEST(backoff_grows_within_bounds)
     for (uint64_t a = 1; a < 40; a++) {
         uint64_t full = a <= 9 ? (2 * NS_PER_S) << (a - 1) : 900 * NS_PER_S;
         full = full < 900 * NS_PER_S ? full : 900 * NS_PER_S;
-        uint64_t wait = outbox_backoff_ns(a, "some key");
+        uint64_t wait = outbox_backoff_ns(&outbox_default_rules, a, "some key");
         ck_assert_uint_le(wait, full);
         ck_assert_uint_ge(wait, full / 2);
-        ck_assert_uint_eq(wait, outbox_backoff_ns(a, "some key"));
+        ck_assert_uint_eq(wait, outbox_backoff_ns(&outbox_default_rules, a, "some key"));
     }
-    ck_assert_uint_ne(outbox_backoff_ns(3, "one"), outbox_backoff_ns(3, "two"));
+    ck_assert_uint_ne(outbox_backoff_ns(&outbox_default_rules, 3, "one"),
+                      outbox_backoff_ns(&outbox_default_rules, 3, "two"));
 }
 END_TEST
 

@@ -245,11 +245,11 @@ START_TEST(oldest_go_first_and_their_markers_say_so)
     struct window w = {.scope = WINDOW_PATH, .name = "a~b", .length_ns = 10 * SECOND};
 
     options.spool_bytes = 40000;
-    ck_assert_int_eq(publisher_new(&options, &p), 0);
+    ck_assert_int_eq(publisher_new(&options, &p, NULL), 0);
     for (uint64_t i = 0; i < 200; i++) {
         w.start_ns = T0 + i * 10 * SECOND;
         w.c.dir[0].pkts = i + 1;
-        publisher_put_window(p, SCHEMA_BASE, &w);
+        publisher_put_window(p, SCHEMA_BASE, &w, 1, 1);
         publisher_set_data_time(p, w.start_ns + w.length_ns);
         publisher_put_closed(p, &(struct schema_closed){.tier = SCHEMA_BASE,
                                                         .parts = 1,

@@ -153,7 +153,7 @@ static void hook_open(struct hook *h, const struct fixture *f, unsigned port)
     write_secret(h->secret, SECRET "\n");
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", port);
     h->x.plug = &connector_webhook;
-    ck_assert_msg(webhook_new(url, h->secret, &h->x.ctx, h->x.settings_hash, &e) == 0, "%s", e.text);
+    ck_assert_msg(webhook_new(NULL, url, h->secret, &h->x.ctx, h->x.settings_hash, &e) == 0, "%s", e.text);
 }
 
 static void start_filing(struct fixture *f)
@@ -344,15 +344,15 @@ START_TEST(secrets)
         ck_assert_int_eq(webhook_secret_parse(bad[i], strlen(bad[i]), key, &len), -EINVAL);
     fixture_start(&f);
     snprintf(path, sizeof(path), "%s/secret", f.dir);
-    ck_assert_int_eq(webhook_new("https://h/", path, &ctx, hash, &e), -ENOENT);
+    ck_assert_int_eq(webhook_new(NULL, "https://h/", path, &ctx, hash, &e), -ENOENT);
     write_secret(path, "whsec_AAAA");
-    ck_assert_int_eq(webhook_new("https://h/", path, &ctx, hash, &e), -EINVAL);
+    ck_assert_int_eq(webhook_new(NULL, "https://h/", path, &ctx, hash, &e), -EINVAL);
     ck_assert_ptr_null(strstr(e.text, "AAAA")); /* never in a message */
-    ck_assert_int_eq(webhook_new("file:///etc/passwd", "", &ctx, hash, &e), -EINVAL);
+    ck_assert_int_eq(webhook_new(NULL, "file:///etc/passwd", "", &ctx, hash, &e), -EINVAL);
     write_secret(path, SECRET);
-    ck_assert_int_eq(webhook_new("https://h/", path, &ctx, hash, &e), 0);
+    ck_assert_int_eq(webhook_new(NULL, "https://h/", path, &ctx, hash, &e), 0);
     connector_webhook.close(ctx);
-    ck_assert_int_eq(webhook_new("https://h/", "", &ctx, other, &e), 0);
+    ck_assert_int_eq(webhook_new(NULL, "https://h/", "", &ctx, other, &e), 0);
     connector_webhook.close(ctx);
     ck_assert_str_ne(hash, other);
     fixture_stop(&f);

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Request Tracker 5 over REST 2.0 (docs.bestpractical.com/rt/5.0, RT::REST2; tried with 5.0.3).
+ *
+ * Our key is in a custom field of the queue; a ticket is found by TicketSQL on it, which reads the database itself, so
+ * there is no index to wait for. A change of subject, priority or status is a PUT with If-Match (the ETag of the ticket
+ * that was read just before); 412 means that somebody was faster, then it is read again. RT answers a PUT with 200 even
+ * when it refused a part of it and says so in words, so a change of status is read back. Text goes into a comment whose
+ * subject carries the request's reference: RT shows subjects in the list of transactions, so a request that is repeated
+ * can see in one look whether its comment has arrived.
+ *
+ * Back: tickets of the queue that were updated since the cursor, and of each the transactions that are newer than the
+ * newest seen and not ours. Ours are those of the user who created the ticket. Statuses: new is open; open and stalled
+ * are in progress; resolved is resolved; rejected and deleted are closed. RT has no state beyond resolved, so a close
+ * and a resolve are the same there and differ in their comment.
+ *
+ * Cursor: "SECONDS|TRANSACTION"; a second is asked for twice, since RT's times have no fractions.
+ */
+
+#include "control/connectors/connector.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "common/timefmt.h"
+#include "control/connectors/http.h"
+#include "control/connectors/track.h"
+
+#define REST         "/REST/2.0"
+#define CONFLICTS    3
+#define POLL_TICKETS 100
+#define OVERLAP_S    2
+#define SECRET_BYTES 512
+
+/* Owner: the connector's user. */
+struct rt {
+    struct http *http;
+    char queue[201], field[201];
+};
+
+static void rt_close(void *ctx)
+{
+    struct rt *x = ctx;
+
+    if (x != NULL)
+        http_free(x->http);
+    free(x);
+}
+
+static int read_credentials(const struct config *config, struct rt *x, char hash[FINGERPRINT_BYTES], struct error *e)
+{
+    const char *user = config_string(config, "tickets.rt.user");
+    char secret[SECRET_BYTES], line[SECRET_BYTES + 32];
+    int rc;
+
+    if (user[0] != '\0') {
+        rc = http_secret("tickets.rt.password_file", config_string(config, "tickets.rt.password_file"),
+                         "SPANWARD_RT_PASSWORD", secret, sizeof(secret), e);
+        if (rc == 0 && http_basic(x->http, user, secret) != 0)
+            rc = error_set(e, -ENOMEM, "no memory for RT");
+    } else {
+        rc = http_secret("tickets.rt.token_file", config_string(config, "tickets.rt.token_file"), "SPANWARD_RT_TOKEN",
+                         secret, sizeof(secret), e);
+        snprintf(line, sizeof(line), "Authorization: token %s", secret);
+        if (rc == 0 && http_add_header(x->http, line) != 0)
+            rc = error_set(e, -ENOMEM, "no memory for RT");
+        OPENSSL_cleanse(line, sizeof(line));
+    }
+    http_hash(hash, user);
+    http_hash(hash, rc == 0 ? secret : "");
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return rc;
+}
+
+static int rt_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES], struct error *e)
+{
+    const char *url = config_string(config, "tickets.rt.url");
+    char hash[FINGERPRINT_BYTES] = "";
+
+    if (url[0] == '\0')
+        return 0;
+    struct rt *x = calloc(1, sizeof(*x));
+    if (x == NULL)
+        return error_set(e, -ENOMEM, "no memory for RT");
+    snprintf(x->queue, sizeof(x->queue), "%s", config_string(config, "tickets.rt.queue"));
+    snprintf(x->field, sizeof(x->field), "%s", config_string(config, "tickets.rt.field"));
+    int rc = 0;
+    if (strpbrk(x->queue, "'\"\\") != NULL || strpbrk(x->field, "'\"\\{}.") != NULL)
+        rc = error_set(e, -EINVAL, "tickets.rt.queue and tickets.rt.field must not hold quotes, braces, dots or \\");
+    rc = rc == 0 ? http_open(config, "tickets.rt.url", url, &x->http, e) : rc;
+    rc = rc == 0 ? read_credentials(config, x, hash, e) : rc;
+    if (rc != 0) {
+        rt_close(x);
+        return rc;
+    }
+    http_hash(hash, url);
+    http_hash(hash, x->queue);
+    http_hash(hash, x->field);
+    memcpy(ret_hash, hash, sizeof(hash));
+    *ret_ctx = x;
+    return 1;
+}
+
+static int priority(enum event_severity s)
+{
+    static const int of[EVENT_SEVERITY_COUNT] = {
+        [EVENT_info] = 10, [EVENT_minor] = 30, [EVENT_major] = 60, [EVENT_critical] = 90};
+    return of[s];
+}
+
+static enum remote_state state_of(const char *status)
+{
+    static const struct {
+        const char *name;
+        enum remote_state state;
+    } known[] = {{"new", REMOTE_OPEN},          {"open", REMOTE_IN_PROGRESS}, {"stalled", REMOTE_IN_PROGRESS},
+                 {"resolved", REMOTE_RESOLVED}, {"rejected", REMOTE_CLOSED},  {"deleted", REMOTE_CLOSED}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(known[i].name, status) == 0)
+            return known[i].state;
+    }
+    return REMOTE_UNKNOWN; /* a lifecycle of their own */
+}
+
+static bool is_over(enum remote_state s)
+{
+    return s == REMOTE_RESOLVED || s == REMOTE_CLOSED;
+}
+
+/* "Nobody" is RT's name for nobody. */
+static const char *owner_of(const json_t *ticket)
+{
+    const char *owner = track_path(ticket, "Owner", "id", NULL);
+
+    return strcmp(owner, "Nobody") == 0 ? "" : owner;
+}
+
+static void set_id(const struct rt *x, const char *id, struct connector_answer *ret)
+{
+    snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", id);
+    snprintf(ret->remote_url, sizeof(ret->remote_url), "%.200s/Ticket/Display.html?id=%.20s", http_base(x->http), id);
+}
+
+static void add_message(struct http_answer *a)
+{
+    if (a->json != NULL)
+        http_reason(a, http_string(a->json, "message"));
+}
+
+/* --- find --- */
+
+static int rt_find(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct rt *x = ctx;
+    struct http_answer a;
+    char sql[600], encoded[1800];
+    int rc = 0;
+
+    snprintf(sql, sizeof(sql), "Queue = '%s' AND 'CF.{%s}' = '%.64s'", x->queue, x->field, r->create_key);
+    http_encode(encoded, sizeof(encoded), sql);
+    if (!track_call(x->http, &a, "GET", NULL, REST "/tickets?query=%s&fields=Status,Owner&orderby=id&per_page=2",
+                    encoded)) {
+        add_message(&a);
+        rc = track_failed(&a, ret);
+    } else {
+        const json_t *items = json_object_get(a.json, "items");
+        const json_t *first = json_array_get(items, 0);
+        if (!json_is_array(items)) {
+            snprintf(ret->text, sizeof(ret->text), "RT answered a search with something else");
+            rc = -EIO;
+        } else if (first != NULL) {
+            set_id(x, http_string(first, "id"), ret);
+            ret->state = state_of(http_string(first, "Status"));
+            snprintf(ret->owner, sizeof(ret->owner), "%s", owner_of(first));
+            ret->n_found = (unsigned)json_array_size(items);
+            rc = 1;
+        }
+    }
+    http_answer_fini(&a);
+    return rc;
+}
+
+/* --- send --- */
+
+static json_t *attachments(const struct connector_request *r)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->n_attachments; i++) {
+        const struct connector_attachment *one = &r->attachment[i];
+        char *text = malloc(one->len / 3 * 4 + 8);
+        if (text == NULL)
+            break;
+        EVP_EncodeBlock((unsigned char *)text, one->data, (int)one->len);
+        json_array_append_new(
+            list, json_pack("{s:s,s:s,s:s}", "FileName", one->name, "FileType", one->type, "FileContent", text));
+        free(text);
+    }
+    return list;
+}
+
+static void create(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct http_answer a;
+    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:i,s:{s:s}}", "Queue", x->queue, "Subject", r->title, "Content", r->body,
+                          "ContentType", "text/plain", "Priority", priority(r->severity), "CustomFields", x->field,
+                          r->create_key);
+
+    if (j != NULL && r->owner[0] != '\0')
+        json_object_set_new(j, "Owner", json_string(r->owner));
+    if (j != NULL && r->n_attachments > 0)
+        json_object_set_new(j, "Attachments", attachments(r));
+    if (!track_call(x->http, &a, "POST", j, REST "/ticket")) {
+        add_message(&a);
+        track_failed(&a, ret);
+    } else if (http_string(a.json, "id")[0] == '\0') {
+        ret->outcome = CONNECTOR_DOUBT;
+        snprintf(ret->text, sizeof(ret->text), "RT took the ticket and told no number");
+    } else {
+        http_to_answer(&a, ret);
+        set_id(x, http_string(a.json, "id"), ret);
+        ret->state = REMOTE_OPEN;
+    }
+    http_answer_fini(&a);
+}
+
+/* The ticket as it is. *a must be finished by the caller when this is true. */
+static bool read_ticket(struct rt *x, const char *id, struct http_answer *a, struct connector_answer *ret)
+{
+    if (track_call(x->http, a, "GET", NULL, REST "/ticket/%s", id))
+        return true;
+    add_message(a);
+    track_failed(a, ret);
+    http_answer_fini(a);
+    return false;
+}
+
+/* What has to become different, as the body of a PUT; empty when nothing has. */
+static json_t *differences(const struct connector_request *r, const json_t *ticket, const char **ret_status)
+{
+    enum remote_state now = state_of(http_string(ticket, "Status"));
+    bool open = r->op == OUTBOX_REOPEN, close = r->op == OUTBOX_CLOSE || r->op == OUTBOX_RESOLVE;
+    json_t *j = json_object();
+
+    *ret_status = "";
+    if (r->op == OUTBOX_COMMENT)
+        return j;
+    if (strcmp(http_string(ticket, "Subject"), r->title) != 0)
+        json_object_set_new(j, "Subject", json_string(r->title));
+    if (atoi(http_string(ticket, "Priority")) != priority(r->severity))
+        json_object_set_new(j, "Priority", json_integer(priority(r->severity)));
+    if ((open && is_over(now)) || (close && !is_over(now)))
+        *ret_status = open ? "open" : "resolved";
+    if ((*ret_status)[0] != '\0')
+        json_object_set_new(j, "Status", json_string(*ret_status));
+    return j;
+}
+
+/* One try to bring the fields in line. 1 done, 0 somebody was faster, -1 *ret says why not. */
+static int put_fields(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct http_answer ticket, a;
+    char path[200], match[160];
+    const char *status;
+
+    if (!read_ticket(x, r->remote_id, &ticket, ret))
+        return -1;
+    json_t *change = differences(r, ticket.json, &status);
+    snprintf(path, sizeof(path), REST "/ticket/%s", r->remote_id);
+    snprintf(match, sizeof(match), "If-Match: %s", ticket.etag);
+    bool nothing = json_object_size(change) == 0;
+    http_answer_fini(&ticket);
+    if (nothing) {
+        json_decref(change);
+        return 1;
+    }
+    const struct http_request q = {
+        .method = "PUT", .path = path, .json = change, .header = {strlen(match) > 10 ? match : NULL}};
+    http_do(x->http, &q, &a);
+    json_decref(change);
+    int rc = a.outcome == CONNECTOR_DONE ? 1 : a.status == 412 ? 0 : -1;
+    add_message(&a);
+    http_to_answer(&a, ret);
+    http_answer_fini(&a);
+    if (rc == 1 && status[0] != '\0' && read_ticket(x, r->remote_id, &ticket, ret)) {
+        if (strcmp(http_string(ticket.json, "Status"), status) != 0) {
+            track_refuse(ret, "RT did not set the status to %s: the right ModifyTicket or the queue's lifecycle",
+                         status);
+            rc = -1;
+        }
+        http_answer_fini(&ticket);
+    }
+    return rc;
+}
+
+/* 1 the comment is there, 0 it is not, -1 *ret says why nobody knows. */
+static int has_comment(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+{
+    char ref[TRACK_KEY_BYTES];
+    struct http_answer a;
+    size_t i, n = 0;
+    int rc = 0;
+
+    track_ref(ref, r);
+    for (unsigned page = 1; rc == 0 && page < 50; page++) {
+        if (!track_call(x->http, &a, "GET", NULL, REST "/ticket/%s/history?fields=Type,Data&per_page=100&page=%u",
+                        r->remote_id, page)) {
+            track_failed(&a, ret);
+            rc = -1;
+        }
+        const json_t *items = json_object_get(a.json, "items"), *one;
+        json_array_foreach(items, i, one)
+        {
+            if (strstr(http_string(one, "Data"), ref) != NULL)
+                rc = 1;
+        }
+        n = json_array_size(items);
+        http_answer_fini(&a);
+        if (n < 100)
+            break;
+    }
+    return rc;
+}
+
+static void add_comment(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+{
+    char subject[TRACK_KEY_BYTES];
+    struct http_answer a;
+
+    track_ref(subject, r);
+    json_t *j = json_pack("{s:s,s:s,s:s}", "Content", r->body, "ContentType", "text/plain", "Subject", subject);
+    if (j != NULL && r->n_attachments > 0)
+        json_object_set_new(j, "Attachments", attachments(r));
+    if (!track_call(x->http, &a, "POST", j, REST "/ticket/%s/comment", r->remote_id))
+        add_message(&a);
+    http_to_answer(&a, ret);
+    http_answer_fini(&a);
+}
+
+static void rt_send(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct rt *x = ctx;
+    int rc = 0;
+
+    if (r->op == OUTBOX_CREATE) {
+        create(x, r, ret);
+        return;
+    }
+    if (r->remote_id[0] == '\0' || strspn(r->remote_id, "0123456789") != strlen(r->remote_id)) {
+        track_refuse(ret, "the ticket has no number in RT");
+        return;
+    }
+    for (int i = 0; rc == 0 && i < CONFLICTS; i++)
+        rc = put_fields(x, r, ret);
+    if (rc == 0)
+        ret->outcome = CONNECTOR_RETRY; /* people type on this ticket just now */
+    if (rc <= 0)
+        return;
+    rc = r->repeat ? has_comment(x, r, ret) : 0;
+    if (rc == 1)
+        *ret = (struct connector_answer){.outcome = CONNECTOR_DONE};
+    else if (rc == 0)
+        add_comment(x, r, ret);
+    if (ret->outcome == CONNECTOR_DONE)
+        set_id(x, r->remote_id, ret);
+}
+
+/* --- poll --- */
+
+static void read_cursor(const char *text, uint64_t *ret_s, uint64_t *ret_txn)
+{
+    *ret_s = *ret_txn = 0;
+    sscanf(text, "%" SCNu64 "|%" SCNu64, ret_s, ret_txn);
+}
+
+/* What a person wrote with a comment or an answer. */
+static void read_content(struct rt *x, const char *txn, char *ret, size_t size)
+{
+    struct http_answer a;
+    size_t i;
+
+    if (track_call(x->http, &a, "GET", NULL, REST "/transaction/%s/attachments?fields=Content,ContentType", txn)) {
+        const json_t *one;
+        json_array_foreach(json_object_get(a.json, "items"), i, one)
+        {
+            if (ret[0] == '\0' && strncmp(http_string(one, "ContentType"), "text/", 5) == 0)
+                snprintf(ret, size, "%s", http_string(one, "Content"));
+        }
+    }
+    http_answer_fini(&a);
+}
+
+/* The transactions of other people on one ticket since the cursor. -1 when they cannot be read. */
+static int poll_ticket(struct rt *x, const json_t *ticket, uint64_t from_s, uint64_t *txn,
+                       struct connector_changes *ret, struct connector_answer *why)
+{
+    char id[32], us[ENTITY_OWNER_BYTES];
+    struct http_answer a;
+    struct connector_change *c = NULL;
+    uint64_t seen = *txn;
+    size_t i;
+    int rc = 0;
+
+    snprintf(id, sizeof(id), "%.30s", http_string(ticket, "id"));
+    snprintf(us, sizeof(us), "%.63s", track_path(ticket, "Creator", "id", NULL));
+    if (!track_call(x->http, &a, "GET", NULL,
+                    REST "/ticket/%s/history?fields=Type,Creator,Created&orderby=id&order=DESC&per_page=100", id)) {
+        http_answer_fini(&a);
+        return track_failed(&a, why);
+    }
+    const json_t *one;
+    json_array_foreach(json_object_get(a.json, "items"), i, one)
+    {
+        const char *type = http_string(one, "Type"), *author = track_path(one, "Creator", "id", NULL);
+        uint64_t number = strtoull(http_string(one, "id"), NULL, 10);
+        uint64_t when_ns = track_time_ns(http_string(one, "Created"));
+        *txn = number > *txn ? number : *txn;
+        if (number <= seen || when_ns < from_s * NS_PER_S || strcmp(author, us) == 0 ||
+            strcmp(author, "RT_System") == 0)
+            continue;
+        c = connector_changes_add(ret);
+        if (c == NULL) {
+            rc = -ENOMEM;
+            break;
+        }
+        snprintf(c->remote_id, sizeof(c->remote_id), "%s", id);
+        snprintf(c->author, sizeof(c->author), "%s", author);
+        c->when_wall_ns = when_ns;
+        if (strcmp(type, "Comment") == 0 || strcmp(type, "Correspond") == 0)
+            read_content(x, http_string(one, "id"), c->comment, sizeof(c->comment));
+    }
+    http_answer_fini(&a);
+    if (c != NULL) { /* as the ticket is after the last of them */
+        c->state = state_of(http_string(ticket, "Status"));
+        c->has_owner = true;
+        snprintf(c->owner, sizeof(c->owner), "%s", owner_of(ticket));
+        snprintf(c->resolution, sizeof(c->resolution), "%s", http_string(ticket, "Status"));
+    }
+    return rc;
+}
+
+static int rt_poll(void *ctx, const char *cursor, struct connector_changes *ret, struct connector_answer *why)
+{
+    struct rt *x = ctx;
+    struct http_answer a;
+    char sql[400], encoded[1200], when[32];
+    uint64_t from_s, txn, newest, latest_s;
+    struct tm tm;
+    size_t i, n = 0;
+    int rc = 0;
+
+    read_cursor(cursor, &from_s, &txn);
+    if (from_s == 0) { /* what was before us is not news */
+        snprintf(ret->cursor, sizeof(ret->cursor), "%lld|0", (long long)time(NULL) - OVERLAP_S);
+        return 0;
+    }
+    time_t t = (time_t)from_s;
+    gmtime_r(&t, &tm);
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+    snprintf(sql, sizeof(sql), "Queue = '%s' AND LastUpdated >= '%s GMT'", x->queue, when);
+    http_encode(encoded, sizeof(encoded), sql);
+    if (!track_call(x->http, &a, "GET", NULL,
+                    REST "/tickets?query=%s&fields=Status,Owner,Creator,LastUpdated&orderby=LastUpdated&per_page=%d",
+                    encoded, POLL_TICKETS)) {
+        http_answer_fini(&a);
+        return track_failed(&a, why);
+    }
+    newest = txn;
+    latest_s = from_s;
+    const json_t *one;
+    json_array_foreach(json_object_get(a.json, "items"), i, one)
+    {
+        uint64_t own = txn;
+        uint64_t updated_s = track_time_ns(http_string(one, "LastUpdated")) / NS_PER_S;
+        rc = poll_ticket(x, one, from_s, &own, ret, why);
+        if (rc != 0)
+            break;
+        newest = own > newest ? own : newest;
+        latest_s = updated_s > latest_s ? updated_s : latest_s;
+        n++;
+    }
+    http_answer_fini(&a);
+    if (rc != 0)
+        return rc;
+    ret->more = n == POLL_TICKETS && latest_s > from_s;
+    snprintf(ret->cursor, sizeof(ret->cursor), "%" PRIu64 "|%" PRIu64,
+             latest_s > from_s + OVERLAP_S ? latest_s - OVERLAP_S : from_s, ret->more ? txn : newest);
+    return 0;
+}
+
+/* --- check --- */
+
+static bool has_link(const json_t *queue, const char *ref)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(queue, "_hyperlinks"), i, one)
+    {
+        if (strcmp(http_string(one, "ref"), ref) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_queue(const struct rt *x, const json_t *queue, connector_say_fn *say, void *say_ctx)
+{
+    char what[300], how[300];
+    const json_t *one;
+    bool field = false;
+    size_t i;
+
+    json_array_foreach(json_object_get(queue, "TicketCustomFields"), i, one)
+    {
+        if (strcmp(http_string(one, "name"), x->field) == 0)
+            field = true;
+    }
+    snprintf(what, sizeof(what), "custom field %.100s %s", x->field,
+             field ? "is on the queue" : "is not on the queue, or the user may not see it");
+    snprintf(how, sizeof(how), "scripts/setup-rt --queue '%.80s' --field '%.80s' on RT's machine makes and permits it",
+             x->queue, x->field);
+    say(say_ctx, field, what, field ? "" : how);
+    bool may = has_link(queue, "create");
+    say(say_ctx, may, may ? "tickets may be created" : "the user may not create tickets in the queue",
+        may ? ""
+            : "Admin > Queues > User Rights: CreateTicket, ShowTicket, ModifyTicket, CommentOnTicket; or "
+              "scripts/setup-rt");
+    return field && may ? 0 : -EINVAL;
+}
+
+static int rt_check(void *ctx, connector_say_fn *say, void *say_ctx)
+{
+    struct rt *x = ctx;
+    struct http_answer a;
+    char what[300], how[300], encoded[700];
+    int rc;
+
+    bool alive = track_call(x->http, &a, "GET", NULL, REST "/rt");
+    add_message(&a);
+    if (alive)
+        snprintf(what, sizeof(what), "RT %.40s answers", http_string(a.json, "Version"));
+    else
+        snprintf(what, sizeof(what), "%.200s", a.text);
+    const char *mend = a.outcome == CONNECTOR_PAUSE ? "the token or the password is wrong: tickets.rt.token_file"
+                                                    : "is tickets.rt.url the address without /REST/2.0, and RT up?";
+    say(say_ctx, alive, what, alive ? "" : mend);
+    http_answer_fini(&a);
+    if (!alive)
+        return -EIO;
+    bool seen = track_call(x->http, &a, "GET", NULL, REST "/queue/%s", http_encode(encoded, sizeof(encoded), x->queue));
+    snprintf(what, sizeof(what), "queue %.100s %s", x->queue,
+             seen ? "is there" : "is not there, or the user may not see it");
+    snprintf(how, sizeof(how), "scripts/setup-rt --queue '%.80s' on RT's machine makes it; or set tickets.rt.queue",
+             x->queue);
+    say(say_ctx, seen, what, seen ? "" : how);
+    rc = seen ? check_queue(x, a.json, say, say_ctx) : -ENOENT;
+    http_answer_fini(&a);
+    return rc;
+}
+
+const struct connector connector_rt = {
+    .name = "rt",
+    .title = "Request Tracker 5",
+    .can = CONNECTOR_TRACKS | CONNECTOR_SVG | CONNECTOR_PNG | CONNECTOR_COMMENT | CONNECTOR_OWNER,
+    .open = rt_open,
+    .close = rt_close,
+    .send = rt_send,
+    .find = rt_find,
+    .poll = rt_poll,
+    .check = rt_check,
+};
