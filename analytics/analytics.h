@@ -47,8 +47,7 @@ struct analytics_options {
     bool live;
 
     const char *store_url; /* NULL: no store */
-    const char *store_user, *store_password;
-    const struct store_options *store; /* its TLS and Sentinel settings; may be NULL */
+    const struct store_options *store; /* log-in, TLS, Sentinels; url and time-outs are not used. NULL: none */
     uint64_t spool_bytes;              /* 0: 64 MiB; a limit, not an allocation */
     const char *spool_dir;             /* where the spool goes that memory cannot keep; NULL: nowhere */
     uint64_t spool_disk_bytes;         /* its limit; 0: none */

@@ -538,9 +538,7 @@ static int open_store(struct publisher *p, struct error *e)
     const struct analytics_options *o = p->options;
 
     if (p->store == NULL) {
-        struct store_options options = o->store != NULL ? *o->store : (struct store_options){.url = o->store_url};
-        options.user = o->store_user != NULL ? o->store_user : options.user;
-        options.password = o->store_password != NULL ? o->store_password : options.password;
+        struct store_options options = o->store != NULL ? *o->store : (struct store_options){.url = NULL};
         options.url = o->store_url;
         options.connect_timeout_ms = CONNECT_MS;
         options.command_timeout_ms = COMMAND_MS;
@@ -634,8 +632,11 @@ static size_t send_batch(struct publisher *p, struct items *list, const struct c
         return give_up_batch(p);
     result = schema_flush(p->store, &o);
     if (result != 0 || o.postponed != 0) {
-        error_set(&p->trouble, -EIO, result != 0 ? "the connection to Redis at %.150s broke" : "Redis: %.150s",
-                  result != 0 ? store_shown(p->store) : o.first_refusal);
+        if (result != 0)
+            error_set(&p->trouble, -EIO, "the connection to Redis at %.100s broke: %.100s", store_shown(p->store),
+                      store_why(p->store));
+        else
+            error_set(&p->trouble, -EIO, "Redis: %.130s; %.110s", o.first_refusal, store_fault_todo(o.first_refusal));
         p->reconnect |= o.reconnect;
         go_away(p);
         return 0;

@@ -32,6 +32,7 @@
 #include "control/localtime.h"
 #include "control/outbox.h"
 #include "control/replay.h"
+#include "store/access.h"
 #include "store/store.h"
 
 #define POLL_MS          1000u
@@ -62,7 +63,7 @@ static const char help_text[] =
     "look at it with: spanward incidents | problems | tickets\n"
     "\n"
     "Options:\n"
-    "  --redis URL      unix:/path, redis://[user:password@]host[:port][/db]\n"
+    "  --redis URL      unix:/path, redis[s]://host[:port][/db], see docs/STORE.md\n"
     "                   (default: $SPANWARD_REDIS, store.redis, a private server in the state directory)\n"
     "  --config FILE    configuration (default: $SPANWARD_CONFIG, " PLACE_CONFIG ")\n"
     "  --once           catch up, deliver what is due, exit\n"
@@ -95,7 +96,7 @@ struct program {
     struct control_options options;
     char install[40];
     char url[PLACE_URL_BYTES];
-    char password[256];
+    struct store_access access;
     char zone[64];
 };
 
@@ -259,30 +260,13 @@ static int load_settings(struct program *p, struct error *e)
     return rc;
 }
 
-static int read_password(struct program *p, struct error *e)
-{
-    const char *path = config_string(p->config, "store.password_file");
-
-    if (path[0] == '\0')
-        return 0;
-    FILE *f = fopen(path, "r");
-    if (f == NULL)
-        return error_set(e, -errno, "store.password_file %.120s: %s", path, strerror(errno));
-    if (fgets(p->password, sizeof(p->password), f) == NULL)
-        p->password[0] = '\0';
-    fclose(f);
-    p->password[strcspn(p->password, "\r\n")] = '\0';
-    return 0;
-}
-
 static int open_store(struct program *p, struct error *e)
 {
     char dir[PLACE_URL_BYTES - PLACE_REDIS_EXTRA];
     const char *env = getenv("SPANWARD_REDIS");
     bool named =
         p->args.redis != NULL || (env != NULL && env[0] != '\0') || config_string(p->config, "store.redis")[0] != '\0';
-    const char *user = config_string(p->config, "store.user");
-    int rc = read_password(p, e);
+    int rc = store_access_load(p->config, &p->access, e);
 
     if (rc == 0 && named)
         rc = place_redis_url(p->args.redis, p->config, p->url, sizeof(p->url), e);
@@ -295,11 +279,9 @@ static int open_store(struct program *p, struct error *e)
     }
     if (rc != 0)
         return rc;
-    struct store_options options = {.url = p->url,
-                                    .user = user[0] != '\0' ? user : NULL,
-                                    .password = p->password[0] != '\0' ? p->password : NULL,
-                                    .command_timeout_ms = 60000};
-    return store_open(&options, &p->store, e);
+    p->access.options.url = p->url;
+    p->access.options.command_timeout_ms = 60000;
+    return store_open(&p->access.options, &p->store, e);
 }
 
 /* tickets.mode: auto files nothing in the first days, so that people see first what would come. */
@@ -337,6 +319,7 @@ static void program_close(struct program *p)
 {
     close_control(p);
     store_close(p->store);
+    store_access_fini(&p->access);
     if (p->private_redis != NULL)
         store_private_stop(p->private_redis);
     dispatch_close(p->dispatch);

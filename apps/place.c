@@ -8,12 +8,14 @@
 #include "apps/place.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "store/url.h"
 
 static const char *non_empty(const char *text)
 {
@@ -60,11 +62,25 @@ int place_make_dir(const char *dir, struct error *e)
     return 0;
 }
 
+/* A malformed URL is judged where it is opened. */
+static bool shows_password(const char *url)
+{
+    struct store_url u;
+    bool shown = store_url_parse(url, &u, NULL) == 0 && u.password[0] != '\0';
+
+    explicit_bzero(&u, sizeof(u));
+    return shown;
+}
+
 int place_redis_url(const char *option, const struct config *c, char *ret_url, size_t size, struct error *e)
 {
     const char *url = non_empty(option);
     char dir[PLACE_URL_BYTES - PLACE_REDIS_EXTRA];
 
+    if (url != NULL && shows_password(url))
+        return error_set(e, -EINVAL,
+                         "a password in --redis is seen by everybody on this machine; put it into the file "
+                         "store.password_file, $SPANWARD_REDIS_PASSWORD or $SPANWARD_REDIS");
     if (url == NULL)
         url = non_empty(getenv("SPANWARD_REDIS"));
     if (url == NULL && c != NULL)

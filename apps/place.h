@@ -9,7 +9,7 @@
 #include "common/log.h"
 
 #define PLACE_CONFIG      "/etc/spanward/spanward.yaml"
-#define PLACE_URL_BYTES   512
+#define PLACE_URL_BYTES   1100 /* a text of the configuration, and more */
 #define PLACE_REDIS_EXTRA 32 /* "unix:" and "/redis.sock" */
 
 /*
@@ -23,7 +23,7 @@ int place_make_dir(const char *dir, struct error *e);
 
 /*
  * The URL of Redis, the first of: `option`, SPANWARD_REDIS, store.redis of c (may be NULL), the private server's socket
- * in the state directory.
+ * in the state directory. An option with a password in it is refused (-EINVAL): argument lists are public.
  */
 int place_redis_url(const char *option, const struct config *c, char *ret_url, size_t size, struct error *e);
 

@@ -26,6 +26,7 @@
 #include "common/timefmt.h"
 #include "dataplane/rx_dpdk.h"
 #include "dataplane/rx_pcap.h"
+#include "store/access.h"
 #include "store/store.h"
 
 #define WORKERS_MAX        64
@@ -64,7 +65,7 @@ struct probe {
 
     struct store_private *redis;
     char redis_url[PLACE_URL_BYTES];
-    char *password;
+    struct store_access access;
     char spool_dir[PLACE_URL_BYTES]; /* "": no spool on disk */
     char device_name[RX_DPDK_PORTS_MAX][MIRROR_NAME_BYTES];
     const char *mirror_name[RX_DPDK_PORTS_MAX];
@@ -293,27 +294,6 @@ static int configure(struct probe *p)
 
 /* ---- where results go ---- */
 
-static char *first_line_of(const char *path, struct error *e)
-{
-    FILE *f = fopen(path, "r");
-    char *line = NULL;
-    size_t size = 0;
-
-    if (f == NULL) {
-        error_set(e, -errno, "cannot read store.password_file %s: %s", path, strerror(errno));
-        return NULL;
-    }
-    ssize_t len = getline(&line, &size, f);
-    fclose(f);
-    if (len < 0) {
-        free(line);
-        error_set(e, -EINVAL, "store.password_file %s is empty", path);
-        return NULL;
-    }
-    line[strcspn(line, "\r\n")] = '\0';
-    return line;
-}
-
 /* Live: the state directory's spool, if there shall be one. */
 static int find_spool(struct probe *p)
 {
@@ -333,17 +313,16 @@ static int find_spool(struct probe *p)
 /* Live without a named Redis: a private one in the state directory. Reading files: only when one is named. */
 static int find_redis(struct probe *p)
 {
-    const char *password_file = config_string(p->config, "store.password_file");
     struct error e;
     char dir[PLACE_URL_BYTES - PLACE_REDIS_EXTRA];
     bool named =
         p->o.redis != NULL || getenv("SPANWARD_REDIS") != NULL || *config_string(p->config, "store.redis") != '\0';
 
-    if (*password_file != '\0' && (p->password = first_line_of(password_file, &e)) == NULL)
+    if (store_access_load(p->config, &p->access, &e) != 0)
         goto failed;
     if (p->o.n_files != 0) { /* one capture is no business of the appliance's own store, unless said so */
-        if (p->o.redis != NULL)
-            snprintf(p->redis_url, sizeof(p->redis_url), "%s", p->o.redis);
+        if (p->o.redis != NULL && place_redis_url(p->o.redis, p->config, p->redis_url, sizeof(p->redis_url), &e) != 0)
+            goto failed;
         return EXIT_DONE;
     }
     if (named) {
@@ -477,8 +456,7 @@ static int start_analytics(struct probe *p, struct rx_dpdk *rx, struct analytics
         .window_ns = config_u64(p->config, "window.length"),
         .live = p->o.n_files == 0,
         .store_url = p->redis_url[0] != '\0' ? p->redis_url : NULL,
-        .store_user = *config_string(p->config, "store.user") != '\0' ? config_string(p->config, "store.user") : NULL,
-        .store_password = p->password,
+        .store = &p->access.options,
         .spool_bytes = config_u64(p->config, "store.spool"),
         .spool_dir = p->spool_dir[0] != '\0' ? p->spool_dir : NULL,
         .spool_disk_bytes = config_u64(p->config, "store.spool_disk"),
@@ -643,7 +621,7 @@ static void cleanup(struct probe *p)
     }
     if (p->redis != NULL)
         store_private_stop(p->redis);
-    free(p->password);
+    store_access_fini(&p->access);
     site_table_free(p->sites);
     service_table_free(p->services);
     config_free(p->config);

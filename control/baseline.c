@@ -268,6 +268,17 @@ void baseline_learn_values(struct baseline *b, const struct local_time *t, uint1
     teach(global, t->date, false, points, QUARTER_POINTS, WEIGHT_GLOBAL);
 }
 
+void baseline_scale(struct baseline *b, double factor)
+{
+    for (unsigned g = 0; g < BASELINE_GROUPS; g++) {
+        for (unsigned i = 0; b->group[g] != NULL && i < baseline_group_bins(g); i++) {
+            struct baseline_bin *bin = &b->group[g][i];
+            for (unsigned k = 0; k < bin->n_centroids; k++)
+                bin->u.sketch.value[k] = baseline_code(baseline_value(bin->u.sketch.value[k]) * factor);
+        }
+    }
+}
+
 static void teach_counts(struct baseline_bin *bin, int32_t date, bool by_week, const struct baseline_counts *c)
 {
     double keep = bin->periods == 0 ? 0 : decay_since(bin, date);

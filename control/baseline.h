@@ -77,6 +77,9 @@ void baseline_learn_counts(struct baseline *b, const struct local_time *t, const
 void baseline_view_values(const struct baseline *b, const struct local_time *t, struct baseline_view *ret);
 void baseline_view_counts(const struct baseline *b, const struct local_time *t, struct baseline_view *ret);
 
+/* Multiplies everything learnt about values by a factor. */
+void baseline_scale(struct baseline *b, double factor);
+
 /* The q-quantile of a values bin; 0 when empty. */
 double baseline_quantile(const struct baseline_bin *bin, double q);
 

@@ -203,11 +203,9 @@ struct series *control_series(struct control *c, struct control_object *o, enum 
     struct series **x = &o->line[metric].series;
 
     if (*x == NULL) {
-        *x = calloc(1, sizeof(**x));
+        *x = series_new(metric);
         if (*x == NULL)
             c->failed = true;
-        else
-            series_init(*x, metric);
     }
     return *x;
 }
@@ -275,6 +273,8 @@ static void step_object(struct control *c, struct control_object *o, const struc
 {
     struct detection d;
 
+    for (enum metric m = 0; m < METRIC_COUNT; m++)
+        __builtin_prefetch(o->line[m].series, 1);
     o->seen_ns = end_ns;
     if (o->in_maintenance)
         o->obs.quality = WINDOW_BLIND; /* what happens now is expected: neither learnt, nor exposure, nor a fault */

@@ -1,51 +1,64 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The detector: per window one verdict, then hysteresis over minutes.
+ * The core that all detectors share: per window one verdict, hysteresis over minutes, hours that teach.
  *
- * Shares (loss, failed connections) are tested as counts: out when the share is at or above the configured one and
- * significantly above a quarter of it, or when it is far outside its own baseline (beta-binomial, p < 1e-4, five times
- * the mean and at least 0.3 of the configured share). Values (median RTT) are out above factor x median and at
- * four one-sided robust deviations of the logarithm, and only when that is 2 ms or more. Load is out above 4 x or below
- * a quarter at six deviations; from a fall-back bin it is a suspicion, no more.
+ * When a minute is out is the detector's business (control/detectors/). An anomaly begins when 7 of 9 minutes are out;
+ * its onset is the first of them. It ends after 15 quiet minutes. Minutes that were not observed count for neither. A
+ * window longer than a minute speaks for all of its minutes, so that coarser histories run through the same rules.
  *
- * An anomaly begins when 7 of 9 minutes are out; its onset is the first of them. It ends after 15 quiet minutes.
- * Minutes that were not observed count for neither. A window longer than a minute speaks for all of its minutes, so
- * that coarser histories run through the same rules.
+ * Learning waits for the end of the local hour; what was out, or came while anomalous, is not learnt, nor anything on a
+ * holiday, which is judged as a Sunday. Limits are computed once per hour and series, so that a quiet minute costs a
+ * comparison.
  *
- * Learning waits for the end of the local hour; what was out, or came while anomalous, is not learnt. Limits are
- * computed once per hour and series, so that a minute costs a comparison.
+ * Beside the minutes, each hour is compared with its baseline as a whole (level.c): hours that lie a little above it,
+ * one after the other, add up to a drift, which lowers the bar for minutes; a level that stays elsewhere for a week is
+ * proposed as the new normal.
  */
 
 #include "control/detect.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
-#include "control/stats.h"
+#include "control/level.h"
 
-#define ENTER_OUT                               7
-#define ENTER_OF                                9
-#define LEAVE_QUIET                             15
-#define SUSPECT_OUT                             3
-#define STATE_VERSION                           1u
-#define SHARE_TAIL                              1e-4
-#define SHARE_FACTOR                            5.0
-#define SHARE_FLOOR                             0.3
-#define THRESHOLD_NULL                          0.25
-#define THRESHOLD_TAIL                          1e-3
-#define THRESHOLD_RHO                           2e-4
-#define CONNECT_SHARE                           0.2
-#define CONNECT_LEAST                           20u
-#define RTT_LEAST_N                             5u
-#define RTT_SCORE                               4.0
-#define RTT_LEAST_NS                            2e6
-#define LOAD_SCORE                              6.0
-#define LOAD_FACTOR                             4.0
-#define OBSERVED_MINUTES                        30
+#define ENTER_OUT                                          7
+#define ENTER_OF                                           9
+#define LEAVE_QUIET                                        15
+#define SUSPECT_OUT                                        3
+#define OBSERVED_MINUTES                                   30
+#define FARTHEST_CODES                                     1280 /* a factor of 32 */
+#define SUNDAY                                             6u
 
-#define X(symbol, name, fault, direction, kind) {name, fault, direction, kind},
-const struct metric_info metric_info[METRIC_COUNT] = {METRICS(X)};
+#define X(symbol, name, fault, direction, kind, how, side) extern const struct detector detector_##how;
+METRICS(X)
 #undef X
+
+static const struct {
+    const struct detector *detector;
+    int side;
+} detectors[METRIC_COUNT] = {
+#define X(symbol, name, fault, direction, kind, how, side) {&detector_##how, side},
+    METRICS(X)
+#undef X
+};
+
+const struct metric_info metric_info[METRIC_COUNT] = {
+#define X(symbol, name, fault, direction, kind, how, side) {name, fault, direction, kind},
+    METRICS(X)
+#undef X
+};
+
+enum metric metric_of(const char *name)
+{
+    enum metric m = 0;
+
+    while (m < METRIC_COUNT && strcmp(metric_info[m].name, name) != 0)
+        m++;
+    return m;
+}
 
 const char *anomaly_state_name(enum anomaly_state s)
 {
@@ -101,7 +114,7 @@ void series_init(struct series *x, enum metric metric)
 {
     memset(x, 0, sizeof(*x));
     x->metric = (uint8_t)metric;
-    x->s.version = STATE_VERSION;
+    x->s.version = SERIES_VERSION;
     x->s.exposure_date = INT32_MIN;
     x->s.state = ANOMALY_UNKNOWN;
     x->high = INFINITY;
@@ -113,27 +126,18 @@ void series_fini(struct series *x)
     baseline_fini(&x->baseline);
 }
 
+struct series *series_new(enum metric metric)
+{
+    struct series *x = aligned_alloc(SERIES_LINE, sizeof(*x));
+
+    if (x != NULL)
+        series_init(x, metric);
+    return x;
+}
+
 bool metric_present(enum metric metric, const struct observation *o)
 {
-    switch (metric) {
-    case METRIC_LOSS_A2B:
-        return o->dir[0].judged_pkts > 0;
-    case METRIC_LOSS_B2A:
-        return o->dir[1].judged_pkts > 0;
-    case METRIC_CONNECT:
-        return o->connects + o->failed_connects >= CONNECT_LEAST;
-    case METRIC_RTT_A:
-        return o->rtt_n[0] > 0;
-    case METRIC_RTT_B:
-        return o->rtt_n[1] > 0;
-    case METRIC_LOAD_A2B:
-        return o->dir[0].bytes > 0;
-    case METRIC_LOAD_B2A:
-        return o->dir[1].bytes > 0;
-    case METRIC_COUNT:
-        break;
-    }
-    return false;
+    return detectors[metric].detector->present(o, detectors[metric].side);
 }
 
 uint32_t series_exposure(const struct series *x, int32_t date)
@@ -167,32 +171,33 @@ static void note_exposure(struct series *x, int32_t date, unsigned hour)
         s->exposure_today |= 1u << hour;
 }
 
+/* The hour that is being collected, as the bins see it. */
 static void hour_time(const struct series_state *s, struct local_time *t)
 {
     *t = (struct local_time){.date = s->hour_date,
                              .week = local_week(s->hour_date),
-                             .weekday = local_weekday(s->hour_date),
+                             .weekday = s->holiday ? SUNDAY : local_weekday(s->hour_date),
                              .hour = s->hour};
     t->hour_of_week = (uint16_t)(t->weekday * 24u + t->hour);
 }
 
-static void derive_limits(struct series *x, const struct local_time *t)
+static void derive_limits(struct series *x, const struct detect_params *p)
 {
+    const struct detector *d = detectors[x->metric].detector;
+    struct local_time t;
+
+    hour_time(&x->s, &t);
+    x->limits_due = 0;
     x->high = INFINITY;
     x->low = -INFINITY;
-    if (metric_info[x->metric].kind == METRIC_SHARE) {
-        baseline_view_counts(&x->baseline, t, &x->view);
-        return;
-    }
-    baseline_view_values(&x->baseline, t, &x->view);
-    if (x->view.level == BASELINE_NONE)
-        return;
-    if (metric_info[x->metric].kind == METRIC_VALUE) { /* the factor is a parameter: see judge_rtt */
-        x->high = fmax(x->view.median * exp(RTT_SCORE * x->view.spread_up), x->view.median + RTT_LEAST_NS);
-        return;
-    }
-    x->high = x->view.median * exp(fmax(log(LOAD_FACTOR), LOAD_SCORE * x->view.spread_up));
-    x->low = x->view.median * exp(-fmax(log(LOAD_FACTOR), LOAD_SCORE * x->view.spread_down));
+    if (metric_info[x->metric].kind == METRIC_SHARE)
+        baseline_view_counts(&x->baseline, &t, &x->view);
+    else
+        baseline_view_values(&x->baseline, &t, &x->view);
+    x->level = (uint8_t)x->view.level;
+    x->median_code = baseline_code(x->view.median);
+    if (x->view.level != BASELINE_NONE && d->limits != NULL)
+        d->limits(x, p);
 }
 
 static void learn_hour(struct series *x)
@@ -201,9 +206,13 @@ static void learn_hour(struct series *x)
     struct local_time t;
 
     hour_time(s, &t);
-    if (s->hour_observed_minutes >= OBSERVED_MINUTES)
+    if (s->hour_observed_minutes >= OBSERVED_MINUTES) {
         note_exposure(x, t.date, t.hour);
-    if (metric_info[x->metric].kind == METRIC_SHARE) {
+        level_hour(x);
+    }
+    if (s->holiday) {
+        /* taught nothing */
+    } else if (metric_info[x->metric].kind == METRIC_SHARE) {
         if (s->counts.windows > 0) {
             baseline_learn_counts(&x->baseline, &t, &s->counts);
             x->dirty |= SERIES_DIRTY_GROUP(t.weekday) | SERIES_DIRTY_GROUP(7);
@@ -216,135 +225,51 @@ static void learn_hour(struct series *x)
     memset(&s->counts, 0, sizeof(s->counts));
     s->n_pending = 0;
     s->hour_observed_minutes = 0;
+    s->hour_out_minutes = 0;
+    s->hour_codes = 0;
+    s->hour_n = 0;
 }
 
-static void enter_hour(struct series *x, const struct local_time *t)
+static void enter_hour(struct series *x, const struct detect_params *p, const struct local_time *t)
 {
     if (x->s.hour_open)
         learn_hour(x);
     x->s.hour_open = 1;
     x->s.hour_date = t->date;
     x->s.hour = t->hour;
-    derive_limits(x, t);
+    x->s.holiday = holidays_has(p->holidays, t->date);
+    derive_limits(x, p);
 }
 
 void series_restore(struct series *x)
 {
-    struct local_time t;
-
-    if (!x->s.hour_open)
-        return;
-    hour_time(&x->s, &t);
-    derive_limits(x, &t);
+    x->limits_due = x->s.hour_open;
 }
 
-static enum verdict judge_share(const struct series *x, double share_limit, uint64_t hits, uint64_t trials)
-{
-    double share = (double)hits / (double)trials;
-
-    if (hits == 0 || share < SHARE_FLOOR * share_limit)
-        return VERDICT_QUIET;
-    if (share >= share_limit &&
-        beta_binomial_tail(trials, share_limit * THRESHOLD_NULL, THRESHOLD_RHO, hits) < THRESHOLD_TAIL)
-        return VERDICT_OUT;
-    if (x->view.level == BASELINE_NONE || share < SHARE_FACTOR * x->view.mean)
-        return VERDICT_QUIET;
-    double mean = fmax(x->view.mean, 1e-5);
-    return beta_binomial_tail(trials, mean, x->view.rho, hits) < SHARE_TAIL ? VERDICT_OUT : VERDICT_QUIET;
-}
-
-static enum verdict judge_loss(const struct series *x, const struct detect_params *p, const struct observation *o,
-                               int dir, struct detection *d)
-{
-    uint64_t lost = o->dir[dir].lost_upstream_pkts + o->dir[dir].lost_downstream_pkts + o->dir[dir].lost_unknown_pkts;
-
-    d->n = o->dir[dir].judged_pkts;
-    if (lost > d->n) /* counted at the edge of a window */
-        lost = d->n;
-    if (o->quality != WINDOW_OK || d->n < p->min_pkts)
-        return VERDICT_UNOBSERVED;
-    d->value = (double)lost / (double)d->n;
-    d->expected = x->view.mean;
-    return judge_share(x, p->loss_share, lost, d->n);
-}
-
-static enum verdict judge_connect(const struct series *x, const struct observation *o, struct detection *d)
-{
-    d->n = o->connects + o->failed_connects;
-    if (o->quality == WINDOW_BLIND || d->n < CONNECT_LEAST)
-        return VERDICT_UNOBSERVED;
-    d->value = (double)o->failed_connects / (double)d->n;
-    d->expected = x->view.mean;
-    return judge_share(x, CONNECT_SHARE, o->failed_connects, d->n);
-}
-
-static enum verdict judge_rtt(const struct series *x, const struct detect_params *p, const struct observation *o,
-                              int side, struct detection *d)
-{
-    d->n = o->rtt_n[side];
-    if (o->quality == WINDOW_BLIND || d->n < RTT_LEAST_N)
-        return VERDICT_UNOBSERVED;
-    d->value = (double)o->rtt_p50_ns[side];
-    d->expected = x->view.median;
-    if (x->view.level == BASELINE_NONE)
-        return VERDICT_UNKNOWN;
-    return d->value > x->high && d->value > p->rtt_factor * x->view.median ? VERDICT_OUT : VERDICT_QUIET;
-}
-
-static enum verdict judge_load(const struct series *x, const struct observation *o, int dir, uint32_t minutes,
-                               struct detection *d)
-{
-    d->n = o->dir[dir].bytes;
-    if (o->quality == WINDOW_BLIND)
-        return VERDICT_UNOBSERVED;
-    d->value = (double)o->dir[dir].bytes * 8.0 / (60.0 * minutes);
-    d->expected = x->view.median;
-    if (x->view.level == BASELINE_NONE)
-        return VERDICT_UNKNOWN;
-    if (d->value <= x->high && d->value >= x->low)
-        return VERDICT_QUIET;
-    return x->view.level == BASELINE_HOUR_OF_WEEK ? VERDICT_OUT : VERDICT_OUT_WEAK;
-}
-
-static enum verdict judge(const struct series *x, const struct detect_params *p, const struct observation *o,
-                          uint32_t minutes, struct detection *d)
-{
-    switch ((enum metric)x->metric) {
-    case METRIC_LOSS_A2B:
-        return judge_loss(x, p, o, 0, d);
-    case METRIC_LOSS_B2A:
-        return judge_loss(x, p, o, 1, d);
-    case METRIC_CONNECT:
-        return judge_connect(x, o, d);
-    case METRIC_RTT_A:
-        return judge_rtt(x, p, o, 0, d);
-    case METRIC_RTT_B:
-        return judge_rtt(x, p, o, 1, d);
-    case METRIC_LOAD_A2B:
-        return judge_load(x, o, 0, minutes, d);
-    case METRIC_LOAD_B2A:
-        return judge_load(x, o, 1, minutes, d);
-    case METRIC_COUNT:
-        break;
-    }
-    return VERDICT_UNOBSERVED;
-}
-
-static void collect(struct series *x, const struct detection *d)
+/* What the hour will teach, and where it lies as a whole. */
+static void collect(struct series *x, const struct detection *d, uint32_t minutes)
 {
     struct series_state *s = &x->s;
+    bool taught = d->verdict != VERDICT_OUT && s->state != ANOMALY_ANOMALOUS && s->state != ANOMALY_CLEARING;
 
-    if (d->verdict == VERDICT_OUT || s->state == ANOMALY_ANOMALOUS || s->state == ANOMALY_CLEARING)
-        return;
     if (metric_info[x->metric].kind == METRIC_SHARE) {
         double hits = d->value * (double)d->n;
+        if (!taught)
+            return;
         s->counts.trials += (double)d->n;
         s->counts.hits += hits;
         s->counts.hits2_per_trial += hits * d->value;
         s->counts.windows += 1;
-    } else if (s->n_pending < BASELINE_HOURLY) {
-        s->pending[s->n_pending++] = baseline_code(d->value);
+        return;
     }
+    uint16_t code = baseline_code(d->value);
+    int32_t far = (int32_t)code - x->median_code;
+    s->hour_codes += far > FARTHEST_CODES ? FARTHEST_CODES : far < -FARTHEST_CODES ? -FARTHEST_CODES : far;
+    s->hour_n = (uint8_t)(s->hour_n + (s->hour_n < UINT8_MAX));
+    if (d->verdict >= VERDICT_OUT_WEAK)
+        s->hour_out_minutes = (uint8_t)(s->hour_out_minutes + minutes < 60 ? s->hour_out_minutes + minutes : 60);
+    if (taught && s->n_pending < BASELINE_HOURLY)
+        s->pending[s->n_pending++] = code;
 }
 
 /* Shifts `minutes` equal verdicts into the mask; gaps before them were not observed and count for nothing. */
@@ -396,18 +321,24 @@ void series_step(struct series *x, const struct detect_params *p, const struct o
 {
     struct series_state *s = &x->s;
 
+    if (x->limits_due)
+        derive_limits(x, p);
     if (!s->hour_open || s->hour != t->hour || s->hour_date != t->date)
-        enter_hour(x, t);
+        enter_hour(x, p, t);
     *ret = (struct detection){0};
-    ret->verdict = judge(x, p, o, minutes, ret);
-    if (ret->verdict != VERDICT_UNOBSERVED) {
-        uint32_t observed = s->hour_observed_minutes + minutes;
-        s->hour_observed_minutes = (uint8_t)(observed < 60 ? observed : 60);
-    }
-    hysteresis(s, ret, end_minute, minutes);
-    if (ret->verdict != VERDICT_UNOBSERVED)
-        collect(x, ret);
+    ret->verdict = detectors[x->metric].detector->judge(x, p, o, detectors[x->metric].side, minutes, ret);
     x->dirty |= SERIES_DIRTY_STATE;
+    if (ret->verdict == VERDICT_QUIET && s->state == ANOMALY_NORMAL && s->out_mask == 0) { /* nearly always */
+        s->quiet_minutes = (uint8_t)(s->quiet_minutes + minutes < 255 ? s->quiet_minutes + minutes : 255);
+        s->last_minute = end_minute;
+    } else {
+        hysteresis(s, ret, end_minute, minutes);
+    }
+    if (ret->verdict == VERDICT_UNOBSERVED)
+        return;
+    uint32_t observed = s->hour_observed_minutes + minutes;
+    s->hour_observed_minutes = (uint8_t)(observed < 60 ? observed : 60);
+    collect(x, ret, minutes);
 }
 
 bool series_abandon(struct series *x)

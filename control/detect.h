@@ -11,21 +11,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "control/baseline.h"
+#include "control/holidays.h"
 #include "store/entities.h"
 
 enum metric_kind { METRIC_SHARE, METRIC_VALUE, METRIC_LOAD };
 
-/* symbol, JSON name, fault class, direction, kind */
+/* symbol, JSON name, fault class, direction, kind, detector (a file of that name in control/detectors/), side */
 #define METRICS(X)                                                                                                     \
-    X(LOSS_A2B, "loss_a2b", FAULT_LOSS, DIRECTION_A2B, METRIC_SHARE)                                                   \
-    X(LOSS_B2A, "loss_b2a", FAULT_LOSS, DIRECTION_B2A, METRIC_SHARE)                                                   \
-    X(CONNECT, "connect", FAULT_CONNECT, DIRECTION_BOTH, METRIC_SHARE)                                                 \
-    X(RTT_A, "rtt_a", FAULT_LATENCY, DIRECTION_SIDE_A, METRIC_VALUE)                                                   \
-    X(RTT_B, "rtt_b", FAULT_LATENCY, DIRECTION_SIDE_B, METRIC_VALUE)                                                   \
-    X(LOAD_A2B, "load_a2b", FAULT_LOAD, DIRECTION_A2B, METRIC_LOAD)                                                    \
-    X(LOAD_B2A, "load_b2a", FAULT_LOAD, DIRECTION_B2A, METRIC_LOAD)
+    X(LOSS_A2B, "loss_a2b", FAULT_LOSS, DIRECTION_A2B, METRIC_SHARE, loss, 0)                                          \
+    X(LOSS_B2A, "loss_b2a", FAULT_LOSS, DIRECTION_B2A, METRIC_SHARE, loss, 1)                                          \
+    X(CONNECT, "connect", FAULT_CONNECT, DIRECTION_BOTH, METRIC_SHARE, connect, 0)                                     \
+    X(RTT_A, "rtt_a", FAULT_LATENCY, DIRECTION_SIDE_A, METRIC_VALUE, latency, 0)                                       \
+    X(RTT_B, "rtt_b", FAULT_LATENCY, DIRECTION_SIDE_B, METRIC_VALUE, latency, 1)                                       \
+    X(LOAD_A2B, "load_a2b", FAULT_LOAD, DIRECTION_A2B, METRIC_LOAD, load, 0)                                           \
+    X(LOAD_B2A, "load_b2a", FAULT_LOAD, DIRECTION_B2A, METRIC_LOAD, load, 1)
 
-#define X(symbol, name, fault, direction, kind) METRIC_##symbol,
+#define X(symbol, name, fault, direction, kind, how, side) METRIC_##symbol,
 enum metric { METRICS(X) METRIC_COUNT };
 #undef X
 
@@ -36,6 +37,8 @@ struct metric_info {
     enum metric_kind kind;
 };
 extern const struct metric_info metric_info[METRIC_COUNT];
+/* The metric of that JSON name, METRIC_COUNT when there is none. */
+enum metric metric_of(const char *name);
 
 /* What one closed window says about one object; several sensors' windows are merged before. */
 struct observation {
@@ -55,6 +58,7 @@ struct detect_params {
     double loss_share; /* detect.loss_percent / 100 */
     double rtt_factor;
     uint64_t min_pkts;
+    const struct holidays *holidays; /* may be NULL */
 };
 
 #define ANOMALY_STATES(X)                                                                                              \
@@ -78,38 +82,63 @@ enum verdict {
 
 #define EXPOSURE_DATES 196 /* 28 weeks: month-end patterns need 26 */
 
-/* Small state, saved after each change as it is (little endian). Minutes count from the epoch. No padding. */
+#define SERIES_VERSION 2u
+
+/*
+ * Small state, saved after each change as it is (little endian). Minutes count from the epoch. No padding. What every
+ * minute touches comes first.
+ */
 struct series_state {
     uint32_t version;
-    uint32_t last_minute;  /* end of the last window seen */
-    uint32_t onset_minute; /* of the current or last anomaly */
-    uint32_t bad_end_minute;
-    int32_t hour_date; /* local hour being collected; valid while hour_open */
+    uint32_t last_minute; /* end of the last window seen */
+    int32_t hour_date;    /* local hour being collected; valid while hour_open */
     uint8_t hour;
     uint8_t hour_open;
     uint8_t hour_observed_minutes;
     uint8_t n_pending;
-    int32_t exposure_date; /* the newest date in the ring; INT32_MIN = none */
-    uint32_t exposure_today;
     uint16_t out_mask; /* bit 0 = latest minute */
     uint8_t state;     /* enum anomaly_state */
     uint8_t quiet_minutes;
-    uint32_t spare;
+    uint8_t hour_out_minutes;
+    uint8_t hour_n; /* windows of this hour that were compared with the baseline */
+    uint8_t holiday;
+    uint8_t spare;
+    int32_t hour_codes;    /* their distance from the median, in codes */
+    uint32_t onset_minute; /* of the current or last anomaly */
+    uint32_t bad_end_minute;
+    int32_t exposure_date; /* the newest date in the ring; INT32_MIN = none */
+    uint32_t exposure_today;
+    float drift;              /* cumulated excess of hours over the baseline; see detect.c */
+    float level;              /* mean of the logarithm of value / baseline while it stays elsewhere */
+    uint16_t level_hours;     /* so many observed hours it has stayed there */
+    uint16_t back_hours;      /* hours in a row that were as usual */
+    uint32_t level_minute;    /* since when */
+    uint32_t proposed_minute; /* when a new normal was proposed; 0: none waits for an answer */
+    uint32_t refused_minute;  /* when a person refused it: not proposed again while the level stays; 0: not */
     struct baseline_counts counts;
     uint16_t pending[BASELINE_HOURLY];
 };
-_Static_assert(sizeof(struct series_state) == 200, "series_state has no padding");
+_Static_assert(sizeof(struct series_state) == 232, "series_state has no padding");
 
 #define SERIES_DIRTY_STATE    1u
 #define SERIES_DIRTY_EXPOSURE 2u
 #define SERIES_DIRTY_GROUP(g) (4u << (g)) /* g = 0..6: a weekday's bins, 7: hours of the day and global */
 
+#define SERIES_DRIFTING       30.0f /* from here on the hours have drifted; see level.c */
+#define SERIES_LINE           64u
+
+/* The first cache line is all that a quiet minute reads. */
 struct series {
-    struct series_state s;
-    double high, low;          /* limits in the hour being collected */
-    struct baseline_view view; /* of that hour */
+    _Alignas(SERIES_LINE) double high;
+    double low; /* limits in the hour being collected */
     uint32_t dirty;
-    uint8_t metric;                    /* enum metric */
+    uint8_t metric;     /* enum metric */
+    uint8_t level;      /* enum baseline_level of view */
+    uint8_t limits_due; /* after loading: limits are to be derived */
+    uint8_t spare;
+    struct series_state s;
+    struct baseline_view view;         /* of that hour */
+    int32_t median_code;               /* of view.median */
     uint32_t exposure[EXPOSURE_DATES]; /* by date modulo: bit h = hour h was observed */
     struct baseline baseline;
 };
@@ -125,6 +154,8 @@ struct detection {
 
 void series_init(struct series *x, enum metric metric);
 void series_fini(struct series *x);
+/* One on the heap, on a cache line; freed with free() after series_fini. NULL without memory. */
+struct series *series_new(enum metric metric);
 
 /* A window of `minutes` length that ends at end_minute; t is the local time of its start. */
 void series_step(struct series *x, const struct detect_params *p, const struct observation *o, uint32_t end_minute,
@@ -135,6 +166,28 @@ bool series_abandon(struct series *x);
 
 /* After loading: what is derived from state and baseline. */
 void series_restore(struct series *x);
+
+/*
+ * What a person says to a proposed new normal. Approve: everything learnt moves to the new level. Refuse: it stays a
+ * fault. -EINVAL when nothing is proposed.
+ */
+int series_approve(struct series *x, struct error *e);
+int series_refuse(struct series *x, uint32_t now_minute, struct error *e);
+
+/*
+ * A detector: what a kind of metric is and when a minute of it is out. One file in control/detectors/ with one `const
+ * struct detector detector_NAME`, and lines in METRICS. side: direction or side of the tap, 0 or 1.
+ */
+struct detector {
+    bool (*present)(const struct observation *o, int side);
+    /* Fills in value, n and, when out, expected. */
+    enum verdict (*judge)(const struct series *x, const struct detect_params *p, const struct observation *o, int side,
+                          uint32_t minutes, struct detection *ret);
+    /* x->high and x->low for the hour, from x->view; NULL: the detector has none. */
+    void (*limits)(struct series *x, const struct detect_params *p);
+};
+/* Shares are tested as counts against a limit and the baseline; see control/detectors/share.c. */
+enum verdict judge_share(const struct series *x, double share_limit, uint64_t hits, uint64_t trials);
 
 /* Whether a window says anything about a metric: objects without it need no series. */
 bool metric_present(enum metric metric, const struct observation *o);

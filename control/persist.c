@@ -18,7 +18,6 @@
 
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "learned state is stored in little endian");
 
-#define SERIES_VERSION 1u
 #define SENT_ROWS_KEPT 5000u /* done rows of the outbox that stay visible */
 
 void series_name(char *ret, size_t size, const struct control_object *o, enum metric metric)

@@ -2,13 +2,13 @@
 
 /*
  * RTP is recognised, not announced: version 2, a media payload type (RFC 3551), and four packets of one SSRC whose
- * sequence numbers follow each other. Until then a stream is on probation and is told to nobody; a flow gets one
- * probation at a time, and only among its first packets.
+ * sequence numbers follow each other. Until then a stream is on probation and is told to nobody; a flow gets a
+ * few probations at a time, and only among its first packets.
  *
  * A stream is its SSRC and direction, never its payload type: comfort noise (type 13), DTMF events and a change of
  * codec share the sequence numbers. Loss is RFC 3550 A.3: expected (extended highest - first + 1) less received, where
  * copies within the last 64 numbers are known and do not count as received. A number below the highest that was not
- * seen yet is reordered. A jump of more than 3000 starts the count again (A.1): nobody lost an hour of media.
+ * seen yet is reordered. After a jump of more than 3000 two numbers in sequence start the count again (A.1).
  *
  * Numbers that pass during a silence of two seconds and more are a pause, told apart from loss: T.38 takes over, a
  * hold, or an outage; one stream alone cannot tell which.
@@ -33,7 +33,9 @@
 #include "common/timefmt.h"
 
 #define PROBATION      4u
+#define PROBATIONS     4u  /* of a flow and direction at a time */
 #define PROBATION_PKTS 64u /* of a flow: a stream that begins later is found only beside another */
+#define MAX_MISORDER   100u
 #define MAX_DROPOUT    3000u
 #define PAUSE_NS       (2 * NS_PER_S)
 #define RATE_AFTER_NS  NS_PER_S
@@ -46,8 +48,9 @@ struct rtp_stream {
     uint16_t base_seq, max_seq;
     uint8_t type; /* of the last packet that was no comfort noise */
     uint8_t rate; /* index into rates, 0 = not known */
-    uint16_t reordered16;
-    uint32_t dup;
+    uint16_t reordered;
+    uint16_t dup;
+    uint16_t bad_seq;   /* the number that would make a jump a restart */
     uint64_t window;    /* bit i: max_seq - i was seen */
     uint64_t jitter_q4; /* ns, times 16 */
     uint32_t arrival, first_arrival, timestamp;
@@ -116,39 +119,49 @@ static void restart(struct rtp_stream *s, const struct rtp_header *h, uint64_t n
     s->first_timestamp = s->rate == 0 ? h->timestamp : 0;
 }
 
-static struct rtp_stream *find(const struct meter *m, uint32_t ssrc, bool *ret_any, struct rtp_stream **ret_probation)
+/* What a flow has in the packet's direction. */
+struct found {
+    struct rtp_stream *stream;    /* of the SSRC */
+    struct rtp_stream *probation; /* the oldest one */
+    uint32_t n_probation;
+    bool any; /* a confirmed one, in either direction */
+};
+
+static struct found find(const struct meter *m, uint32_t ssrc)
 {
-    *ret_any = false;
-    *ret_probation = NULL;
+    struct found found = {0};
+
     for (uint32_t i = m->f->app; i != 0; i = app_at(&m->pools->node, i)->next) {
         struct rtp_stream *s = (struct rtp_stream *)(void *)app_at(&m->pools->node, i);
         if (s->head.kind != APP_RTP)
             continue;
         bool confirmed = rtp_is_confirmed(&s->head);
-        *ret_any |= confirmed;
+        found.any |= confirmed;
         if (s->head.dir != m->p->sender)
             continue;
         if (s->ssrc == ssrc)
-            return s;
-        if (!confirmed)
-            *ret_probation = s;
+            found.stream = s;
+        if (!confirmed) {
+            found.probation = s;
+            found.n_probation++;
+        }
     }
-    return NULL;
+    return found;
 }
 
-/* A stream for a new SSRC: what was on probation in its direction gives way. */
-static struct rtp_stream *start(struct meter *m, const struct rtp_header *h, bool any, struct rtp_stream *probation)
+/* A stream for a new SSRC; with too many on probation the oldest gives way. */
+static void start(struct meter *m, const struct rtp_header *h, const struct found *found)
 {
-    if (!any && m->f->pkts[0] + m->f->pkts[1] > PROBATION_PKTS)
-        return NULL;
-    if (probation == NULL && app_count(m->f, &m->pools->node, APP_RTP) >= RTP_PER_FLOW)
-        return NULL;
-    struct rtp_stream *s = probation != NULL ? probation : app_add(m->f, &m->pools->node, APP_RTP);
+    struct rtp_stream *s = found->n_probation >= PROBATIONS ? found->probation : NULL;
+
+    if (!found->any && m->f->pkts[0] + m->f->pkts[1] > PROBATION_PKTS)
+        return;
+    if (s == NULL && app_count(m->f, &m->pools->node, APP_RTP) < RTP_PER_FLOW)
+        s = app_add(m->f, &m->pools->node, APP_RTP);
     if (s == NULL)
-        return NULL;
+        return;
     s->head.dir = m->p->sender;
     restart(s, h, m->now_ns);
-    return s;
 }
 
 bool rtp_is_confirmed(const struct app_head *h)
@@ -197,13 +210,13 @@ static void below(struct rtp_stream *s, uint16_t seq)
     uint16_t back = (uint16_t)(s->max_seq - seq);
 
     if (back < 64 && (s->window >> back & 1)) {
-        s->dup++;
+        s->dup = (uint16_t)(s->dup + (s->dup != UINT16_MAX));
         return;
     }
     if (back < 64)
         s->window |= 1ull << back;
-    if (s->reordered16 != UINT16_MAX)
-        s->reordered16++;
+    if (s->reordered != UINT16_MAX)
+        s->reordered++;
     s->received++;
 }
 
@@ -224,6 +237,21 @@ static bool is_pause(const struct rtp_stream *s, uint16_t step, uint64_t now_ns)
     return s->rate != 0 && step > 1 && silent_ns >= PAUSE_NS;
 }
 
+/* Far from the last number: two in sequence are a restart, whose first packet counts now; one alone is ignored. */
+static bool is_restart(struct rtp_stream *s, uint16_t seq)
+{
+    bool restarted = seq == s->bad_seq;
+
+    s->bad_seq = (uint16_t)(seq + 1);
+    if (!restarted)
+        return false;
+    s->extra += (int32_t)s->max_seq + 2 - seq;
+    s->max_seq = seq;
+    s->window = 3;
+    s->received += 2;
+    return true;
+}
+
 static void on_packet(struct rtp_stream *s, const struct rtp_header *h, uint64_t now_ns)
 {
     uint16_t step = (uint16_t)(h->seq - s->max_seq);
@@ -235,17 +263,21 @@ static void on_packet(struct rtp_stream *s, const struct rtp_header *h, uint64_t
     }
     if (!rtp_is_confirmed(&s->head))
         s->head.count++;
-    if (step == 0 || step >= 0x8000u) {
+    uint16_t back = (uint16_t)-step;
+    if (back <= MAX_MISORDER) {
         below(s, h->seq);
         return;
     }
-    if (step > MAX_DROPOUT) { /* restarted: the gap is not loss */
-        s->extra -= step - 1;
-    } else if (is_pause(s, step, now_ns)) {
-        s->extra -= step - 1;
-        s->paused += step - 1u;
+    if (step > MAX_DROPOUT) {
+        if (!is_restart(s, h->seq))
+            return;
+    } else {
+        if (is_pause(s, step, now_ns)) {
+            s->extra -= step - 1;
+            s->paused += step - 1u;
+        }
+        above(s, h->seq, step);
     }
-    above(s, h->seq, step);
     if (h->type != 13)
         s->type = h->type;
     if (s->rate == 0 && rtp_clock_hz(h->type) != 0) {
@@ -259,17 +291,15 @@ static void on_packet(struct rtp_stream *s, const struct rtp_header *h, uint64_t
 void rtp_meter(struct meter *m)
 {
     const struct pkt *p = m->p;
-    struct rtp_stream *probation;
     struct rtp_header h;
-    bool any;
 
     if (rtp_parse(p->data + p->payload_off, p->payload_cap, p->payload_len, &h) != 0)
         return;
-    struct rtp_stream *s = find(m, h.ssrc, &any, &probation);
-    if (s != NULL)
-        on_packet(s, &h, m->now_ns);
+    struct found found = find(m, h.ssrc);
+    if (found.stream != NULL)
+        on_packet(found.stream, &h, m->now_ns);
     else
-        start(m, &h, any, probation);
+        start(m, &h, &found);
 }
 
 /* ---- the result ---- */
@@ -306,7 +336,7 @@ void rtp_take(const struct flow *f, const struct app_head *h, struct rec_rtp *re
     *ret = (struct rec_rtp){
         .expected = expected,
         .lost = expected > s->received ? expected - s->received : 0,
-        .reordered = s->reordered16,
+        .reordered = s->reordered,
         .dup = s->dup,
         .jitter_ns = s->jitter_q4 >> 4,
         .paused = s->rate != 0 ? s->paused : 0,

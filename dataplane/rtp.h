@@ -6,7 +6,7 @@
 
 #include "dataplane/app.h"
 
-#define RTP_PER_FLOW 8u
+#define RTP_PER_FLOW 16u
 
 void rtp_meter(struct meter *m);
 bool rtp_is_confirmed(const struct app_head *h);

@@ -48,8 +48,19 @@ static const struct column sensor_columns[] = {
     {"workers", "WORKERS", "workers", COLUMN_COUNT, 7, "worker cores"},
     {"flows", "FLOWS", "flows", COLUMN_COUNT, 3, "finished flows"},
     {"windows", "WINDOWS", "windows_closed", COLUMN_COUNT, 8, "closed windows"},
-    {"spool", "SPOOL", "spool_bytes", COLUMN_BYTES, EX, "waiting for Redis"},
-    {"spool-dropped", "SPOOL DROPS", "spool_dropped", COLUMN_COUNT, EX, "windows lost while Redis was away"},
+    {"rate", "RATE", "rate_bits_per_s", COLUMN_RATE, 1, "of all its mirrors, in the newest window"},
+    {"paths", "PATHS", "paths", COLUMN_COUNT, 2, "paths in the newest window"},
+    {"mirrors", "MIRRORS", "n_mirrors", COLUMN_COUNT, 6, "captured ports or files"},
+    {"waiting", "WAITING", "spool_items", COLUMN_COUNT, 2, "items that wait for Redis, in memory and on disk"},
+    {"lost", "LOST", "spool_dropped", COLUMN_COUNT, 2, "items lost while Redis was away"},
+    {"spool", "SPOOL", "spool_bytes", COLUMN_BYTES, EX, "waiting for Redis, in memory"},
+    {"spool-disk", "SPOOL DISK", "spool_disk_bytes", COLUMN_BYTES, EX, "waiting for Redis, on disk"},
+    {"spool-dropped", "SPOOL DROPS", "spool_dropped", COLUMN_COUNT, EX, "items lost while Redis was away"},
+    {"late", "LATE", "windows_late", COLUMN_COUNT, EX, "workers' parts that came too late for their window"},
+    {"flows-active", "ACTIVE", "flows_active", COLUMN_COUNT, EX, "flows in its table now"},
+    {"flows-evicted", "EVICTED", "flows_evicted", COLUMN_COUNT, EX, "flows cut short because the table was full"},
+    {"fragments", "FRAG TROUBLE", "cut_short", COLUMN_COUNT, EX,
+     "fragments without their first, malformed or forgotten"},
     {"ring-dropped", "RING DROPS", "ring_dropped", COLUMN_COUNT, EX, "records lost between worker and analytics"},
     {"reconnects", "RECONNECTS", "reconnects", COLUMN_COUNT, EX, "times that Redis came back"},
     {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
@@ -71,25 +82,80 @@ static json_t *sensor_row(const struct schema_sensor *s)
     json_object_set_new(row, "sensor", row_text(s->name, SIZE_MAX));
     json_object_set_new(row, "state", json_string(sensor_state(s, now)));
     json_object_set_new(row, "version", row_text(s->version, SIZE_MAX));
-    json_object_set_new(row, "start_wall_ns", ns(s->start_wall_ns));
-    json_object_set_new(row, "heartbeat_wall_ns", ns(s->heartbeat_wall_ns));
+#define X(field, unit, text) json_object_set_new(row, #field, json_integer((json_int_t)s->field));
+    SCHEMA_SENSOR_NUMBERS(X)
+#undef X
+    json_object_set_new(row, "workers", json_integer((json_int_t)s->n_workers));
+    json_object_set_new(row, "mirrors", mirrors);
     json_object_set_new(row, "heartbeat_age_ns",
                         json_integer((json_int_t)(now > s->heartbeat_wall_ns ? now - s->heartbeat_wall_ns : 0)));
-    json_object_set_new(row, "data_ns", ns(s->data_ns));
+    json_object_set_new(row, "data_ns", ns(s->data_ns)); /* unknown rather than 0 */
+    json_object_set_new(row, "start_wall_ns", ns(s->start_wall_ns));
     json_object_set_new(row, "lag_ns", s->live ? json_integer((json_int_t)s->lag_ns) : json_null());
-    json_object_set_new(row, "window_ns", ns(s->window_ns));
-    json_object_set_new(row, "workers", json_integer(s->n_workers));
-    json_object_set_new(row, "mirrors", mirrors);
-    json_object_set_new(row, "flows", json_integer((json_int_t)s->flows));
-    json_object_set_new(row, "events", json_integer((json_int_t)s->events));
-    json_object_set_new(row, "windows_closed", json_integer((json_int_t)s->windows_closed));
-    json_object_set_new(row, "windows_late", json_integer((json_int_t)s->windows_late));
-    json_object_set_new(row, "ring_dropped", json_integer((json_int_t)s->ring_dropped));
-    json_object_set_new(row, "spool_bytes", json_integer((json_int_t)s->spool_bytes));
-    json_object_set_new(row, "spool_dropped", json_integer((json_int_t)s->spool_dropped));
-    json_object_set_new(row, "reconnects", json_integer((json_int_t)s->reconnects));
-    json_object_set_new(row, "store_errors", json_integer((json_int_t)s->store_errors));
+    json_object_set_new(
+        row, "cut_short",
+        json_integer((json_int_t)(s->fragments_unmatched + s->fragments_malformed + s->fragments_evicted)));
     return row;
+}
+
+/* What a sensor shows now; null where it has shown nothing yet. */
+static void add_traffic(struct source *source, const struct schema_sensor *s, json_t *row)
+{
+    struct window *windows = NULL;
+    struct schema_list paths = {0};
+    json_t *rate = json_null(), *n_paths = json_null();
+    struct error e;
+    double bits = 0;
+    size_t n = 0;
+
+    if (s->latest_start_ns[SCHEMA_BASE] != UINT64_MAX &&
+        schema_window_latest(source->store, s, WINDOW_MIRROR, SCHEMA_BASE, &windows, &n, &source->skipped, &e) == 0) {
+        for (size_t i = 0; i < n; i++)
+            bits += 8e9 * (double)(windows[i].c.dir[0].frame_bytes + windows[i].c.dir[1].frame_bytes) /
+                    (double)windows[i].length_ns;
+        json_decref(rate);
+        rate = json_real(bits);
+        free(windows);
+    }
+    if (s->latest_start_ns[SCHEMA_BASE] != UINT64_MAX &&
+        schema_object_list(source->store, s->name, WINDOW_PATH, s->latest_start_ns[SCHEMA_BASE], &paths, &e) == 0) {
+        json_decref(n_paths);
+        n_paths = json_integer((json_int_t)paths.n);
+        schema_list_free(&paths);
+    }
+    json_object_set_new(row, "rate_bits_per_s", rate);
+    json_object_set_new(row, "paths", n_paths);
+    json_object_set_new(row, "n_mirrors", json_integer(s->n_mirrors));
+}
+
+/* "3 sensors: 2 live, 1 stale; 1.2 Gbit/s on 4 paths", the organisation in a line. */
+static void print_sum(const json_t *rows)
+{
+    static const char *const states[] = {"live", "reading", "stale", "stopped", "done"};
+    unsigned of_state[5] = {0};
+    double bits = 0;
+    json_int_t n_paths = 0;
+    char text[64];
+    size_t i;
+    json_t *row;
+
+    json_array_foreach((json_t *)rows, i, row)
+    {
+        for (unsigned k = 0; k < 5; k++)
+            of_state[k] += strcmp(json_string_value(json_object_get(row, "state")), states[k]) == 0;
+        bits += json_number_value(json_object_get(row, "rate_bits_per_s"));
+        n_paths += json_integer_value(json_object_get(row, "paths"));
+    }
+    printf("\n%zu sensor%s:", json_array_size(rows), json_array_size(rows) == 1 ? "" : "s");
+    const char *comma = " ";
+    for (unsigned k = 0; k < 5; k++) {
+        if (of_state[k] == 0)
+            continue;
+        printf("%s%u %s", comma, of_state[k], states[k]);
+        comma = ", ";
+    }
+    printf("; %s", format_rate_bits(text, sizeof(text), bits));
+    printf(" on %s path%s\n", format_count(text, sizeof(text), (uint64_t)n_paths), n_paths == 1 ? "" : "s");
 }
 
 static int run_sensors(struct cli *cli)
@@ -102,10 +168,18 @@ static int run_sensors(struct cli *cli)
         json_decref(rows);
         return code;
     }
-    for (size_t i = 0; i < source.n_sensors; i++)
-        json_array_append_new(rows, sensor_row(&source.sensor[i]));
+    for (size_t i = 0; i < source.n_sensors; i++) {
+        json_t *row = sensor_row(&source.sensor[i]);
+        add_traffic(&source, &source.sensor[i], row);
+        json_array_append_new(rows, row);
+    }
+    source_warn_skipped(cli, &source);
     source_close(&source);
-    return cli_rows(cli, rows, "No sensors.");
+    code = cli_rows(cli, json_incref(rows), "No sensors.");
+    if (code == CLI_OK && cli->view.mode == TABLE_HUMAN)
+        print_sum(rows);
+    json_decref(rows);
+    return code != CLI_OK ? code : cli_flush(cli);
 }
 
 /* ---- status ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * spanward paths and spanward services: what the newest closed window says of every object, worst first; with a name,
- * that object's windows one after the other.
+ * spanward paths, services, circuits, vlans, tunnels and hosts: what the newest closed window says of every object,
+ * worst or busiest first; with a name, that object's windows one after the other.
  *
  * One minute is the default: the base window (10 s) holds too few packets for a loss share to mean much. While no
  * minute is complete yet, the base windows are shown.
@@ -19,6 +19,7 @@
 
 #define HISTORY_WINDOWS 30u
 #define PATH_HISTORY    "time,flows,pkts,a-tap,tap-b,b-tap,tap-a,rtt-a,rtt-b,quality"
+#define LINK_HISTORY    "time,out,in,peak,use,flows,lost-near,lost-far,rtt-near,rtt-far,quality"
 #define SERVICE_HISTORY "time,flows,pkts,failed,lost-client,lost-server,rtt-client,rtt-server,response,quality"
 
 static int choose_tier(const struct cli *cli, const struct schema_sensor *s, enum schema_tier *ret)
@@ -42,10 +43,27 @@ static int choose_tier(const struct cli *cli, const struct schema_sensor *s, enu
     return cli_fail(cli, CLI_USAGE, "--tier is one of base, 1min, 15min and 1h, not '%s'", safe);
 }
 
-static void append_windows(json_t *rows, const struct window *windows, size_t n, const char *sensor)
+/* The share of a circuit's capacity that its busier direction took; null where the capacity is not configured. */
+static json_t *use_of(const struct config *c, const struct window *w)
 {
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(rows, row_of_window(&windows[i], sensor));
+    uint64_t bytes =
+        w->c.dir[0].frame_bytes > w->c.dir[1].frame_bytes ? w->c.dir[0].frame_bytes : w->c.dir[1].frame_bytes;
+
+    for (size_t i = 0; i < c->n_circuits && w->length_ns != 0; i++)
+        if (strcmp(c->circuits[i].id, w->name) == 0 && c->circuits[i].capacity_bits_per_s != 0)
+            return json_real(8e11 * (double)bytes / (double)w->length_ns / (double)c->circuits[i].capacity_bits_per_s);
+    return json_null();
+}
+
+static void append_windows(json_t *rows, const struct config *c, const struct window *windows, size_t n,
+                           const char *sensor)
+{
+    for (size_t i = 0; i < n; i++) {
+        json_t *row = row_of_window(&windows[i], sensor);
+        if (windows[i].scope == WINDOW_CIRCUIT)
+            json_object_set_new(row, "use_pct", use_of(c, &windows[i]));
+        json_array_append_new(rows, row);
+    }
 }
 
 static int read_object(struct cli *cli, struct source *source, const struct schema_sensor *s, enum window_scope scope,
@@ -78,13 +96,22 @@ static int add_sensor(struct cli *cli, struct source *source, const struct schem
         code = read_object(cli, source, s, scope, tier, &windows, &n);
     else if (schema_window_latest(source->store, s, scope, tier, &windows, &n, &source->skipped, &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
-    append_windows(rows, windows, n, s->name);
+    append_windows(rows, source->config, windows, n, s->name);
     free(windows);
     return code;
 }
 
+/* Most bytes first. */
+static struct badness busyness(const json_t *row)
+{
+    double bytes = json_number_value(row_value(row, "derived.bytes"));
+
+    return (struct badness){{bytes > 0 ? (uint64_t)bytes : 0, 0, 0}};
+}
+
 static int run_windows(struct cli *cli, enum window_scope scope, const char *history, const char *empty)
 {
+    bool is_link = scope != WINDOW_PATH && scope != WINDOW_SERVICE;
     struct source source;
     json_t *rows = json_array();
     int code = source_open(cli, SOURCE_SENSORS, &source);
@@ -102,7 +129,7 @@ static int run_windows(struct cli *cli, enum window_scope scope, const char *his
         return code;
     }
     if (cli->args.n_rest == 0)
-        rows_sort_worst(rows, badness_of_scope);
+        rows_sort_worst(rows, is_link ? busyness : badness_of_scope);
     else if (cli->view.columns == NULL && cli->view.mode != TABLE_JSON)
         cli->view.columns = history;
     return cli_rows(cli, rows, empty);
@@ -120,6 +147,38 @@ static int run_services(struct cli *cli)
     return run_windows(cli, WINDOW_SERVICE, SERVICE_HISTORY,
                        cli->args.n_rest ? "No windows of this service in that time; see: spanward services"
                                         : "No service in the newest window.");
+}
+
+static int run_links(struct cli *cli, enum window_scope scope)
+{
+    char empty[160];
+
+    if (cli->args.n_rest != 0)
+        snprintf(empty, sizeof(empty), "No windows of this %s in that time; see: spanward %ss",
+                 window_scope_name(scope), window_scope_name(scope));
+    else
+        snprintf(empty, sizeof(empty), "No %s in the newest window.", window_scope_name(scope));
+    return run_windows(cli, scope, LINK_HISTORY, empty);
+}
+
+static int run_circuits(struct cli *cli)
+{
+    return run_links(cli, WINDOW_CIRCUIT);
+}
+
+static int run_vlans(struct cli *cli)
+{
+    return run_links(cli, WINDOW_VLAN);
+}
+
+static int run_tunnels(struct cli *cli)
+{
+    return run_links(cli, WINDOW_TUNNEL);
+}
+
+static int run_hosts(struct cli *cli)
+{
+    return run_links(cli, WINDOW_HOST);
 }
 
 static const struct option_def options[] = {
@@ -169,4 +228,78 @@ const struct command command_services = {
     .columns = service_columns,
     .max_rest = 1,
     .run = run_services,
+};
+
+static const struct example circuit_examples[] = {
+    {"circuits", "the busiest first, against their capacity"},
+    {"circuits C-4711 --since 7d --tier 1h", "one circuit, hour by hour"},
+    {NULL, NULL},
+};
+const struct command command_circuits = {
+    .name = "circuits",
+    .group = "What is happening",
+    .summary = "traffic, peaks and use of each configured circuit, with loss and latency on it",
+    .usage = "[CIRCUIT]",
+    .text = "A circuit is the sum of the paths from and to its site (circuits in the configuration). OUT comes from "
+            "the site; what is lost NEAR was lost between the site and the tap, which is where the circuit is.",
+    .examples = circuit_examples,
+    .sets = OPTIONS_TABLE,
+    .options = options,
+    .columns = circuit_columns,
+    .max_rest = 1,
+    .run = run_circuits,
+};
+
+static const struct example vlan_examples[] = {
+    {"vlans", "the busiest first"},
+    {"vlans 120 --since 2h", "one VLAN over two hours"},
+    {NULL, NULL},
+};
+const struct command command_vlans = {
+    .name = "vlans",
+    .group = "What is happening",
+    .summary = "traffic, peaks, loss and latency, VLAN by VLAN",
+    .usage = "[VLAN]",
+    .examples = vlan_examples,
+    .sets = OPTIONS_TABLE,
+    .options = options,
+    .columns = vlan_columns,
+    .max_rest = 1,
+    .run = run_vlans,
+};
+
+static const struct example tunnel_examples[] = {
+    {"tunnels", "the busiest first"},
+    {"tunnels --sort -rtt-near", "the slowest first"},
+    {NULL, NULL},
+};
+const struct command command_tunnels = {
+    .name = "tunnels",
+    .group = "What is happening",
+    .summary = "traffic, peaks, loss and latency inside each tunnel",
+    .usage = "[TUNNEL]",
+    .examples = tunnel_examples,
+    .sets = OPTIONS_TABLE,
+    .options = options,
+    .columns = tunnel_columns,
+    .max_rest = 1,
+    .run = run_tunnels,
+};
+
+static const struct example host_examples[] = {
+    {"hosts", "the busiest first"},
+    {"hosts 10.12.0.21 --since 2h", "one host over two hours"},
+    {NULL, NULL},
+};
+const struct command command_hosts = {
+    .name = "hosts",
+    .group = "What is happening",
+    .summary = "the hosts with most bytes, of flows that ended",
+    .usage = "[HOST]",
+    .examples = host_examples,
+    .sets = OPTIONS_TABLE,
+    .options = options,
+    .columns = host_columns,
+    .max_rest = 1,
+    .run = run_hosts,
 };

@@ -98,6 +98,35 @@ const struct column path_columns[] = {
 const struct column service_columns[] = {SCOPE_COLUMNS("SERVICE", "name of the service, else proto/port")};
 const struct column mirror_columns[] = {SCOPE_COLUMNS("MIRROR", "the captured port or file")};
 
+/* What carries traffic: rates first. near and far: of a circuit its site's side of the tap, else the clients'. */
+#define LINK_COLUMNS(title, help, near, far)                                                                           \
+    {"time", "TIME", "start_ns", COLUMN_TIME, EX, "start of the window"}, {"name", title, "id", COLUMN_NAME, 0, help}, \
+        {"out", "OUT", "rate_bits_per_s.c2s", COLUMN_RATE, 0, "from " near},                                           \
+        {"in", "IN", "rate_bits_per_s.s2c", COLUMN_RATE, 0, "to " near},                                               \
+        {"peak", "PEAK 1ms", "peak_1ms_bits_per_s", COLUMN_RATE, 2, "in the busiest millisecond, both directions"},    \
+        {"use", "USE", "use_pct", COLUMN_PERCENT, 1, "of the configured capacity, the busier direction"},              \
+        {"flows", "FLOWS", "flows", COLUMN_COUNT, 6, "flows"},                                                         \
+        {"pkts", "PKTS", "derived.pkts", COLUMN_COUNT, EX, "packets in both directions"},                              \
+        {"bytes", "BYTES", "derived.bytes", COLUMN_BYTES, EX, "IP bytes in both directions"},                          \
+        {"lost-near", "LOST NEAR", "derived.lost_client_pkts", COLUMN_COUNT, 0, "lost between the tap and " near},     \
+        {"lost-far", "LOST FAR", "derived.lost_server_pkts", COLUMN_COUNT, 4, "lost between the tap and " far},        \
+        {"rtt-near", "RTT NEAR", "rtt_client_us.p50", COLUMN_LATENCY, 0, "median RTT tap to " near},                   \
+        {"rtt-far", "RTT FAR", "rtt_server_us.p50", COLUMN_LATENCY, 4, "median RTT tap to " far},                      \
+        {"failed", "FAILED", "failed_connects", COLUMN_COUNT, 5, "connection attempts refused or not answered"},       \
+        {"missing", "MISSING", "missing_pct", COLUMN_PERCENT, EX, "share of the window that was not watched"},         \
+        {"quality", "QUALITY", "quality", COLUMN_STATE, 3, "ok, unsure or blind"},                                     \
+        {"sensor", "SENSOR", "sensor", COLUMN_TEXT, EX, "the sensor that saw it"},                                     \
+    {                                                                                                                  \
+        NULL, NULL, NULL, COLUMN_TEXT, 0, NULL                                                                         \
+    }
+
+const struct column circuit_columns[] = {
+    LINK_COLUMNS("CIRCUIT", "id of the circuit", "the circuit's site", "the other end")};
+const struct column vlan_columns[] = {
+    LINK_COLUMNS("VLAN", "id, OUTER.INNER where there are two", "clients", "servers")};
+const struct column tunnel_columns[] = {LINK_COLUMNS("TUNNEL", "type, id and ends", "clients", "servers")};
+const struct column host_columns[] = {LINK_COLUMNS("HOST", "address", "clients", "servers")};
+
 const struct column event_columns[] = {
     {"time", "TIME", "ts_ns", COLUMN_TIME, 0, "when, by packet time"},
     {"severity", "SEVERITY", "severity", COLUMN_STATE, 0, "info, minor, major or critical"},
@@ -354,6 +383,20 @@ static void set_counters(json_t *row, const struct window *w, const struct words
     json_object_set_new(row, "failed_connects", count(w->c.refused_connects + w->c.unanswered_connects));
 }
 
+/* Bits on the wire per second; the peak is null where it is not measured. */
+static void set_rates(json_t *row, const struct window *w, const struct words *words)
+{
+    json_t *rates = json_object();
+
+    for (size_t i = 0; i < 2; i++)
+        json_object_set_new(rates, words->direction[i],
+                            w->length_ns != 0 ? json_real(8e9 * (double)w->c.dir[i].frame_bytes / (double)w->length_ns)
+                                              : json_null());
+    json_object_set_new(row, "rate_bits_per_s", rates);
+    json_object_set_new(row, "peak_1ms_bits_per_s",
+                        w->c.peak_1ms_bytes != 0 ? json_real(8000.0 * (double)w->c.peak_1ms_bytes) : json_null());
+}
+
 json_t *row_of_window(const struct window *w, const char *sensor)
 {
     const struct words *words = w->scope == WINDOW_PATH ? &path_words : &other_words;
@@ -365,7 +408,9 @@ json_t *row_of_window(const struct window *w, const char *sensor)
     json_object_set_new(row, "start_ns", count(w->start_ns));
     json_object_set_new(row, "length_ns", count(w->length_ns));
     json_object_set_new(row, "flows", count(w->c.new_flows));
+    json_object_set_new(row, "missing_pct", count(w->missing_pct));
     set_counters(row, w, words);
+    set_rates(row, w, words);
     json_object_set_new(row, words->rtt[0], quantiles(&w->q[WINDOW_HIST_RTT_A]));
     json_object_set_new(row, words->rtt[1], quantiles(&w->q[WINDOW_HIST_RTT_B]));
     json_object_set_new(row, "response_us", quantiles(&w->q[WINDOW_HIST_RESPONSE]));

@@ -16,6 +16,10 @@ extern const struct column flow_columns[];
 extern const struct column path_columns[];
 extern const struct column service_columns[];
 extern const struct column mirror_columns[];
+extern const struct column circuit_columns[];
+extern const struct column vlan_columns[];
+extern const struct column tunnel_columns[];
+extern const struct column host_columns[];
 extern const struct column event_columns[];
 
 /*

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 #include "apps/place.h"
+#include "store/access.h"
 #include "common/bytes.h"
 #include "common/timefmt.h"
 
@@ -37,38 +38,20 @@ const char *sensor_state(const struct schema_sensor *s, uint64_t now_wall_ns)
     return s->live ? "live" : "reading";
 }
 
-/* The first line of store.password_file; "" when none is configured. */
-static int read_password(const struct config *c, char *ret, size_t size, struct error *e)
-{
-    const char *path = config_string(c, "store.password_file");
-
-    ret[0] = '\0';
-    if (*path == '\0')
-        return 0;
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return error_set(e, -errno, "cannot read store.password_file %s: %s", path, strerror(errno));
-    if (fgets(ret, (int)size, f) == NULL)
-        ret[0] = '\0';
-    fclose(f);
-    ret[strcspn(ret, "\r\n")] = '\0';
-    return 0;
-}
-
 static int open_store(const struct cli *cli, struct source *s, struct error *e)
 {
-    char url[PLACE_URL_BYTES], password[512];
+    struct store_access access;
+    char url[PLACE_URL_BYTES];
     int r = place_redis_url(args_value(&cli->args, "redis"), s->config, url, sizeof(url), e);
 
     if (r == 0)
-        r = read_password(s->config, password, sizeof(password), e);
+        r = store_access_load(s->config, &access, e);
     if (r < 0)
         return r;
-    const char *user = config_string(s->config, "store.user");
-    return store_open(&(struct store_options){.url = url,
-                                              .user = *user != '\0' ? user : NULL,
-                                              .password = *password != '\0' ? password : NULL},
-                      &s->store, e);
+    access.options.url = url;
+    r = store_open(&access.options, &s->store, e);
+    store_access_fini(&access);
+    return r;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -5,43 +5,39 @@
  *
  * Our key is in a custom field of the queue; a ticket is found by TicketSQL on it, which reads the database itself, so
  * there is no index to wait for. A change of subject, priority or status is a PUT with If-Match (the ETag of the ticket
- * that was read just before); 412 means that somebody was faster, then it is read again. RT answers a PUT with 200 even
- * when it refused a part of it and says so in words, so a change of status is read back. Text goes into a comment whose
- * subject carries the request's reference: RT shows subjects in the list of transactions, so a request that is repeated
- * can see in one look whether its comment has arrived.
+ * that was read just before); 412 means that somebody was faster, then it is read again. RT answers 200 even when it
+ * refused a part of a change and says so in words; where they do not name the new status, the ticket is read again.
+ * Text goes into a comment whose subject carries the request's reference: RT shows subjects in the list of
+ * transactions, so a request that is repeated can see in one look whether its comment has arrived.
  *
- * Back: tickets of the queue that were updated since the cursor, and of each the transactions that are newer than the
- * newest seen and not ours. Ours are those of the user who created the ticket. Statuses: new is open; open and stalled
- * are in progress; resolved is resolved; rejected and deleted are closed. RT has no state beyond resolved, so a close
- * and a resolve are the same there and differ in their comment.
- *
- * Cursor: "SECONDS|TRANSACTION"; a second is asked for twice, since RT's times have no fractions.
+ * Back: the queue's transactions that are newer than the newest seen and not of the user who creates our tickets, found
+ * by TransactionSQL. Statuses: new is open; open and stalled are in progress; resolved is resolved; rejected and
+ * deleted are closed. RT has no state beyond resolved, so a close and a resolve are the same there and differ in their
+ * comment. Cursor: the number of a transaction.
  */
 
 #include "control/connectors/connector.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "common/timefmt.h"
 #include "control/connectors/http.h"
 #include "control/connectors/track.h"
 
-#define REST         "/REST/2.0"
-#define CONFLICTS    3
-#define POLL_TICKETS 100
-#define OVERLAP_S    2
-#define SECRET_BYTES 512
+#define REST              "/REST/2.0"
+#define CONFLICTS         3
+#define POLL_TRANSACTIONS 50
+#define SECRET_BYTES      512
 
 /* Owner: the connector's user. */
 struct rt {
     struct http *http;
     char queue[201], field[201];
+    char self[ENTITY_OWNER_BYTES]; /* the user who created our tickets; "" until one was seen */
 };
 
 static void rt_close(void *ctx)
@@ -242,61 +238,77 @@ static bool read_ticket(struct rt *x, const char *id, struct http_answer *a, str
     return false;
 }
 
-/* What has to become different, as the body of a PUT; empty when nothing has. */
-static json_t *differences(const struct connector_request *r, const json_t *ticket, const char **ret_status)
+/* The status that the request asks for, "" when it is so already. */
+static const char *wanted_status(const struct connector_request *r, const json_t *ticket)
 {
     enum remote_state now = state_of(http_string(ticket, "Status"));
-    bool open = r->op == OUTBOX_REOPEN, close = r->op == OUTBOX_CLOSE || r->op == OUTBOX_RESOLVE;
+
+    if (r->op == OUTBOX_REOPEN)
+        return is_over(now) ? "open" : "";
+    if (r->op == OUTBOX_CLOSE || r->op == OUTBOX_RESOLVE)
+        return is_over(now) ? "" : "resolved";
+    return "";
+}
+
+/* What else has to become different, as the body of a PUT; empty when nothing has. */
+static json_t *differences(const struct connector_request *r, const json_t *ticket, const char *status)
+{
     json_t *j = json_object();
 
-    *ret_status = "";
     if (r->op == OUTBOX_COMMENT)
         return j;
     if (strcmp(http_string(ticket, "Subject"), r->title) != 0)
         json_object_set_new(j, "Subject", json_string(r->title));
     if (atoi(http_string(ticket, "Priority")) != priority(r->severity))
         json_object_set_new(j, "Priority", json_integer(priority(r->severity)));
-    if ((open && is_over(now)) || (close && !is_over(now)))
-        *ret_status = open ? "open" : "resolved";
-    if ((*ret_status)[0] != '\0')
-        json_object_set_new(j, "Status", json_string(*ret_status));
+    if (status[0] != '\0')
+        json_object_set_new(j, "Status", json_string(status));
     return j;
 }
 
-/* One try to bring the fields in line. 1 done, 0 somebody was faster, -1 *ret says why not. */
-static int put_fields(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+/* RT says in a list of sentences what it did. Where they do not name the status, the ticket is read again. */
+static bool status_was_set(struct rt *x, const struct connector_request *r, const json_t *said, const char *status,
+                           struct connector_answer *ret)
 {
-    struct http_answer ticket, a;
-    char path[200], match[160];
-    const char *status;
+    struct http_answer ticket;
+    char quoted[40];
+    const json_t *one;
+    size_t i;
 
-    if (!read_ticket(x, r->remote_id, &ticket, ret))
-        return -1;
-    json_t *change = differences(r, ticket.json, &status);
-    snprintf(path, sizeof(path), REST "/ticket/%s", r->remote_id);
-    snprintf(match, sizeof(match), "If-Match: %s", ticket.etag);
-    bool nothing = json_object_size(change) == 0;
-    http_answer_fini(&ticket);
-    if (nothing) {
-        json_decref(change);
-        return 1;
+    snprintf(quoted, sizeof(quoted), "to '%s'", status);
+    json_array_foreach(said, i, one)
+    {
+        if (json_is_string(one) && strstr(json_string_value(one), quoted) != NULL)
+            return true;
     }
+    if (!read_ticket(x, r->remote_id, &ticket, ret))
+        return false;
+    bool set = strcmp(http_string(ticket.json, "Status"), status) == 0;
+    http_answer_fini(&ticket);
+    if (!set)
+        track_refuse(ret, "RT did not set the status to %s: the right ModifyTicket or the queue's lifecycle", status);
+    return set;
+}
+
+/* 1 done, 0 somebody was faster, -1 *ret says why not. */
+static int put_fields(struct rt *x, const struct connector_request *r, const char *etag, json_t *change,
+                      struct connector_answer *ret)
+{
+    const char *status = http_string(change, "Status");
+    struct http_answer a;
+    char path[200], match[160];
+
+    snprintf(path, sizeof(path), REST "/ticket/%s", r->remote_id);
+    snprintf(match, sizeof(match), "If-Match: %.128s", etag);
     const struct http_request q = {
-        .method = "PUT", .path = path, .json = change, .header = {strlen(match) > 10 ? match : NULL}};
+        .method = "PUT", .path = path, .json = change, .header = {etag[0] != '\0' ? match : NULL}};
     http_do(x->http, &q, &a);
-    json_decref(change);
-    int rc = a.outcome == CONNECTOR_DONE ? 1 : a.status == 412 ? 0 : -1;
     add_message(&a);
     http_to_answer(&a, ret);
+    int rc = a.outcome == CONNECTOR_DONE ? 1 : a.status == 412 ? 0 : -1;
+    if (rc == 1 && status[0] != '\0' && !status_was_set(x, r, a.json, status, ret))
+        rc = -1;
     http_answer_fini(&a);
-    if (rc == 1 && status[0] != '\0' && read_ticket(x, r->remote_id, &ticket, ret)) {
-        if (strcmp(http_string(ticket.json, "Status"), status) != 0) {
-            track_refuse(ret, "RT did not set the status to %s: the right ModifyTicket or the queue's lifecycle",
-                         status);
-            rc = -1;
-        }
-        http_answer_fini(&ticket);
-    }
     return rc;
 }
 
@@ -329,19 +341,48 @@ static int has_comment(struct rt *x, const struct connector_request *r, struct c
     return rc;
 }
 
-static void add_comment(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+/* The status goes with the comment. */
+static void add_comment(struct rt *x, const struct connector_request *r, const char *status,
+                        struct connector_answer *ret)
 {
     char subject[TRACK_KEY_BYTES];
     struct http_answer a;
 
     track_ref(subject, r);
     json_t *j = json_pack("{s:s,s:s,s:s}", "Content", r->body, "ContentType", "text/plain", "Subject", subject);
+    if (j != NULL && status[0] != '\0')
+        json_object_set_new(j, "Status", json_string(status));
     if (j != NULL && r->n_attachments > 0)
         json_object_set_new(j, "Attachments", attachments(r));
     if (!track_call(x->http, &a, "POST", j, REST "/ticket/%s/comment", r->remote_id))
         add_message(&a);
     http_to_answer(&a, ret);
+    if (a.outcome == CONNECTOR_DONE && status[0] != '\0')
+        status_was_set(x, r, a.json, status, ret);
     http_answer_fini(&a);
+}
+
+/* One try: 1 done, 0 somebody was faster, -1 *ret says why not. */
+static int change_ticket(struct rt *x, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct http_answer ticket;
+    int told = r->repeat ? has_comment(x, r, ret) : 0, rc = 1;
+
+    if (told < 0 || !read_ticket(x, r->remote_id, &ticket, ret))
+        return -1;
+    const char *status = wanted_status(r, ticket.json);
+    json_t *change = differences(r, ticket.json, told ? status : "");
+    if (json_object_size(change) > 0)
+        rc = put_fields(x, r, ticket.etag, change, ret);
+    json_decref(change);
+    http_answer_fini(&ticket);
+    if (rc != 1)
+        return rc;
+    if (told)
+        *ret = (struct connector_answer){.outcome = CONNECTOR_DONE};
+    else
+        add_comment(x, r, status, ret);
+    return ret->outcome == CONNECTOR_DONE ? 1 : -1;
 }
 
 static void rt_send(void *ctx, const struct connector_request *r, struct connector_answer *ret)
@@ -358,27 +399,14 @@ static void rt_send(void *ctx, const struct connector_request *r, struct connect
         return;
     }
     for (int i = 0; rc == 0 && i < CONFLICTS; i++)
-        rc = put_fields(x, r, ret);
+        rc = change_ticket(x, r, ret);
     if (rc == 0)
         ret->outcome = CONNECTOR_RETRY; /* people type on this ticket just now */
-    if (rc <= 0)
-        return;
-    rc = r->repeat ? has_comment(x, r, ret) : 0;
-    if (rc == 1)
-        *ret = (struct connector_answer){.outcome = CONNECTOR_DONE};
-    else if (rc == 0)
-        add_comment(x, r, ret);
-    if (ret->outcome == CONNECTOR_DONE)
+    else if (rc == 1)
         set_id(x, r->remote_id, ret);
 }
 
 /* --- poll --- */
-
-static void read_cursor(const char *text, uint64_t *ret_s, uint64_t *ret_txn)
-{
-    *ret_s = *ret_txn = 0;
-    sscanf(text, "%" SCNu64 "|%" SCNu64, ret_s, ret_txn);
-}
 
 /* What a person wrote with a comment or an answer. */
 static void read_content(struct rt *x, const char *txn, char *ret, size_t size)
@@ -397,102 +425,101 @@ static void read_content(struct rt *x, const char *txn, char *ret, size_t size)
     http_answer_fini(&a);
 }
 
-/* The transactions of other people on one ticket since the cursor. -1 when they cannot be read. */
-static int poll_ticket(struct rt *x, const json_t *ticket, uint64_t from_s, uint64_t *txn,
-                       struct connector_changes *ret, struct connector_answer *why)
+/* Our user, who created every ticket that has our key. "" as long as there is none. */
+static int learn_ourselves(struct rt *x, struct connector_answer *why)
 {
-    char id[32], us[ENTITY_OWNER_BYTES];
     struct http_answer a;
-    struct connector_change *c = NULL;
-    uint64_t seen = *txn;
-    size_t i;
+    char sql[600], encoded[1800];
     int rc = 0;
 
-    snprintf(id, sizeof(id), "%.30s", http_string(ticket, "id"));
-    snprintf(us, sizeof(us), "%.63s", track_path(ticket, "Creator", "id", NULL));
-    if (!track_call(x->http, &a, "GET", NULL,
-                    REST "/ticket/%s/history?fields=Type,Creator,Created&orderby=id&order=DESC&per_page=100", id)) {
-        http_answer_fini(&a);
-        return track_failed(&a, why);
-    }
-    const json_t *one;
-    json_array_foreach(json_object_get(a.json, "items"), i, one)
-    {
-        const char *type = http_string(one, "Type"), *author = track_path(one, "Creator", "id", NULL);
-        uint64_t number = strtoull(http_string(one, "id"), NULL, 10);
-        uint64_t when_ns = track_time_ns(http_string(one, "Created"));
-        *txn = number > *txn ? number : *txn;
-        if (number <= seen || when_ns < from_s * NS_PER_S || strcmp(author, us) == 0 ||
-            strcmp(author, "RT_System") == 0)
-            continue;
-        c = connector_changes_add(ret);
-        if (c == NULL) {
-            rc = -ENOMEM;
-            break;
-        }
+    if (x->self[0] != '\0')
+        return 0;
+    snprintf(sql, sizeof(sql), "Queue = '%s' AND 'CF.{%s}' IS NOT NULL", x->queue, x->field);
+    http_encode(encoded, sizeof(encoded), sql);
+    if (!track_call(x->http, &a, "GET", NULL, REST "/tickets?query=%s&fields=Creator&orderby=id&per_page=1", encoded))
+        rc = track_failed(&a, why);
+    else
+        snprintf(x->self, sizeof(x->self), "%s",
+                 track_path(json_array_get(json_object_get(a.json, "items"), 0), "Creator", "id", NULL));
+    if (strpbrk(x->self, "'\\") != NULL)
+        x->self[0] = '\0';
+    http_answer_fini(&a);
+    return rc;
+}
+
+/* One transaction of somebody else: what was written, and the ticket as it is now. */
+static int take_transaction(struct rt *x, const json_t *txn, struct connector_changes *ret,
+                            struct connector_answer *why)
+{
+    const char *type = http_string(txn, "Type"), *author = track_path(txn, "Creator", "id", NULL);
+    struct connector_change *c;
+    struct http_answer ticket;
+    char id[32];
+
+    snprintf(id, sizeof(id), "%.30s", http_string(txn, "ObjectId"));
+    if (strcmp(author, "RT_System") == 0 || id[0] == '\0')
+        return 0;
+    if (!read_ticket(x, id, &ticket, why))
+        return why->http_status == 404 || why->http_status == 403 ? 0 : -EIO; /* taken away meanwhile */
+    c = connector_changes_add(ret);
+    if (c != NULL) {
         snprintf(c->remote_id, sizeof(c->remote_id), "%s", id);
         snprintf(c->author, sizeof(c->author), "%s", author);
-        c->when_wall_ns = when_ns;
-        if (strcmp(type, "Comment") == 0 || strcmp(type, "Correspond") == 0)
-            read_content(x, http_string(one, "id"), c->comment, sizeof(c->comment));
-    }
-    http_answer_fini(&a);
-    if (c != NULL) { /* as the ticket is after the last of them */
-        c->state = state_of(http_string(ticket, "Status"));
+        c->when_wall_ns = track_time_ns(http_string(txn, "Created"));
+        c->state = state_of(http_string(ticket.json, "Status"));
         c->has_owner = true;
-        snprintf(c->owner, sizeof(c->owner), "%s", owner_of(ticket));
-        snprintf(c->resolution, sizeof(c->resolution), "%s", http_string(ticket, "Status"));
+        snprintf(c->owner, sizeof(c->owner), "%s", owner_of(ticket.json));
+        if (is_over(c->state))
+            snprintf(c->resolution, sizeof(c->resolution), "%s", http_string(ticket.json, "Status"));
+        if (strcmp(type, "Comment") == 0 || strcmp(type, "Correspond") == 0)
+            read_content(x, http_string(txn, "id"), c->comment, sizeof(c->comment));
     }
-    return rc;
+    http_answer_fini(&ticket);
+    return c != NULL ? 0 : -ENOMEM;
+}
+
+static bool ask_transactions(struct rt *x, const char *cursor, bool latest, struct http_answer *a)
+{
+    char sql[600], encoded[1800];
+    size_t at = (size_t)snprintf(sql, sizeof(sql), "ObjectType = 'RT::Ticket' AND TicketQueue = '%s' AND id > %.20s",
+                                 x->queue, cursor);
+
+    if (!latest)
+        snprintf(sql + at, sizeof(sql) - at, " AND Creator != '%s'", x->self);
+    http_encode(encoded, sizeof(encoded), sql);
+    return track_call(x->http, a, "GET", NULL,
+                      REST
+                      "/transactions?query=%s&fields=Type,Creator,Created,ObjectId&orderby=id&order=%s&per_page=%d",
+                      encoded, latest ? "DESC" : "ASC", latest ? 1 : POLL_TRANSACTIONS);
 }
 
 static int rt_poll(void *ctx, const char *cursor, struct connector_changes *ret, struct connector_answer *why)
 {
     struct rt *x = ctx;
     struct http_answer a;
-    char sql[400], encoded[1200], when[32];
-    uint64_t from_s, txn, newest, latest_s;
-    struct tm tm;
-    size_t i, n = 0;
-    int rc = 0;
-
-    read_cursor(cursor, &from_s, &txn);
-    if (from_s == 0) { /* what was before us is not news */
-        snprintf(ret->cursor, sizeof(ret->cursor), "%lld|0", (long long)time(NULL) - OVERLAP_S);
-        return 0;
-    }
-    time_t t = (time_t)from_s;
-    gmtime_r(&t, &tm);
-    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-    snprintf(sql, sizeof(sql), "Queue = '%s' AND LastUpdated >= '%s GMT'", x->queue, when);
-    http_encode(encoded, sizeof(encoded), sql);
-    if (!track_call(x->http, &a, "GET", NULL,
-                    REST "/tickets?query=%s&fields=Status,Owner,Creator,LastUpdated&orderby=LastUpdated&per_page=%d",
-                    encoded, POLL_TICKETS)) {
-        http_answer_fini(&a);
-        return track_failed(&a, why);
-    }
-    newest = txn;
-    latest_s = from_s;
     const json_t *one;
+    bool first = cursor[0] == '\0' || strspn(cursor, "0123456789") != strlen(cursor);
+    size_t i;
+    int rc = learn_ourselves(x, why);
+
+    if (rc != 0 || (!first && x->self[0] == '\0'))
+        return rc; /* nothing of ours is there yet */
+    if (!ask_transactions(x, first ? "0" : cursor, first, &a)) {
+        add_message(&a);
+        rc = track_failed(&a, why);
+    }
+    if (first && rc == 0) /* what was before us is not news */
+        snprintf(ret->cursor, sizeof(ret->cursor), "0");
     json_array_foreach(json_object_get(a.json, "items"), i, one)
     {
-        uint64_t own = txn;
-        uint64_t updated_s = track_time_ns(http_string(one, "LastUpdated")) / NS_PER_S;
-        rc = poll_ticket(x, one, from_s, &own, ret, why);
-        if (rc != 0)
-            break;
-        newest = own > newest ? own : newest;
-        latest_s = updated_s > latest_s ? updated_s : latest_s;
-        n++;
+        if (rc == 0 && !first)
+            rc = take_transaction(x, one, ret, why);
+        if (rc == 0)
+            snprintf(ret->cursor, sizeof(ret->cursor), "%.20s", http_string(one, "id"));
     }
+    ret->more = rc == 0 && !first && i == POLL_TRANSACTIONS;
     http_answer_fini(&a);
-    if (rc != 0)
-        return rc;
-    ret->more = n == POLL_TICKETS && latest_s > from_s;
-    snprintf(ret->cursor, sizeof(ret->cursor), "%" PRIu64 "|%" PRIu64,
-             latest_s > from_s + OVERLAP_S ? latest_s - OVERLAP_S : from_s, ret->more ? txn : newest);
-    return 0;
+    return rc;
 }
 
 /* --- check --- */

@@ -6,7 +6,6 @@
  */
 
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <string.h>
 
 #include "store/route.h"

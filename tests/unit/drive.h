@@ -18,6 +18,7 @@
 
 #define DRIVE_FLOWS  4096u
 #define DRIVE_DNS    1024u
+#define DRIVE_MEDIA  64u
 #define DRIVE_RING   (8u << 20)
 #define DRIVE_START  (1000000000ull * NS_PER_S) /* a whole window */
 #define DRIVE_WINDOW (10 * NS_PER_S)
@@ -29,6 +30,10 @@ struct drive {
     struct service_table *services;
     struct rec_flow flow[DRIVE_FLOWS]; /* in the order of their ends */
     struct rec_dns dns[DRIVE_DNS];     /* of all flows */
+    struct rec_rtp rtp[DRIVE_MEDIA];
+    struct rec_rtcp rtcp[DRIVE_MEDIA];
+    struct rec_event event[DRIVE_MEDIA];
+    uint32_t n_rtp, n_rtcp, n_events;
     uint32_t n_flows, n_dns, n_windows, n_ends, n_eofs;
     struct window_counters sum[WINDOW_SCOPE_COUNT];
     uint64_t hist_n[WINDOW_SCOPE_COUNT][WINDOW_HIST_COUNT];
@@ -85,6 +90,14 @@ static inline void drive_keep_flow(struct drive *d, const struct rec_flow *flow)
         ck_assert_uint_lt(d->n_dns, DRIVE_DNS);
         d->dns[d->n_dns++] = dns[i];
     }
+    const struct rec_rtp *rtp = (const void *)(dns + flow->n_dns);
+    const struct rec_rtcp *rtcp = (const void *)(rtp + flow->n_rtp);
+    ck_assert_uint_le(d->n_rtp + flow->n_rtp, DRIVE_MEDIA);
+    ck_assert_uint_le(d->n_rtcp + flow->n_rtcp, DRIVE_MEDIA);
+    for (unsigned i = 0; i < flow->n_rtp; i++)
+        d->rtp[d->n_rtp++] = rtp[i];
+    for (unsigned i = 0; i < flow->n_rtcp; i++)
+        d->rtcp[d->n_rtcp++] = rtcp[i];
 }
 
 static inline void drive_keep_window(struct drive *d, const struct rec_window *w)
@@ -110,6 +123,9 @@ static inline void drive_drain(struct drive *d)
             d->end = *(const struct rec_window_end *)(const void *)hdr;
             if (d->n_ends++ == 0)
                 d->first_start_ns = d->end.start_ns;
+        } else if (hdr->type == REC_EVENT) {
+            ck_assert_uint_lt(d->n_events, DRIVE_MEDIA);
+            d->event[d->n_events++] = *(const struct rec_event *)(const void *)hdr;
         } else if (hdr->type == REC_EOF)
             d->n_eofs++;
         spsc_pop(d->ring);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "apps/cli/child.h"
 #include "apps/cli/command.h"
@@ -596,7 +597,7 @@ static void drop_redis(void)
 
 static int with_redis(const char *line)
 {
-    char full[400];
+    char full[640];
 
     snprintf(full, sizeof(full), "%s %s", line, option);
     return spanward(full);
@@ -663,6 +664,198 @@ START_TEST(what_is_in_redis)
     expect_in(out, "1 incidents open,  1 problems unsolved,  1 tickets open");
     ck_assert_int_eq(with_redis("status --json"), 0);
     expect_in(out, "\"nic_missed\":null"); /* what the driver cannot tell is null, not 0 */
+    drop_redis();
+}
+END_TEST
+
+START_TEST(windows_leave_as_lines_or_csv)
+{
+    fill_redis(true);
+    ck_assert_int_eq(with_redis("export --since 1d --format csv"), 0);
+    char *save, *head = strtok_r(out, "\n", &save), *first = strtok_r(NULL, "\n", &save);
+    size_t commas = 0, of_head = 0;
+    expect_in(head, "sensor,scope,object,tier,start_ns,length_ns,quality,missing_pct,a2b_pkts,a2b_bytes");
+    expect_in(head, "rtt_a_us_n,rtt_a_us_min,rtt_a_us_p10");
+    expect_in(first, "s1,path,branch~hq,1min,1700000040000000000,60000000000,unsure,0,5000,");
+    expect_in(first, ",10,999.936,1007.616,2015.232,2981.888,4030.464,5001.216,0,,,,,,,0,"); /* as stored: to 2^-11 and a bucket */
+    for (const char *p = head; *p != '\0'; p++)
+        of_head += *p == ',';
+    for (const char *p = first; *p != '\0'; p++)
+        commas += *p == ',';
+    ck_assert_uint_eq(commas, of_head);
+    ck_assert_ptr_nonnull(strtok_r(NULL, "\n", &save));
+    ck_assert_ptr_null(strtok_r(NULL, "\n", &save));
+
+    ck_assert_int_eq(with_redis("export --scope service --since 2023-11-14T22:14Z --until @1700000041"), 0);
+    unsigned n = 0;
+    for (char *l = strtok_r(out, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save), n++) {
+        json_t *row = json_loads(l, 0, NULL);
+        ck_assert_msg(json_is_object(row), "%s", l);
+        ck_assert_int_eq(json_integer_value(json_object_get(row, "refused_connects")), 3);
+        bool known = strcmp(json_string_value(json_object_get(row, "object")), "https") == 0;
+        ck_assert_int_eq(json_is_null(json_object_get(row, "c2s_lost_upstream_pkts")), !known);
+        ck_assert(json_is_null(json_object_get(row, "rtt_client_us_p50")));
+        json_decref(row);
+    }
+    ck_assert_uint_eq(n, 2);
+    ck_assert_int_eq(with_redis("export --since 2023-11-14T22:14Z --until 1700000040"), CLI_USAGE);
+    expect_one_line("--until wants a duration such as 2h");
+    ck_assert_int_eq(with_redis("export --until @1700000040"), 0);
+    expect_one_line("No windows in that time.");
+    ck_assert_int_eq(with_redis("export --scope circle"), CLI_USAGE);
+    expect_one_line("--scope is one of mirror, path, service, host, circuit, vlan, tunnel, not 'circle'");
+    drop_redis();
+}
+END_TEST
+
+/* Changes one byte of a file in which `what` begins. */
+static void damage(const char *path, const char *what, char by)
+{
+    FILE *f = fopen(path, "r+");
+    char *text = calloc(1, 1 << 20);
+
+    ck_assert_uint_gt(fread(text, 1, (1 << 20) - 1, f), 0);
+    char *at = strstr(text, what);
+    ck_assert_ptr_nonnull(at);
+    fseek(f, at - text, SEEK_SET);
+    fputc(by, f);
+    fclose(f);
+    free(text);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char line[600];
+
+    snprintf(line, sizeof(line), "cp '%s' '%s'", from, to);
+    ck_assert_int_eq(system(line), 0);
+}
+
+static void refuses(const char *file, const char *reason)
+{
+    char line[400];
+
+    snprintf(line, sizeof(line), "restore %s --replace", file);
+    ck_assert_int_eq(with_redis(line), CLI_ERROR);
+    expect_one_line(reason);
+    expect_in(err, "nothing was changed");
+    ck_assert_int_eq(with_redis("problems --json"), 0);
+    expect_in(out, "\"PRB-1\"");
+}
+
+START_TEST(state_is_backed_up_and_restored)
+{
+    char line[400], file[128], bad[128];
+    struct error e = {""};
+    struct store *s;
+
+    fill_redis(true);
+    snprintf(file, sizeof(file), "%s/control.backup", dir);
+    snprintf(bad, sizeof(bad), "%s/bad.backup", dir);
+    ck_assert_int_eq(store_open(&(struct store_options){.url = store_private_url(redis)}, &s, &e), 0);
+    store_reply_free(store_command(s, "HSET %s %s %b", "sw1:{ctl}:bins:a", "3",
+                                   "\x00\xff\x80"
+                                   "a",
+                                   (size_t)4));
+    store_reply_free(store_command(s, "XADD %s * verb x", "sw1:{ctl}:inbox"));
+    snprintf(line, sizeof(line), "backup %s", file);
+    ck_assert_int_eq(with_redis(line), 0);
+    expect_in(err, "4 entries");
+    struct stat st;
+    ck_assert(stat(file, &st) == 0 && (st.st_mode & 0777) == 0600);
+
+    /* not over what is there, unless asked to; and not when it does not fit */
+    snprintf(line, sizeof(line), "restore %s", file);
+    ck_assert_int_eq(with_redis(line), CLI_ERROR);
+    expect_one_line("--replace puts the backup in its place; nothing was changed");
+    copy_file(file, bad);
+    damage(bad, "PRB-1", 'Q');
+    refuses(bad, "its checksum is wrong");
+    copy_file(file, bad);
+    damage(bad, "1,\"created", '7');
+    refuses(bad, "the backup is of version 7, this program reads version 1");
+    copy_file(file, bad);
+    ck_assert_int_eq(truncate(bad, st.st_size - 70), 0);
+    refuses(bad, "line ");
+    ck_assert_int_eq(truncate(bad, 0), 0);
+    refuses(bad, "this is no backup of spanward");
+    ck_assert_int_eq(with_redis("restore /nonexistent/x --replace"), CLI_ERROR);
+    expect_one_line("cannot read /nonexistent/x: No such file or directory");
+    /* everything comes back, and what was new since is gone */
+    store_reply_free(store_command(s, "DEL %s %s", "sw1:{ctl}:problem", "sw1:{ctl}:bins:a"));
+    store_reply_free(store_command(s, "HSET %s 1 2", "sw1:{ctl}:history"));
+    snprintf(line, sizeof(line), "restore %s --replace", file);
+    ck_assert_msg(with_redis(line) == 0, "%s", err);
+    ck_assert_int_eq(with_redis("problems --json"), 0);
+    expect_in(out, "\"PRB-1\"");
+    struct store_reply *r = store_command(s, "HGET %s 3", "sw1:{ctl}:bins:a");
+    size_t len = 0;
+    ck_assert_mem_eq(store_reply_string(r, &len),
+                     "\x00\xff\x80"
+                     "a",
+                     4);
+    ck_assert_uint_eq(len, 4);
+    store_reply_free(r);
+    r = store_command(s, "EXISTS %s", "sw1:{ctl}:history");
+    ck_assert_int_eq(store_reply_integer(r), 0);
+    store_reply_free(r);
+    r = store_command(s, "XLEN %s", "sw1:{ctl}:inbox"); /* on its way, no state */
+    ck_assert_int_eq(store_reply_integer(r), 1);
+    store_reply_free(r);
+    /* into an empty one without being asked */
+    store_reply_free(store_command(s, "FLUSHALL"));
+    snprintf(line, sizeof(line), "restore %s", file);
+    ck_assert_int_eq(with_redis(line), 0);
+    store_close(s);
+    drop_redis();
+}
+END_TEST
+
+START_TEST(the_organisation_at_a_glance)
+{
+    struct error e = {""};
+    struct schema_outcome outcome;
+    struct store *s;
+
+    fill_redis(true);
+    ck_assert_int_eq(store_open(&(struct store_options){.url = store_private_url(redis)}, &s, &e), 0);
+    struct window w = {.scope = WINDOW_MIRROR, .name = "m", .start_ns = T0, .length_ns = 10 * NS_PER_S};
+    w.c.dir[0].frame_bytes = 125000000;
+    struct schema_sensor sensor = {.name = "s2",
+                                   .version = "0.1.0",
+                                   .live = true,
+                                   .window_ns = 10 * NS_PER_S,
+                                   .heartbeat_wall_ns = (uint64_t)time(NULL) * NS_PER_S,
+                                   .data_ns = T0,
+                                   .n_mirrors = 1,
+                                   .spool_items = 12345,
+                                   .fragments_evicted = 2,
+                                   .fragments_unmatched = 3,
+                                   .mirror = {"m"}};
+    for (int t = 0; t < SCHEMA_TIER_COUNT; t++)
+        sensor.latest_start_ns[t] = UINT64_MAX;
+    sensor.latest_start_ns[SCHEMA_BASE] = T0;
+    ck_assert_int_eq(schema_put_sensor(s, &sensor), 0);
+    ck_assert_int_eq(schema_put_window(s, "s2", SCHEMA_BASE, 10 * NS_PER_S, &w), 0);
+    ck_assert_int_eq(schema_put_object(s, "s2", WINDOW_MIRROR, "m", T0), 0);
+    w.scope = WINDOW_VLAN;
+    snprintf(w.name, sizeof(w.name), "100.20");
+    w.c.peak_1ms_bytes = 125000;
+    ck_assert_int_eq(schema_put_window(s, "s2", SCHEMA_BASE, 10 * NS_PER_S, &w), 0);
+    ck_assert_int_eq(schema_put_object(s, "s2", WINDOW_VLAN, "100.20", T0), 0);
+    ck_assert_int_eq(schema_flush(s, &outcome), 0);
+    store_close(s);
+    ck_assert_int_eq(with_redis("sensors --columns sensor,state,rate,waiting,fragments"), 0);
+    expect_in(out, "2 sensors: 1 live, 1 done; 100 Mbit/s on 0 paths");
+    expect_in(out, "12 345");
+    check_machine_formats("sensors");
+    check_machine_formats("vlans");
+    ck_assert_int_eq(with_redis("vlans"), 0);
+    expect_in(out, "100.20");
+    expect_in(out, "100 Mbit/s");
+    expect_in(out, "1 Gbit/s");
+    ck_assert_int_eq(with_redis("tunnels"), 0);
+    expect_one_line("No tunnel in the newest window.");
     drop_redis();
 }
 END_TEST
@@ -907,6 +1100,9 @@ int main(void)
                                   report_refuses_what_is_no_record,
                                   an_empty_redis,
                                   what_is_in_redis,
+                                  windows_leave_as_lines_or_csv,
+                                  state_is_backed_up_and_restored,
+                                  the_organisation_at_a_glance,
                                   paths_worst_first,
                                   flows_events_entities,
                                   where_redis_is};

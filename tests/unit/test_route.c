@@ -4,7 +4,6 @@
 
 #include "store/route.h"
 
-#include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
 #include "store/journal.h"

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Median RTT on one side of the tap. Out above the configured factor times what is usual at this hour, four of its own
+ * upward spreads, and 2 ms more than usual. While the hours before have drifted upwards (see detect.c), a sixth more
+ * than usual and one and a half spreads suffice.
+ */
+
+#include <math.h>
+#include "control/detect.h"
+
+#define RTT_LEAST_N  5u
+#define RTT_SCORE    4.0
+#define RTT_LEAST_NS 2e6
+#define DRIFT_SCORE  1.5
+#define DRIFT_FACTOR 1.15
+
+static bool latency_present(const struct observation *o, int side)
+{
+    return o->rtt_n[side] > 0;
+}
+
+static enum verdict judge_latency(const struct series *x, const struct detect_params *p, const struct observation *o,
+                                  int side, uint32_t minutes, struct detection *ret)
+{
+    (void)p;
+    (void)minutes;
+    ret->n = o->rtt_n[side];
+    if (o->quality == WINDOW_BLIND || ret->n < RTT_LEAST_N)
+        return VERDICT_UNOBSERVED;
+    ret->value = (double)o->rtt_p50_ns[side];
+    if (x->level == BASELINE_NONE)
+        return VERDICT_UNKNOWN;
+    if (ret->value <= x->high)
+        return VERDICT_QUIET;
+    ret->expected = x->view.median;
+    return VERDICT_OUT;
+}
+
+static void limit_latency(struct series *x, const struct detect_params *p)
+{
+    const struct baseline_view *v = &x->view;
+    bool drifting = x->s.drift >= SERIES_DRIFTING;
+    double score = drifting ? DRIFT_SCORE : RTT_SCORE;
+    double factor = drifting ? DRIFT_FACTOR : p->rtt_factor;
+
+    x->high = v->median * fmax(exp(score * v->spread_up), factor);
+    x->high = fmax(x->high, v->median + (drifting ? RTT_LEAST_NS / 2 : RTT_LEAST_NS));
+}
+
+const struct detector detector_latency = {latency_present, judge_latency, limit_latency};
