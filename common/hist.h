@@ -46,10 +46,9 @@ static inline uint32_t hist_index(uint64_t value_ns)
     return index < HIST_BUCKETS ? (uint32_t)index : HIST_BUCKETS;
 }
 
-static inline void hist_add(struct hist *h, uint64_t value_ns)
+/* hist_add with the index at hand. */
+static inline void hist_add_at(struct hist *h, uint32_t index, uint64_t value_ns)
 {
-    uint32_t index = hist_index(value_ns);
-
     if (index < HIST_BUCKETS)
         h->bucket[index]++;
     else
@@ -60,6 +59,11 @@ static inline void hist_add(struct hist *h, uint64_t value_ns)
         h->max_ns = value_ns;
     h->sum_ns += value_ns;
     h->n++;
+}
+
+static inline void hist_add(struct hist *h, uint64_t value_ns)
+{
+    hist_add_at(h, hist_index(value_ns), value_ns);
 }
 
 void hist_clear(struct hist *h);

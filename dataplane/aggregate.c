@@ -140,13 +140,24 @@ static void clear(struct agg *a)
     a->touched = 0;
 }
 
-uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns)
+static void add_to(struct agg *total, const struct agg *a)
+{
+    window_counters_merge(&total->c, &a->c);
+    for (unsigned i = 0; i < WINDOW_HIST_COUNT; i++)
+        if (a->hist[i].n != 0)
+            hist_merge(&total->hist[i], &a->hist[i]);
+}
+
+uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns,
+                  struct agg *total)
 {
     uint64_t dropped = out->dropped;
 
     for (uint32_t i = 0; i < t->n_touched; i++) {
         uint32_t index = t->touched[i];
         struct agg *a = &t->entry[index];
+        if (total != NULL)
+            add_to(total, a);
         emit_one(a, out, start_ns, length_ns);
         clear(a);
         if (a->refs == 0 && index != 0)

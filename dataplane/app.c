@@ -19,8 +19,8 @@ void *app_add(struct flow *f, struct pool *pool, enum app_kind kind)
         return NULL;
     struct app_head *h = app_at(pool, index);
     h->kind = (uint8_t)kind;
-    h->next = f->echo;
-    f->echo = index;
+    h->next = f->app;
+    f->app = index;
     return h;
 }
 
@@ -43,7 +43,7 @@ uint32_t app_count(const struct flow *f, const struct pool *pool, enum app_kind 
 {
     uint32_t n = 0;
 
-    for (uint32_t i = f->echo; i != 0; i = app_at(pool, i)->next)
+    for (uint32_t i = f->app; i != 0; i = app_at(pool, i)->next)
         n += app_at(pool, i)->kind == kind;
     return n;
 }
@@ -62,8 +62,8 @@ struct app_counts app_counts(const struct meter *m)
 {
     struct app_counts n = {0};
 
-    for (uint32_t i = m->f->echo; i != 0; i = app_at(m->pool, i)->next) {
-        const struct app_head *h = app_at(m->pool, i);
+    for (uint32_t i = m->f->app; i != 0; i = app_at(&m->pools->node, i)->next) {
+        const struct app_head *h = app_at(&m->pools->node, i);
         n.n_rtp = (uint16_t)(n.n_rtp + (h->kind == APP_RTP && rtp_is_confirmed(h)));
         n.n_rtcp = (uint16_t)(n.n_rtcp + (h->kind == APP_RTCP));
     }
@@ -75,8 +75,8 @@ void app_take(struct meter *m, struct rec_flow *r, struct rec_rtp *rtp, struct r
     const struct app_counts n = app_counts(m);
     uint16_t rtp_at = n.n_rtp, rtcp_at = n.n_rtcp; /* the list has the newest first */
 
-    for (uint32_t i = r != NULL ? m->f->echo : 0; i != 0; i = app_at(m->pool, i)->next) {
-        const struct app_head *h = app_at(m->pool, i);
+    for (uint32_t i = r != NULL ? m->f->app : 0; i != 0; i = app_at(&m->pools->node, i)->next) {
+        const struct app_head *h = app_at(&m->pools->node, i);
         if (h->kind == APP_RTP && rtp_is_confirmed(h))
             rtp_take(m->f, h, &rtp[--rtp_at]);
         else if (h->kind == APP_RTCP)
@@ -87,9 +87,9 @@ void app_take(struct meter *m, struct rec_flow *r, struct rec_rtp *rtp, struct r
             pmtu_take(m->f, h, r);
         else if (h->kind == APP_TRANSIT)
             transit_take(h, r);
-        else
+        else if (h->kind != APP_EXTRA)
             quic_take(m->f, h, r);
     }
-    while (m->f->echo != 0)
-        app_remove(m->pool, &m->f->echo);
+    while (m->f->app != 0)
+        app_remove(&m->pools->node, &m->f->app);
 }

@@ -12,9 +12,9 @@
 
 #include "dataplane/meter.h"
 
-#define FLOW_PMTU (1u << 30) /* enum flow_flags: some packet of it was too big */
 
 #define APP_KINDS(X)                                                                                                   \
+    X(EXTRA, "tunnel and VLAN tags of the first packet")                                                               \
     X(ECHO, "echo request that waits")                                                                                 \
     X(ERRORS, "ICMP errors about this flow")                                                                           \
     X(RTP, "RTP stream, confirmed or on probation")                                                                    \
@@ -53,7 +53,7 @@ static inline struct app_head *app_at(const struct pool *pool, uint32_t index)
 /* The first state of a kind, NULL without one. */
 static inline void *app_find(const struct flow *f, const struct pool *pool, enum app_kind kind)
 {
-    for (uint32_t i = f->echo; i != 0; i = app_at(pool, i)->next)
+    for (uint32_t i = f->app; i != 0; i = app_at(pool, i)->next)
         if (app_at(pool, i)->kind == kind)
             return app_at(pool, i);
     return NULL;

@@ -10,7 +10,9 @@
  * entries count. Packet bytes stay valid until the backend's release.
  */
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "common/counters.h"
 #include "common/record.h"
@@ -59,6 +61,19 @@ struct flow_key {
 };
 static_assert(sizeof(struct flow_key) == 48, "flow_key is compared as bytes");
 
+/* A key in short: that of an IPv4 flow whole, of an IPv6 flow with a digest of its addresses (see flow_table.h). */
+struct short_key {
+    uint64_t addrs;   /* IPv4: both, as they lie in memory */
+    uint16_t port[2]; /* from here on as in struct flow_key */
+    uint32_t tunnel_id;
+    uint16_t vlan;
+    uint8_t proto, af, kind, tunnel;
+    uint16_t tunnel_agg; /* not of the key: see struct flow */
+};
+static_assert(sizeof(struct short_key) == 24 && offsetof(struct short_key, port) == 8 &&
+                  offsetof(struct flow_key, port) == 32,
+              "the second part is copied as it is");
+
 struct sack_block {
     uint32_t left, right;
 };
@@ -86,35 +101,39 @@ struct pkt {
     uint8_t ttl;
     uint8_t n_vlans;
     uint8_t tcp_flags;
-    uint16_t vlan[MAX_VLANS];
     uint16_t ip_id;
-    uint8_t icmp_type, icmp_code;
-    uint16_t icmp_seq;
     uint16_t tcp_window;
     uint32_t tcp_seq, tcp_ack;
     uint32_t tsval, tsecr;
     uint8_t n_sack;
-    uint8_t tunnel;     /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
-    uint8_t outer_af;   /* of the IP header around that, 0 = there is none */
-    uint32_t tunnel_id; /* of that; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
-    uint16_t outer_off; /* of that IP header in data */
-    uint16_t frag_off;  /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
+    uint8_t tunnel;    /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
+    uint8_t outer_af;  /* of the IP header around that, 0 = there is none */
+    uint8_t pad1;
+    uint16_t frag_off; /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
+    uint16_t pad2;
     uint32_t l2_hash;   /* of the pair of MAC addresses: tells a second hop from a plain copy */
+    uint32_t tunnel_id; /* of that tunnel; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
+    uint16_t outer_off; /* of the IP header around it, in data */
+    uint16_t icmp_seq;
+    uint8_t icmp_type, icmp_code;
+    uint16_t vlan[MAX_VLANS]; /* the first n_vlans count */
     struct flow_key key;
 
     /* later stages */
+    struct short_key id;
     uint64_t hash;
     uint64_t fingerprint;
-    uint32_t hop;                 /* where it was seen: MACs, VLANs, tunnel */
     uint64_t copy_delay_ns;       /* since the earlier sight of the same packet */
-    uint8_t copy;                 /* enum copy_candidate */
+    uint32_t hop;                 /* where it was seen: MACs, VLANs, tunnel */
     uint32_t flow;                /* index into the flow table, FLOW_NONE: not found yet */
-    uint32_t path, service;       /* window entries that it counts in */
+    uint16_t path, service;       /* window entries that it counts in */
+    uint16_t vlan_agg, tunnel_agg; /* likewise, as in_vlan and in_tunnel say */
+    uint8_t copy;                 /* enum copy_candidate */
+    uint8_t shard;                /* see shard.h */
     uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
     uint8_t counted;              /* belongs to a flow and is no copy */
-    uint8_t more_scopes;          /* as in struct flow */
-    uint32_t more_agg[2];         /* likewise */
     uint8_t is_data, is_judged;   /* TCP data; of a flow seen both ways */
+    uint8_t in_vlan, in_tunnel;
 
     struct sack_block sack[MAX_SACK]; /* the first n_sack count */
 };

@@ -13,8 +13,7 @@
 #define SETS         16384u
 #define WAYS         4u
 #define SAMPLE_BYTES 16u
-#define EVIDENCE_MAX 64u /* counts are halved here */
-#define EVIDENCE_MIN 4u  /* originals of a flow before it speaks for itself */
+#define EVIDENCE_MIN 4u /* originals of a flow before it speaks for itself */
 
 int dedup_init(struct dedup *d)
 {
@@ -34,23 +33,27 @@ size_t dedup_bytes(const struct dedup *d)
     return ((size_t)d->set_mask + 1) * WAYS * sizeof(*d->entry);
 }
 
-/* Hash of `len` captured bytes; the tail is zero-padded, so the length goes in as well. */
-static uint64_t hash_bytes(uint64_t h, const uint8_t *p, uint32_t len)
+/* Hash of `len` captured bytes, 16 at a time, the last of them once more if need be. */
+static inline uint64_t hash_bytes(uint64_t h, const uint8_t *p, uint32_t len)
 {
-    for (; len >= 8; p += 8, len -= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        h = fold64(h ^ w, 0x9e3779b97f4a7c15ull);
+    uint64_t w[2] = {0};
+
+    h ^= len;
+    if (__builtin_expect(len < 16, 0)) {
+        memcpy(w, p, len);
+        return fold64(h ^ w[0], w[1] ^ 0xc2b2ae3d27d4eb4full);
     }
-    uint64_t tail = len;
-    for (uint32_t i = 0; i < len; i++)
-        tail = tail << 8 | p[i];
-    return fold64(h ^ tail, 0xc2b2ae3d27d4eb4full);
+    for (uint32_t at = 0; at + 16 < len; at += 16) {
+        memcpy(w, p + at, 16);
+        h = fold64(h ^ w[0], w[1] ^ 0x9e3779b97f4a7c15ull);
+    }
+    memcpy(w, p + len - 16, 16);
+    return fold64(h ^ w[0], w[1] ^ 0xc2b2ae3d27d4eb4full);
 }
 
 /* L4 header and payload sample are contiguous; a sample cut by the snap length is left out, since tags shift the cut.
  */
-static uint32_t covered_bytes(const struct pkt *p)
+static inline uint32_t covered_bytes(const struct pkt *p)
 {
     uint32_t header = p->payload_off > p->l4_off ? (uint32_t)p->payload_off - p->l4_off : 0;
 
@@ -59,7 +62,7 @@ static uint32_t covered_bytes(const struct pkt *p)
                                                         : 0);
 }
 
-static uint64_t fingerprint(const struct pkt *p)
+static inline uint64_t fingerprint(const struct pkt *p)
 {
     uint64_t h = p->hash ^ ((uint64_t)p->ip_id << 32) ^ ((uint64_t)p->sender << 48) ^ ((uint64_t)p->frag_off << 18) ^
                  p->ip_bytes;
@@ -68,13 +71,16 @@ static uint64_t fingerprint(const struct pkt *p)
 }
 
 /* Where the packet was seen; never 0. */
-static uint32_t hop_of(const struct pkt *p)
+static inline uint32_t hop_of(const struct pkt *p)
 {
-    uint64_t vlans = 0;
+    uint64_t place = p->l2_hash;
 
-    memcpy(&vlans, p->vlan, sizeof(vlans));
-    uint64_t place = mix64(vlans ^ ((uint64_t)p->n_vlans << 60)) ^ p->l2_hash ^ ((uint64_t)p->key.tunnel << 56);
-    return (uint32_t)mix64(place) | 1;
+    if (p->n_vlans != 0 || p->key.tunnel != TUNNEL_NONE) {
+        uint64_t vlans = 0;
+        memcpy(&vlans, p->vlan, sizeof(p->vlan[0]) * p->n_vlans);
+        place ^= mix64(vlans ^ ((uint64_t)p->n_vlans << 60)) ^ ((uint64_t)p->key.tunnel << 56);
+    }
+    return (uint32_t)((place * 0x9e3779b97f4a7c15ull) >> 32) | 1;
 }
 
 #define ATTRIBUTE_BITS 24u
@@ -86,108 +92,76 @@ static inline struct dedup_entry *set_of(const struct dedup *d, uint64_t fingerp
     return &d->entry[((uint32_t)(fingerprint >> 20) & d->set_mask) * WAYS];
 }
 
-static void look_up(struct dedup *d, struct pkt *p)
+/* A set is a queue: what comes in pushes the oldest out. */
+static inline void push(struct dedup_entry *set, struct dedup_entry e)
 {
-    struct dedup_entry *set = set_of(d, p->fingerprint), *victim = set;
-    uint64_t now = p->ts_ns >> TIME_SHIFT, oldest = 0;
+    struct dedup_entry a = set[0], b = set[1], c = set[2];
+
+    set[0] = e;
+    set[1] = a;
+    set[2] = b;
+    set[3] = c;
+}
+
+/* The fingerprint is there already, in set[way]. */
+static void seen_before(struct dedup_entry *set, unsigned way, struct pkt *p, uint64_t now, uint32_t own)
+{
+    uint64_t age = (now - (set[way].seen >> ATTRIBUTE_BITS)) & (UINT64_MAX >> ATTRIBUTE_BITS);
+    bool same = (set[way].seen & ATTRIBUTE_MASK) == own;
+
+    p->copy_delay_ns = age << TIME_SHIFT;
+    if (p->copy_delay_ns <= (same ? COPY_SAME_MAX_NS : COPY_HOP_MAX_NS))
+        p->copy = same ? COPY_SAME : COPY_HOP;
+    else
+        set[way].seen = now << ATTRIBUTE_BITS | own;
+}
+
+static inline void look_up(struct dedup *d, struct pkt *p)
+{
+    struct dedup_entry *set = set_of(d, p->fingerprint);
+    uint64_t now = p->ts_ns >> TIME_SHIFT;
 
     p->hop = hop_of(p);
     uint32_t own = (p->hop + p->ttl * 0x9e3779b9u) & ATTRIBUTE_MASK;
     for (unsigned i = 0; i < WAYS; i++) {
-        uint64_t age = (now - (set[i].seen >> ATTRIBUTE_BITS)) & (UINT64_MAX >> ATTRIBUTE_BITS);
-        if (set[i].fingerprint == p->fingerprint) {
-            bool same = (set[i].seen & ATTRIBUTE_MASK) == own;
-            p->copy_delay_ns = age << TIME_SHIFT;
-            if (p->copy_delay_ns <= (same ? COPY_SAME_MAX_NS : COPY_HOP_MAX_NS)) {
-                p->copy = same ? COPY_SAME : COPY_HOP;
-                return;
-            }
-            victim = &set[i];
-            break;
-        }
-        if (age >= oldest) {
-            oldest = age;
-            victim = &set[i];
+        if (__builtin_expect(set[i].fingerprint == p->fingerprint, 0)) {
+            seen_before(set, i, p, now, own);
+            return;
         }
     }
-    *victim = (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own};
+    static_assert(WAYS == 4, "push moves three");
+    push(set, (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own});
+}
+
+void dedup_prefetch(struct dedup *d, struct pkt *p)
+{
+    p->fingerprint = fingerprint(p);
+    __builtin_prefetch(set_of(d, p->fingerprint), 1);
 }
 
 void dedup_batch(struct dedup *d, struct batch *b)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
-        struct pkt *p = &b->pkt[i];
-        if (p->verdict != PKT_FLOW)
-            continue;
-        p->fingerprint = fingerprint(p);
-        __builtin_prefetch(set_of(d, p->fingerprint), 1);
-    }
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             look_up(d, &b->pkt[i]);
 }
 
-static bool id_is_proof(const struct flow *f, const struct pkt *p)
+bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
 {
-    return (p->flags & PKT_HAS_IP_ID) && p->ip_id != 0 && f->id_state[p->sender] != ID_CONSTANT;
-}
-
-static bool takes_sequence_space(const struct pkt *p)
-{
-    return p->key.proto == 6 && (p->flags & PKT_L4_OK) && (p->payload_len != 0 || (p->tcp_flags & (TCP_SYN | TCP_FIN)));
-}
-
-static void learn(struct copy_evidence *e, bool copy)
-{
-    if (copy)
-        e->copies++;
-    else
-        e->originals++;
-    if (e->originals >= EVIDENCE_MAX || e->copies >= 4 * EVIDENCE_MAX) {
-        e->originals /= 2;
-        e->copies /= 2;
-    }
-}
-
-static bool mirror_copies(const struct dedup *d, const struct flow *f, unsigned shard)
-{
-    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[shard];
-
-    return e->originals != 0 && 2 * e->copies >= e->originals;
-}
-
-static bool is_known_to_copy(const struct dedup *d, const struct flow *f, const struct pkt *p, unsigned shard)
-{
-    return (p->copy == COPY_HOP && d->proven_hop[shard][p->hop % HOPS] == p->hop) || mirror_copies(d, f, shard);
-}
-
-static void track_id(struct flow *f, const struct pkt *p)
-{
-    unsigned s = p->sender;
-
-    if (!(p->flags & PKT_HAS_IP_ID) || p->frag_off != 0) /* the fragments of a datagram share its id */
-        return;
-    if (f->id_state[s] != ID_NONE)
-        f->id_state[s] = p->ip_id == f->id_last[s] ? ID_CONSTANT : ID_MOVES;
-    else
-        f->id_state[s] = ID_FIRST;
-    f->id_last[s] = p->ip_id;
-}
-
-bool dedup_is_copy(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
-{
-    bool proof = id_is_proof(f, p) || (takes_sequence_space(p) && p->copy != COPY_HOP);
+    bool proof = dedup_is_proof(f, p);
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
-    unsigned shard = shard_of(&p->key);
-    bool copy = p->copy != COPY_NONE && in_time && (proof || is_known_to_copy(d, f, p, shard));
+    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[p->shard];
+    bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
+    bool known = mirror_copies || (p->copy == COPY_HOP && d->proven_hop[p->shard][p->hop % HOPS] == p->hop);
+    bool copy = in_time && (proof || known);
 
     if (proof) {
-        learn(&f->evidence, copy);
-        learn(&d->evidence[shard], copy);
+        dedup_learn(&f->evidence, copy);
+        dedup_learn(&d->evidence[p->shard], copy);
     }
     if (!copy)
-        track_id(f, p);
+        dedup_track_id(f, p);
     else if (proof && p->copy == COPY_HOP)
-        d->proven_hop[shard][p->hop % HOPS] = p->hop;
+        d->proven_hop[p->shard][p->hop % HOPS] = p->hop;
     return copy;
 }

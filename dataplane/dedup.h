@@ -23,6 +23,7 @@
 
 #include "dataplane/flow.h"
 #include "dataplane/shard.h"
+#include "dataplane/shard.h"
 
 #define COPY_SAME_MAX_NS 2000000ull
 #define COPY_HOP_MAX_NS  200000000ull
@@ -48,10 +49,60 @@ int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
 size_t dedup_bytes(const struct dedup *d);
 
-/* Sets fingerprint, copy and copy_delay_ns of every packet that belongs to a flow. */
+/* Sets the fingerprint and fetches where it is looked up. */
+void dedup_prefetch(struct dedup *d, struct pkt *p);
+
+/* Sets copy, copy_delay_ns and hop of every packet that belongs to a flow. */
 void dedup_batch(struct dedup *d, struct batch *b);
 
-/* The verdict on a candidate; also learns from packets that are none. Call once per packet, in order. */
-bool dedup_is_copy(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns);
+#define EVIDENCE_MAX 64u /* counts are halved here */
+
+static inline unsigned id_state_of(const struct flow *f, unsigned s)
+{
+    return f->id_state >> (2 * s) & 3u;
+}
+
+/* Is the packet's identity beyond doubt? By an IP id that moves, or by the sequence space that it takes. */
+static inline bool dedup_is_proof(const struct flow *f, const struct pkt *p)
+{
+    if ((p->flags & PKT_HAS_IP_ID) && p->ip_id != 0 && id_state_of(f, p->sender) != ID_CONSTANT)
+        return true;
+    return p->copy != COPY_HOP && p->key.proto == 6 && (p->flags & PKT_L4_OK) &&
+           (p->payload_len != 0 || (p->tcp_flags & (TCP_SYN | TCP_FIN)));
+}
+
+static inline void dedup_learn(struct copy_evidence *e, bool copy)
+{
+    e->copies = (uint8_t)(e->copies + copy);
+    e->originals = (uint8_t)(e->originals + !copy);
+    if (e->originals >= EVIDENCE_MAX || e->copies >= 2 * EVIDENCE_MAX) {
+        e->originals /= 2;
+        e->copies /= 2;
+    }
+}
+
+static inline void dedup_track_id(struct flow *f, const struct pkt *p)
+{
+    unsigned s = p->sender;
+
+    if (!(p->flags & PKT_HAS_IP_ID) || p->frag_off != 0) /* the fragments of a datagram share its id */
+        return;
+    unsigned state = id_state_of(f, s) == ID_NONE ? ID_FIRST : p->ip_id == f->id_last[s] ? ID_CONSTANT : ID_MOVES;
+    f->id_state = (uint8_t)((f->id_state & ~(3u << (2 * s))) | state << (2 * s));
+    f->id_last[s] = p->ip_id;
+}
+
+/* The verdict on a candidate; also learns from it. */
+bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns);
+
+/* Learns from a packet that is none. Call this or dedup_judge once per packet, in order. */
+static inline void dedup_original(struct dedup *d, struct flow *f, const struct pkt *p)
+{
+    if (dedup_is_proof(f, p)) {
+        dedup_learn(&f->evidence, false);
+        dedup_learn(&d->evidence[p->shard], false);
+    }
+    dedup_track_id(f, p);
+}
 
 #endif

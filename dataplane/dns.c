@@ -98,12 +98,22 @@ static bool same_name(const struct rec_dns *r, const struct dns_question *q)
     return true;
 }
 
+/* The flow's list of transactions: in its record, or for TCP, which has no room there, in its block for trouble. */
+static uint32_t *list_of(const struct meter *m)
+{
+    static uint32_t none;
+
+    if (m->f->key.proto != 6)
+        return &m->f->other.dns;
+    return m->f->trouble != 0 ? &trouble_of(m)->dns : &none;
+}
+
 /* The latest transaction of this id and question. */
-static struct dns_entry *find(const struct flow *f, struct dns_pool *pool, const struct dns_question *q)
+static struct dns_entry *find(const struct meter *m, struct dns_pool *pool, const struct dns_question *q)
 {
     struct dns_entry *found = NULL;
 
-    for (uint32_t i = f->dns; i != 0; i = pool->entry[i].next) {
+    for (uint32_t i = *list_of(m); i != 0; i = pool->entry[i].next) {
         struct dns_entry *e = &pool->entry[i];
         if (e->rec.id == q->id && e->rec.qtype == q->qtype && same_name(&e->rec, q))
             found = e;
@@ -111,15 +121,16 @@ static struct dns_entry *find(const struct flow *f, struct dns_pool *pool, const
     return found;
 }
 
-static struct dns_entry *add(struct flow *f, struct dns_pool *pool, const struct dns_question *q)
+static struct dns_entry *add(struct meter *m, struct dns_pool *pool, const struct dns_question *q)
 {
-    uint32_t *link = &f->dns, n = 0;
+    bool has_list = m->f->key.proto != 6 || m->f->trouble != 0 || (trouble_make(m), m->f->trouble != 0);
+    uint32_t *link = list_of(m), n = 0;
 
     for (; *link != 0 && n < DNS_PER_FLOW; n++)
         link = &pool->entry[*link].next;
-    uint32_t index = n < DNS_PER_FLOW ? entry_get(pool) : 0;
+    uint32_t index = has_list && n < DNS_PER_FLOW ? entry_get(pool) : 0;
     if (index == 0) {
-        f->flags |= FLOW_DNS_TRUNCATED;
+        m->f->flags |= FLOW_DNS_TRUNCATED;
         return NULL;
     }
     *link = index;
@@ -133,14 +144,14 @@ static struct dns_entry *add(struct flow *f, struct dns_pool *pool, const struct
 
 static void on_query(struct meter *m, struct dns_pool *pool, const struct dns_question *q)
 {
-    struct dns_entry *e = find(m->f, pool, q);
+    struct dns_entry *e = find(m, pool, q);
 
     if (e != NULL && !(e->rec.flags & RDNS_ANSWERED)) {
         e->rec.retries++;
         return;
     }
     METER_TALLY(m, dns_queries, 1);
-    e = add(m->f, pool, q);
+    e = add(m, pool, q);
     if (e == NULL)
         return;
     e->asked_ns = m->now_ns;
@@ -149,10 +160,10 @@ static void on_query(struct meter *m, struct dns_pool *pool, const struct dns_qu
 
 static void on_answer(struct meter *m, struct dns_pool *pool, const struct dns_question *q)
 {
-    struct dns_entry *e = find(m->f, pool, q);
+    struct dns_entry *e = find(m, pool, q);
 
     if (e == NULL)
-        e = add(m->f, pool, q);
+        e = add(m, pool, q);
     if (e == NULL || (e->rec.flags & RDNS_ANSWERED))
         return;
     e->rec.flags |= RDNS_ANSWERED;
@@ -187,7 +198,7 @@ uint32_t dns_finish(struct meter *m, const struct dns_pool *pool)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = m->f->dns; i != 0; i = pool->entry[i].next) {
+    for (uint32_t i = *list_of(m); i != 0; i = pool->entry[i].next) {
         n++;
         if (!(pool->entry[i].rec.flags & RDNS_ANSWERED))
             METER_TALLY(m, dns_unanswered, 1);
@@ -195,15 +206,15 @@ uint32_t dns_finish(struct meter *m, const struct dns_pool *pool)
     return n;
 }
 
-void dns_take(struct flow *f, struct dns_pool *pool, struct rec_dns *ret, uint32_t max)
+void dns_take(struct meter *m, struct dns_pool *pool, struct rec_dns *ret, uint32_t max)
 {
-    uint32_t n = 0;
+    uint32_t *list = list_of(m), n = 0;
 
-    while (f->dns != 0) {
-        uint32_t index = f->dns;
+    while (*list != 0) {
+        uint32_t index = *list;
         if (n < max)
             ret[n++] = pool->entry[index].rec;
-        f->dns = pool->entry[index].next;
+        *list = pool->entry[index].next;
         entry_put(pool, index);
     }
 }

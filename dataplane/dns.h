@@ -41,7 +41,7 @@ void dns_message(struct meter *m, struct dns_pool *pool, const uint8_t *message,
 uint32_t dns_finish(struct meter *m, const struct dns_pool *pool);
 
 /* Copies the transactions to `ret` and frees them. */
-void dns_take(struct flow *f, struct dns_pool *pool, struct rec_dns *ret, uint32_t max);
+void dns_take(struct meter *m, struct dns_pool *pool, struct rec_dns *ret, uint32_t max);
 
 /*
  * Parses a DNS message as far as its question. 0, or -EBADMSG. Bounded by len whatever the message says.

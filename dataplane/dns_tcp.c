@@ -27,7 +27,7 @@ APP_STATE(dns_stream);
 
 static struct dns_stream *stream_of(struct meter *m)
 {
-    struct dns_stream *d = app_get(m->f, m->pool, APP_DNS_TCP);
+    struct dns_stream *d = app_get(m->f, &m->pools->node, APP_DNS_TCP);
     unsigned s = m->p->sender;
 
     if (d != NULL && !(d->head.flags & STREAM_STARTED << s)) {

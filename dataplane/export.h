@@ -7,7 +7,16 @@
 #include "dataplane/dns.h"
 #include "dataplane/rec_writer.h"
 
-void export_flow(struct meter *m, struct dns_pool *dns, struct rec_writer *out, enum flow_end end,
-                 struct service_id service);
+/* What the record itself does not hold; per endpoint. */
+struct flow_names {
+    struct flow_key key;
+    struct site_id site[2];
+    struct service_id service;
+    uint16_t vlan[MAX_VLANS];
+};
+
+/* Also frees the flow's blocks and nodes. */
+void export_flow(struct meter *m, const struct flow_names *names, struct dns_pool *dns, struct rec_writer *out,
+                 enum flow_end end);
 
 #endif

@@ -3,12 +3,19 @@
 #define SPANWARD_FLOW_H
 
 /*
- * The flow record: everything that is known about one biflow.
+ * The flow record: everything that is known about one biflow, in five cache lines.
  *
  * State is kept per endpoint (0, 1 in the order of the key), since who is the client may be learnt later; `client`
- * says which endpoint that is, and only export and aggregation turn endpoints into c2s and s2c. In tcp[e] is what
+ * says which endpoint that is, and only export and aggregation turn endpoints into c2s and s2c. In side[e] is what
  * endpoint e *sends*: its data, and the verdicts about that data; and what it says as a receiver: its window, its
  * duplicate ACKs.
+ *
+ * Small widths are the rule, so that a clean packet touches three lines and a sample one or two more:
+ *
+ *   times      within a flow 32 bits of nanoseconds do, since flow_age (tcp_rtt.c) moves whatever has waited for two
+ *              seconds into a node with its whole time
+ *   counters   32 or 16 bits; when one has its top bit set, flow_spill (spill.c) adds them all to 64-bit sums
+ *   trouble    loss, repeats, resets, closed windows: a block from a bounded pool, from the first such event on
  *
  * Owner: one worker. Lifetime: from flow_table insert to release. All lists hold indices into the worker's pool.
  */
@@ -19,8 +26,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/pool.h"
 
-#define FLOW_HOT_LINES 8u /* that a clean packet touches */
-#define SENT_INLINE    4u
+#define SENT_INLINE 4u
 
 enum flow_flags {
     FLOW_CLIENT_KNOWN = 1 << 0,
@@ -34,6 +40,11 @@ enum flow_flags {
     FLOW_HS_CLIENT = 1 << 8,
     FLOW_SACK = 1 << 9, /* the receiver reports by SACK, so a bare duplicate ACK is no signal */
     FLOW_DNS_TRUNCATED = 1 << 10,
+    FLOW_SYNACK_SEEN = 1 << 11,
+    FLOW_IN_TUNNEL = 1 << 12,
+    FLOW_IN_VLAN = 1 << 13, /* vlan_agg counts: any packet had a tag */
+    FLOW_PMTU = 1 << 14,    /* some packet of it was too big */
+    FLOW_SPLIT = 1 << 15, /* its sums found no room: ends as if active too long, and goes on in a new record */
 };
 
 enum side_flags {
@@ -44,22 +55,26 @@ enum side_flags {
     SIDE_DATA_SEEN = 1 << 4, /* nxt comes from a segment, not only from the peer's ACKs */
     SIDE_ACK_SEEN = 1 << 5,  /* una comes from an ACK of the peer */
     SIDE_ZERO_WINDOW = 1 << 6,
-    SIDE_TS = 1 << 9,           /* ts_max counts */
-    SIDE_ID = 1 << 10,          /* ip_id counts */
-    SIDE_ID_MONOTONE = 1 << 12, /* and has only grown so far */
-    SIDE_TROUBLE = 1 << 19,     /* one of the cold lists may be non-empty */
-    SIDE_TAINTED = 1 << 18,     /* karn_lo and karn_hi count */
-    SIDE_SACK_PERM = 1 << 17,   /* its SYN offered SACK */
-    SIDE_GAP_OPEN = 1 << 16,    /* nothing of this side was seen since its last hole began */
-    SIDE_PROBE = 1 << 15,       /* a byte at nxt was sent against a closed window */
+    SIDE_TS = 1 << 7,        /* ts_max counts */
+    SIDE_TS_WAITS = 1 << 8,  /* ts_val waits for its echo, since ts_time */
+    SIDE_TS_FAR = 1 << 9,    /* ... since the trouble block's ts_far_ns */
+    SIDE_TROUBLE = 1 << 10,  /* one of the lists in the trouble block may be non-empty */
+    SIDE_TAINTED = 1 << 11,  /* karn_lo and karn_hi count */
+    SIDE_SACK_PERM = 1 << 12, /* its SYN offered SACK */
+    SIDE_GAP_OPEN = 1 << 13,  /* nothing of this side was seen since its last hole began */
+    SIDE_PROBE = 1 << 14,     /* a byte at nxt was sent against a closed window */
+    SIDE_SENT_MORE = 1 << 15, /* samples in flight wait in nodes, behind those of the ring */
 };
 
-/* What a sender's IP ids have shown so far. */
+/* What a sender's IP ids have shown so far, for copies: two bits per endpoint. */
 enum id_state { ID_NONE, ID_FIRST, ID_MOVES, ID_CONSTANT };
+
+/* The same for the age of its data segments: do they only grow? */
+enum id_run { RUN_NONE, RUN_FIRST, RUN_ONE, RUN_TWO, RUN_MONOTONE, RUN_BROKEN };
 
 /* How often packets of undoubted identity were copied by the mirror: decayed counts. */
 struct copy_evidence {
-    uint16_t originals, copies;
+    uint8_t originals, copies;
 };
 
 /* A round-trip time's statistics; n = 0: the rest means nothing. */
@@ -69,133 +84,145 @@ struct rtt_stat {
     uint32_t n;
 };
 
-/* The same in 24 bytes, for those that every packet may touch: extremes as rtt_pack, exact below 2.1 s. */
-struct rtt_hot {
-    uint64_t sum_ns;
-    uint32_t n, min, max;
-    uint32_t pad;
+/*
+ * The same in 16 bytes, all zero when empty. Extremes are rtt_pack()ed, the least one inverted so that both are
+ * maxima. sum_n: sum << 20 | n.
+ */
+struct rtt_small {
+    uint32_t inv_min, max;
+    uint64_t sum_n;
 };
 
-/* What every packet of an endpoint may touch. The samples in flight: a ring of four, oldest first. */
-struct tcp_hot {
-    uint32_t base;   /* first byte that is judged */
-    uint32_t nxt;    /* highest sequence end seen */
-    uint32_t una;    /* highest ACK of the peer */
-    uint32_t ts_max; /* newest TSval */
-    uint32_t flags;  /* enum side_flags */
-    uint16_t ip_id;
-    uint16_t window; /* last advertised, unscaled */
-    uint8_t sent_head, sent_count;
-    uint8_t id_run; /* in-order segments in a row whose IP id grew; 255 = it does not grow */
-    uint8_t pad;
-    uint32_t sent_end[SENT_INLINE];
-    uint32_t sent_time[SENT_INLINE]; /* low 32 bits of ns: all within 4.2 s of sent_first_ns */
-    uint32_t sent_list;              /* overflow: oldest node, 0 = none */
-};
-static_assert(sizeof(struct tcp_hot) == 64, "one line");
+#define RTT_N_BITS 20u
+#define RTT_FULL   (1ull << 63 | 1ull << (RTT_N_BITS - 1)) /* sum_n with one of these bits has to be spilled */
 
-/* What only some packets of an endpoint touch. */
-struct tcp_cold {
-    uint32_t karn_lo, karn_hi; /* ends in (karn_lo, karn_hi] give no sample */
-    uint32_t sent_tail;        /* newest node of the overflow */
-    uint32_t holes;            /* ranges not seen, ascending */
-    uint32_t sacked;           /* ranges above una that the receiver has, ascending */
-    uint32_t pending;          /* repeats whose verdict waits, oldest first */
-    uint32_t missing;          /* ranges that the tap saw and the receiver reports missing */
-    uint32_t n_nodes;          /* of the four lists: bounded */
-    uint64_t zero_since_ns;
-    uint64_t dup_pkts, second_hop_pkts;
-    struct rec_tcp_dir count;
+/* What every packet of an endpoint may touch. */
+struct tcp_side {
+    uint32_t base;    /* first byte that is judged */
+    uint32_t nxt;     /* highest sequence end seen */
+    uint32_t una;     /* highest ACK of the peer */
+    uint32_t ts_max;  /* newest TSval */
+    uint32_t ts_val;  /* TSval that waits for its echo */
+    uint32_t ts_time; /* when it was first seen: low 32 bits of ns */
+    uint16_t flags;   /* enum side_flags */
+    uint16_t window;  /* last advertised, unscaled */
+    uint16_t ip_id;   /* of its latest new data */
+    uint8_t id_run;   /* enum id_run */
+    uint8_t sent_n;   /* samples in the ring */
+};
+static_assert(sizeof(struct tcp_side) == 32, "two a line");
+
+/* What only flows without TCP need, in the place of its sides. */
+struct flow_other {
+    uint32_t dns;  /* list of transactions, index into the DNS pool */
+    uint32_t icmp_unanswered;
+    uint8_t first_icmp_type, first_icmp_code;
+    uint8_t pad[2];
+    struct rtt_stat icmp_echo;
 };
 
 struct flow {
     /* line 0: who, and where we stand */
-    struct flow_key key;
+    struct short_key key; /* key.tunnel_agg: window entry of its tunnel, with FLOW_IN_TUNNEL */
     uint64_t last_ns;
-    uint32_t flags;    /* enum flow_flags */
-    uint8_t client;    /* endpoint */
-    uint8_t path_a;    /* endpoint that is on side A of the path */
-    uint8_t last_data; /* endpoint that sent the latest data, 2 = none */
-    uint8_t reset;     /* ended by RST, not by FINs */
+    uint64_t turn_ns : 48; /* when the latest burst of data, or else the handshake, came: low bits */
+    uint64_t vlan_agg : 16; /* window entry of its VLAN, with FLOW_IN_VLAN */
+    uint16_t flags;        /* enum flow_flags */
+    uint8_t client : 1;    /* endpoint */
+    uint8_t path_a : 1;    /* endpoint that is on side A of the path */
+    uint8_t last_data : 2; /* endpoint that sent the latest data, 2 = none */
+    uint8_t reset : 1;     /* ended by RST, not by FINs */
+    uint8_t n_vlans : 3;
+    uint8_t l2_bytes;       /* frame less IP length, of most packets */
+    uint16_t path, service; /* window entries */
+    uint16_t id_last[2];
+    struct copy_evidence evidence;
+    uint8_t id_state; /* enum id_state of endpoint e at bit 2 e */
+    uint8_t pad;
+    uint32_t data_pkts[2]; /* TCP segments with data */
 
-    /* lines 1 and 2 */
-    struct tcp_hot tcp[2];
+    /* line 1 */
+    union {
+        struct tcp_side side[2];
+        struct flow_other other;
+    };
+
+    /* line 2: samples in flight, oldest first, and what is counted per packet */
+    uint32_t sent_time[2][SENT_INLINE]; /* low 32 bits of ns */
+    uint16_t sent_end[2][SENT_INLINE];  /* low 16 bits, less than 64 Ki above una */
+    uint32_t pkts[2], bytes[2];
 
     /* line 3 */
-    uint64_t bytes[2], frame_bytes[2];
-    uint32_t pkts[2];
-    uint64_t sent_first_ns[2]; /* time of the oldest sample in flight */
-    uint32_t ts_val[2];        /* TSval that waits for its echo */
+    struct rtt_small rtt[2]; /* tap <-> endpoint by its ACKs */
+    uint64_t first_ns;
+    uint32_t syn_ns, synack_ns; /* low 32 bits; with FLOW_HS_SERVER and FLOW_HS_CLIENT the handshake's two parts */
+    uint32_t trouble;           /* block, 0 = none */
+    uint32_t app;               /* list of nodes: what only some flows have, see app.h; 0 = none */
+    uint16_t over_bytes[2];     /* frame bytes above l2_bytes */
+    uint16_t dup_pkts[2];
 
     /* line 4 */
-    struct rtt_hot rtt[2]; /* tap <-> endpoint by its ACKs */
-    uint64_t ts_ns[2];     /* when ts_val was first seen, 0 = none waits */
-
-    /* line 5 */
-    uint32_t path, service; /* window entries */
-    struct copy_evidence evidence;
-    uint16_t id_last[2];
-    uint8_t id_state[2]; /* enum id_state, per sender */
-    uint8_t n_vlans;
-    uint8_t first_icmp_type, first_icmp_code;
-    uint8_t more_scopes; /* bits METER_VLAN, METER_TUNNEL: more_agg counts */
-    uint8_t pad[2];
-    uint32_t data_pkts[2];           /* TCP segments with data */
-    uint32_t timer_next, timer_prev; /* wheel; index into the table */
-    uint32_t timer_slot;
-    uint32_t bucket;
-    uint64_t request_ns;             /* the client's latest data */
-    uint64_t idle_since_response_ns; /* think time starts */
-
-    /* line 6: turns of request and response */
-    struct rtt_stat response, think;
-
-    /* line 7 */
-    struct rtt_stat ts_rtt[2]; /* tap <-> endpoint by its TSecr */
-
-    /* cold */
-    struct tcp_cold cold[2];
-    uint16_t vlan[MAX_VLANS];
-    struct site_id site[2];
-    uint64_t handshake_server_ns, handshake_client_ns;
-    uint64_t first_ns;
-    uint64_t syn_ns, synack_ns;
-    uint32_t syn_retries;
-    uint32_t icmp_unanswered;
-    struct rtt_stat icmp_echo;
-    uint32_t dns;         /* list of transactions, index into the DNS pool */
-    uint32_t echo;        /* list of echo requests that wait */
-    uint32_t outer;       /* the tunnel that it is in, 0 = none */
-    uint32_t more_agg[2]; /* window entries of its VLAN and tunnel */
+    struct rtt_small ts_rtt[2]; /* tap <-> endpoint by its TSecr */
+    struct rtt_small response, think;
 } __attribute__((aligned(64)));
-static_assert(offsetof(struct flow, bytes) == 3 * 64 && offsetof(struct flow, response) == 6 * 64 &&
-                  offsetof(struct flow, cold) == 8 * 64,
+static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, sent_time) == 128 &&
+                  offsetof(struct flow, rtt) == 192 && offsetof(struct flow, ts_rtt) == 256 &&
+                  sizeof(struct flow) == 320,
               "lines as marked");
 
-/* Durations in 32 bits, in the order of their length: exact in ns below 2^31, in units of 64 ns above, at most 137 s.
- */
+/* Durations in 32 bits, in the order of their length: exact in ns below 2^31, in whole us above, at most 35 min. */
 static inline uint32_t rtt_pack(uint64_t ns)
 {
-    if (ns < 1u << 31)
+    if (__builtin_expect(ns < 1u << 31, 1))
         return (uint32_t)ns;
-    return ns >> 6 < 1u << 31 ? (uint32_t)(ns >> 6) | 1u << 31 : UINT32_MAX;
+    return ns / 1000 < 1u << 31 ? (uint32_t)(ns / 1000) | 1u << 31 : UINT32_MAX;
 }
 
 static inline uint64_t rtt_unpack(uint32_t packed)
 {
-    return packed < 1u << 31 ? packed : (uint64_t)(packed & ~(1u << 31)) << 6;
+    return packed < 1u << 31 ? packed : (uint64_t)(packed & ~(1u << 31)) * 1000;
 }
 
-static inline void rtt_hot_add(struct rtt_hot *r, uint64_t ns)
+/* Returns whether flow_spill is due. */
+static inline bool rtt_small_add(struct rtt_small *r, uint64_t ns)
 {
     uint32_t packed = rtt_pack(ns);
 
-    if (r->n == 0 || packed < r->min)
-        r->min = packed;
-    if (packed > r->max)
-        r->max = packed;
-    r->sum_ns += rtt_unpack(packed); /* of what min and max are made, so that they fit together */
-    r->n++;
+    r->inv_min = ~packed > r->inv_min ? ~packed : r->inv_min;
+    r->max = packed > r->max ? packed : r->max;
+    r->sum_n += (rtt_unpack(packed) << RTT_N_BITS) + 1; /* of what min and max are made, so that they fit together */
+    return __builtin_expect((r->sum_n & RTT_FULL) != 0, 0);
+}
+
+static inline uint32_t rtt_small_n(const struct rtt_small *r)
+{
+    return (uint32_t)r->sum_n & ((1u << RTT_N_BITS) - 1);
+}
+
+static inline uint64_t rtt_small_sum_ns(const struct rtt_small *r)
+{
+    return r->sum_n >> RTT_N_BITS;
+}
+
+/* 0 without a sample. */
+static inline uint64_t rtt_min_ns(const struct rtt_small *r)
+{
+    return rtt_small_n(r) != 0 ? rtt_unpack(~r->inv_min) : 0;
+}
+
+/* For states outside the record, which have nowhere to spill to: half a million samples are enough. */
+static inline void rtt_small_add_most(struct rtt_small *r, uint64_t ns)
+{
+    if (!(r->sum_n & RTT_FULL))
+        rtt_small_add(r, ns);
+}
+
+static inline struct rec_rtt rtt_small_rec(const struct rtt_small *r)
+{
+    return (struct rec_rtt){.n = rtt_small_n(r),
+                            .min_ns = rtt_unpack(~r->inv_min),
+                            .max_ns = rtt_unpack(r->max),
+                            .sum_ns = rtt_small_sum_ns(r)};
 }
 
 static inline void rtt_add(struct rtt_stat *r, uint64_t ns)
@@ -208,15 +235,21 @@ static inline void rtt_add(struct rtt_stat *r, uint64_t ns)
     r->n++;
 }
 
-/* 0 without a sample. */
-static inline uint64_t rtt_min_ns(const struct rtt_hot *r)
-{
-    return r->n != 0 ? rtt_unpack(r->min) : 0;
-}
-
 static inline bool flow_is_two_way(const struct flow *f)
 {
     return f->pkts[0] != 0 && f->pkts[1] != 0;
+}
+
+/* A time that the record keeps in 32 bits: no older than 4.2 s when the packet before came (see tcp_rtt.c). */
+static inline uint64_t flow_whole_ns(const struct flow *f, uint32_t time)
+{
+    return f->last_ns - (uint32_t)((uint32_t)f->last_ns - time);
+}
+
+/* Time since turn_ns, which 48 bits hold for three days. */
+static inline uint64_t since_turn_ns(const struct flow *f, uint64_t now_ns)
+{
+    return (now_ns - f->turn_ns) & ((1ull << 48) - 1);
 }
 
 #endif

@@ -12,16 +12,32 @@
  * prepare collisions. Records come from a free list, most recently freed first: memory that was never needed is never
  * touched.
  *
- * Expiry: a wheel of one-second slots with doubly linked lists. A packet only writes last_ns; the deadline is looked at
- * when the slot comes round, and the flow is put into a later slot if it was busy in the meantime (lazy re-arm).
+ * A record holds the whole key of an IPv4 flow. The addresses of an IPv6 flow lie in an array beside the records, and
+ * the record has a seeded digest of them, so that an unequal key is nearly always seen without that line.
+ *
+ * Expiry is a sweep: flow_table_sweep looks at the next few records, whose last_ns tells whether their time is up. A
+ * packet pays nothing for it, a record needs no links, and memory is read in its order. The caller sets the pace by the
+ * clock, with or without packets: a full round in SWEEP_ROUND_NS.
  */
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
+#include "common/bytes.h"
 #include "dataplane/flow.h"
 
-#define BUCKET_SLOTS 8u
-#define FLOW_NONE    UINT32_MAX
+#define BUCKET_SLOTS   8u
+#define FLOW_NONE      UINT32_MAX
+#define SWEEP_ROUND_NS 1000000000ull
+
+/* All of the last word of a short key but tunnel_agg, which is no part of it. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define FLOW_KEY_REST 0x0000ffffffffffffull
+#else
+#define FLOW_KEY_REST 0xffffffffffff0000ull
+#endif
 
 struct bucket {
     uint16_t sig[BUCKET_SLOTS]; /* 0 = free */
@@ -30,74 +46,173 @@ struct bucket {
 };
 static_assert(sizeof(struct bucket) == 64, "a bucket is a line");
 
-#define WHEEL_SLOTS 1024u /* of one second */
+struct ip6_pair {
+    struct ip_addr addr[2];
+};
 
 struct flow_table {
     struct bucket *bucket;
     struct flow *flow;
+    struct ip6_pair *ip6; /* of the record of the same index */
     uint32_t n_flows, bucket_mask;
-    uint32_t free_head, fresh; /* free list through timer_next; records from fresh on were never used */
+    uint32_t free_head, fresh; /* free list through last_ns; records from fresh on were never used */
     uint64_t seed[2];
 
-    uint32_t wheel[WHEEL_SLOTS]; /* heads */
-    uint64_t wheel_s;            /* second that was last worked off */
-
+    uint32_t hand; /* of the sweep */
     uint32_t active;
+    uint32_t changes; /* inserts and releases: what was found before one may be wrong after it */
     uint64_t evicted;
 };
 
 int flow_table_init(struct flow_table *t, uint32_t n_flows);
 void flow_table_fini(struct flow_table *t);
 
-uint64_t flow_hash(const struct flow_table *t, const struct flow_key *key);
-void flow_table_prefetch(const struct flow_table *t, uint64_t hash);
+/* The short form of a key. */
+static inline void flow_key_shorten(const struct flow_table *t, const struct flow_key *key, struct short_key *ret)
+{
+    memcpy(&ret->port, &key->port, sizeof(*ret) - offsetof(struct short_key, port));
+    if (key->af == 6) {
+        uint64_t w[4];
+        memcpy(w, key->addr, sizeof(w));
+        ret->addrs = fold64(w[0] ^ t->seed[0], w[1] ^ t->seed[1]) + fold64(w[2] ^ t->seed[1], w[3] ^ ~t->seed[0]);
+    } else {
+        memcpy(&ret->addrs, &key->addr[0], 4);
+        memcpy((char *)&ret->addrs + 4, &key->addr[1], 4);
+    }
+}
 
-/* Prefetches the records whose signature fits. */
-void flow_table_prefetch_records(const struct flow_table *t, uint64_t hash);
+static inline uint64_t flow_hash(const struct flow_table *t, const struct short_key *id)
+{
+    uint64_t w[3];
+
+    memcpy(w, id, sizeof(w));
+    uint64_t rest = w[2] & FLOW_KEY_REST;
+    uint64_t h = fold64(w[0] ^ t->seed[0], w[1] ^ t->seed[1]);
+    return fold64(h ^ rest, 0x9e3779b97f4a7c15ull ^ t->seed[0]);
+}
+
+/* The key of a live flow. */
+struct flow_key flow_key_of(const struct flow_table *t, const struct flow *f);
 
 /* FLOW_NONE when absent. */
-uint32_t flow_table_find(const struct flow_table *t, uint64_t hash, const struct flow_key *key);
+uint32_t flow_table_find(const struct flow_table *t, uint64_t hash, const struct short_key *id,
+                         const struct flow_key *key);
 
 /*
  * Takes a zeroed record for `key`, which must be absent. When there is no room *ret_victim is the flow to finish and
  * release first (then call again), and FLOW_NONE is returned.
  */
-uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct flow_key *key, uint32_t *ret_victim);
+uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct short_key *id, const struct flow_key *key,
+                           uint32_t *ret_victim);
 
-/* Removes the flow from bucket and wheel and frees its record. */
+/* Removes the flow from its bucket and frees its record. */
 void flow_table_release(struct flow_table *t, uint32_t index);
 
-/* Puts the flow into the slot of deadline_ns. */
-void flow_table_arm(struct flow_table *t, uint32_t index, uint64_t deadline_ns);
-
-/*
- * Hands out one flow whose slot has come by now_ns, or FLOW_NONE when there is none left. The flow is out of the wheel
- * then: the caller releases it or arms it again. The first call sets the wheel's time.
- */
-uint32_t flow_table_due(struct flow_table *t, uint64_t now_ns);
+/* The next live flow under the sweep's hand, of at most *records that are looked at; FLOW_NONE when those are used up.
+ * *records is what is left. */
+uint32_t flow_table_sweep(struct flow_table *t, uint32_t *records);
 
 /* Every live flow in turn, in no order: start with *cursor = 0; FLOW_NONE at the end. */
 uint32_t flow_table_next(const struct flow_table *t, uint32_t *cursor);
 
-/* All 48 bytes, as six words: no call, no branch per word. */
-static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
-{
-    uint64_t x[6], y[6];
-
-    memcpy(x, a, sizeof(x));
-    memcpy(y, b, sizeof(y));
-    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) | (x[5] ^ y[5])) == 0;
-}
-
-/* Memory of buckets and records. */
+/* Memory of buckets, records and addresses. */
 size_t flow_table_bytes(const struct flow_table *t);
-
-/* Is this record live and of that key? */
-bool flow_is(const struct flow_table *t, uint32_t index, const struct flow_key *key);
 
 static inline struct flow *flow_at(const struct flow_table *t, uint32_t index)
 {
     return &t->flow[index];
+}
+
+static inline uint32_t flow_index(const struct flow_table *t, const struct flow *f)
+{
+    return (uint32_t)(f - t->flow);
+}
+
+/* A free record has no address family. */
+static inline bool flow_is_live(const struct flow *f)
+{
+    return f->key.af != 0;
+}
+
+/* Is this record live and of that key? */
+static inline bool flow_is(const struct flow_table *t, uint32_t index, const struct short_key *id,
+                           const struct flow_key *key)
+{
+    uint64_t x[3], y[3];
+
+    memcpy(x, &t->flow[index].key, sizeof(x));
+    memcpy(y, id, sizeof(y));
+    if (((x[0] ^ y[0]) | (x[1] ^ y[1]) | ((x[2] ^ y[2]) & FLOW_KEY_REST)) != 0)
+        return false;
+    return id->af != 6 || memcmp(&t->ip6[index], key->addr, sizeof(t->ip6[index])) == 0;
+}
+
+/* Never 0: that marks a free slot. */
+static inline uint16_t flow_signature(uint64_t hash)
+{
+    uint16_t sig = (uint16_t)(hash >> 48);
+
+    return sig != 0 ? sig : 1;
+}
+
+static inline uint32_t flow_bucket(const struct flow_table *t, uint64_t hash)
+{
+    return (uint32_t)hash & t->bucket_mask;
+}
+
+static inline uint32_t flow_other_bucket(const struct flow_table *t, uint32_t bucket, uint16_t sig)
+{
+    return (bucket ^ ((uint32_t)sig * 0x5bd1e995u)) & t->bucket_mask;
+}
+
+/* The same in plain C, for machines without SSE2; a test compares both. */
+static inline uint32_t bucket_matches_scalar(const struct bucket *b, uint16_t sig)
+{
+    uint32_t matches = 0;
+
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        matches |= (uint32_t)(b->sig[i] == sig) << (2 * i);
+    return matches;
+}
+
+/* Slots with that signature: bit 2 i is set for slot i, all others are 0. */
+static inline uint32_t bucket_matches(const struct bucket *b, uint16_t sig)
+{
+#ifdef __SSE2__
+    __m128i sigs = _mm_load_si128((const __m128i *)(const void *)b->sig);
+
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi16(sigs, _mm_set1_epi16((short)sig))) & 0x5555u;
+#else
+    return bucket_matches_scalar(b, sig);
+#endif
+}
+
+static inline void flow_table_prefetch(const struct flow_table *t, uint64_t hash)
+{
+    __builtin_prefetch(&t->bucket[flow_bucket(t, hash)]);
+}
+
+/*
+ * The first record whose signature fits, FLOW_NONE if none does: nearly always the flow. Its lines are prefetched; the
+ * key is still to be compared.
+ */
+static inline uint32_t flow_table_guess(const struct flow_table *t, uint64_t hash)
+{
+    uint16_t sig = flow_signature(hash);
+    uint32_t bucket = flow_bucket(t, hash);
+    uint32_t matches = bucket_matches(&t->bucket[bucket], sig);
+
+    if (__builtin_expect(matches == 0, 0)) {
+        bucket = flow_other_bucket(t, bucket, sig);
+        matches = bucket_matches(&t->bucket[bucket], sig);
+        if (matches == 0)
+            return FLOW_NONE;
+    }
+    uint32_t index = t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2];
+    const char *record = (const char *)&t->flow[index];
+    for (unsigned line = 0; line < sizeof(struct flow) / 64; line++)
+        __builtin_prefetch(record + 64 * line, 1);
+    return index;
 }
 
 #endif

@@ -31,14 +31,14 @@ bool icmp_is_echo_request(uint8_t af, uint8_t type)
 
 static struct echo *echo_at(const struct meter *m, uint32_t index)
 {
-    struct app_head *h = app_at(m->pool, index);
+    struct app_head *h = app_at(&m->pools->node, index);
 
     return h->kind == APP_ECHO ? (struct echo *)(void *)h : NULL;
 }
 
 static void unanswered(struct meter *m)
 {
-    m->f->icmp_unanswered++;
+    m->f->other.icmp_unanswered++;
     METER_TALLY(m, icmp_unanswered, 1);
 }
 
@@ -47,19 +47,19 @@ static void give_up_oldest(struct meter *m)
 {
     uint32_t *oldest = NULL;
 
-    for (uint32_t *link = &m->f->echo; *link != 0; link = &app_at(m->pool, *link)->next)
+    for (uint32_t *link = &m->f->app; *link != 0; link = &app_at(&m->pools->node, *link)->next)
         if (echo_at(m, *link) != NULL)
             oldest = link;
     if (oldest != NULL)
-        app_remove(m->pool, oldest);
+        app_remove(&m->pools->node, oldest);
     unanswered(m);
 }
 
 static void on_request(struct meter *m)
 {
-    if (app_count(m->f, m->pool, APP_ECHO) >= ECHO_MAX)
+    if (app_count(m->f, &m->pools->node, APP_ECHO) >= ECHO_MAX)
         give_up_oldest(m);
-    struct echo *e = app_add(m->f, m->pool, APP_ECHO);
+    struct echo *e = app_add(m->f, &m->pools->node, APP_ECHO);
     if (e == NULL)
         return;
     e->head.dir = m->p->sender;
@@ -72,7 +72,7 @@ static uint32_t *find(struct meter *m, unsigned asker, uint16_t seq)
 {
     uint32_t *found = NULL;
 
-    for (uint32_t *link = &m->f->echo; *link != 0; link = &app_at(m->pool, *link)->next) {
+    for (uint32_t *link = &m->f->app; *link != 0; link = &app_at(&m->pools->node, *link)->next) {
         const struct echo *e = echo_at(m, *link);
         if (e != NULL && e->seq == seq && e->head.dir == asker)
             found = link;
@@ -86,8 +86,8 @@ static void on_reply(struct meter *m)
 
     if (link == NULL)
         return;
-    rtt_add(&m->f->icmp_echo, m->now_ns - echo_at(m, *link)->asked_ns);
-    app_remove(m->pool, link);
+    rtt_add(&m->f->other.icmp_echo, m->now_ns - echo_at(m, *link)->asked_ns);
+    app_remove(&m->pools->node, link);
 }
 
 void icmp_echo_failed(struct meter *m, unsigned asker, uint16_t seq)
@@ -95,7 +95,7 @@ void icmp_echo_failed(struct meter *m, unsigned asker, uint16_t seq)
     uint32_t *link = find(m, asker, seq);
 
     if (link != NULL)
-        app_remove(m->pool, link);
+        app_remove(&m->pools->node, link);
 }
 
 void icmp_meter(struct meter *m)
@@ -116,6 +116,6 @@ void icmp_meter(struct meter *m)
 
 void icmp_finish(struct meter *m)
 {
-    for (uint32_t n = app_count(m->f, m->pool, APP_ECHO); n > 0; n--)
+    for (uint32_t n = app_count(m->f, &m->pools->node, APP_ECHO); n > 0; n--)
         unanswered(m);
 }

@@ -106,7 +106,7 @@ int icmp_quote_parse(const struct pkt *p, struct icmp_quote *ret)
 
 void icmp_error_meter(struct meter *m, const struct icmp_quote *q)
 {
-    struct errors *e = app_get(m->f, m->pool, APP_ERRORS);
+    struct errors *e = app_get(m->f, &m->pools->node, APP_ERRORS);
 
     if (e != NULL)
         e->count[q->what]++;
@@ -128,7 +128,7 @@ void icmp_error_take(const struct app_head *h, struct rec_flow *r)
 
 bool icmp_error_was_probe(const struct meter *m)
 {
-    const struct errors *e = m->f->echo != 0 ? app_find(m->f, m->pool, APP_ERRORS) : NULL;
+    const struct errors *e = m->f->app != 0 ? app_find(m->f, &m->pools->node, APP_ERRORS) : NULL;
 
     return e != NULL && e->count[ICMP_TTL_EXCEEDED] != 0;
 }

@@ -5,22 +5,32 @@
 /*
  * What every meter gets: the flow, the packet, and where to count.
  *
- * A verdict is counted in several places at once: in the flow and in the windows of its mirror, path and service, and
- * of its VLAN and tunnel if it has them, each in its own idea of direction. METER_COUNT does that, so that no meter
- * knows about windows.
+ * A verdict is counted in several places at once: in the flow and in the windows of its path and service, and of its
+ * VLAN and tunnel if it has them, each in its own idea of direction. METER_COUNT does that, so that no meter knows about
+ * windows. The mirror's window is the sum over the services, made when the window ends (aggregate.c).
  */
 
 #include "dataplane/aggregate.h"
 #include "dataplane/flow.h"
 
-/* Every flow has the first METER_ALWAYS. */
-enum { METER_MIRROR, METER_PATH, METER_SERVICE, METER_ALWAYS, METER_VLAN = METER_ALWAYS, METER_TUNNEL, METER_SCOPES };
+/* Every flow has the first METER_ALWAYS; the mirror's own entry counts what belongs to no flow. */
+enum {
+    METER_PATH,
+    METER_SERVICE,
+    METER_ALWAYS,
+    METER_VLAN = METER_ALWAYS,
+    METER_TUNNEL,
+    METER_SCOPES,
+    METER_MIRROR = METER_SCOPES,
+    METER_TABLES
+};
 
 struct meter {
     struct flow *f;
     struct pkt *p;   /* NULL while a flow is being finished */
+    const struct flow_key *key;
     uint64_t now_ns; /* the packet's time, or the flow's end */
-    struct pool *pool;
+    struct pools *pools;
     struct rec_writer *out; /* for events */
     unsigned n_scopes;
     struct agg *agg[METER_SCOPES]; /* the first n_scopes count; behind METER_ALWAYS in any order */
@@ -29,7 +39,7 @@ struct meter {
 /* Direction index of what `endpoint` sends, in the scope's terms (path: from A, else: from the client). */
 static inline unsigned meter_dir(const struct meter *m, unsigned scope, unsigned endpoint)
 {
-    return scope == METER_PATH ? endpoint != m->f->path_a : endpoint != m->f->client;
+    return endpoint ^ (scope == METER_PATH ? m->f->path_a : m->f->client);
 }
 
 static inline struct window_dir *meter_window(const struct meter *m, unsigned scope, unsigned endpoint)
@@ -37,10 +47,19 @@ static inline struct window_dir *meter_window(const struct meter *m, unsigned sc
     return &m->agg[scope]->c.dir[meter_dir(m, scope, endpoint)];
 }
 
+/* trouble.c: a block for a flow that had none; when there is none left, one that is forgotten, and the flow says so. */
+struct trouble *trouble_make(const struct meter *m);
+
+static inline struct trouble *trouble_of(const struct meter *m)
+{
+    return m->f->trouble != 0 ? (struct trouble *)pool_item(&m->pools->trouble, m->f->trouble) : trouble_make(m);
+}
+
 /* Adds to rec_tcp_dir and to window_dir fields of the same name, for what `endpoint` sends. */
 #define METER_COUNT(m, endpoint, name, amount)                                                                         \
     do {                                                                                                               \
-        (m)->f->cold[endpoint].count.name += (__typeof__((m)->f->cold[0].count.name))(amount);                         \
+        struct rec_tcp_dir *count_ = &trouble_of(m)->dir[endpoint].count;                                              \
+        count_->name += (__typeof__(count_->name))(amount);                                                            \
         for (unsigned scope_ = 0; scope_ < (m)->n_scopes; scope_++)                                                    \
             meter_window((m), scope_, (endpoint))->name += (amount);                                                   \
     } while (0)
@@ -55,14 +74,28 @@ static inline struct window_dir *meter_window(const struct meter *m, unsigned sc
 /* A latency between the tap and `endpoint` into the windows. */
 static inline void meter_rtt(const struct meter *m, unsigned endpoint, uint64_t ns)
 {
+    uint32_t bucket = hist_index(ns);
+
     for (unsigned scope = 0; scope < m->n_scopes; scope++)
-        hist_add(&m->agg[scope]->hist[WINDOW_HIST_RTT_A + meter_dir(m, scope, endpoint)], ns);
+        hist_add_at(&m->agg[scope]->hist[WINDOW_HIST_RTT_A + meter_dir(m, scope, endpoint)], bucket, ns);
 }
 
 static inline void meter_hist(const struct meter *m, enum window_hist which, uint64_t ns)
 {
+    uint32_t bucket = hist_index(ns);
+
     for (unsigned scope = 0; scope < m->n_scopes; scope++)
-        hist_add(&m->agg[scope]->hist[which], ns);
+        hist_add_at(&m->agg[scope]->hist[which], bucket, ns);
+}
+
+/* trouble.c: adds the flow's small counters to its 64-bit sums. */
+void flow_spill(struct meter *m);
+
+/* A duration into one of the flow's statistics. */
+static inline void meter_stat(struct meter *m, struct rtt_small *r, uint64_t ns)
+{
+    if (rtt_small_add(r, ns))
+        flow_spill(m);
 }
 
 /* tcp.c: one TCP packet; and the last word on what is still open when the flow ends. */

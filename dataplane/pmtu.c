@@ -45,8 +45,8 @@ APP_STATE(pmtu);
 
 static struct pmtu *find(const struct meter *m, unsigned sender)
 {
-    for (uint32_t i = m->f->echo; i != 0; i = app_at(m->pool, i)->next) {
-        struct app_head *h = app_at(m->pool, i);
+    for (uint32_t i = m->f->app; i != 0; i = app_at(&m->pools->node, i)->next) {
+        struct app_head *h = app_at(&m->pools->node, i);
         if (h->kind == APP_PMTU && h->dir == sender)
             return (struct pmtu *)(void *)h;
     }
@@ -59,7 +59,7 @@ static struct pmtu *find_or_add(struct meter *m, unsigned sender)
 
     if (s != NULL)
         return s;
-    s = app_add(m->f, m->pool, APP_PMTU);
+    s = app_add(m->f, &m->pools->node, APP_PMTU);
     if (s == NULL)
         return NULL;
     s->head.dir = (uint8_t)sender;
@@ -98,9 +98,9 @@ static void report(struct meter *m, struct pmtu *s)
     e->ts_ns = m->now_ns;
     e->kind = EVENT_PMTU_BLACKHOLE;
     e->severity = (uint8_t)event_kind_severity(EVENT_PMTU_BLACKHOLE);
-    e->mirror = m->agg[METER_MIRROR]->key.mirror;
-    snprintf(e->subject, sizeof(e->subject), "%s", ip_format(&m->f->key.addr[1 - s->head.dir], m->f->key.af, text));
-    put_text(e, "sender", ip_format(&m->f->key.addr[s->head.dir], m->f->key.af, text));
+    e->mirror = m->agg[METER_PATH]->key.mirror;
+    snprintf(e->subject, sizeof(e->subject), "%s", ip_format(&m->key->addr[1 - s->head.dir], m->f->key.af, text));
+    put_text(e, "sender", ip_format(&m->key->addr[s->head.dir], m->f->key.af, text));
     put_number(e, "packet_bytes", s->size_bytes);
     if (s->head.flags & PMTU_TOLD)
         put_number(e, "mtu_bytes", s->mtu);

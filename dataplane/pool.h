@@ -3,16 +3,20 @@
 #define SPANWARD_POOL_H
 
 /*
- * A bounded pool of 64-byte nodes: all state that only some flows need, for as long as they need it.
+ * Bounded pools of equal blocks: all state that only some flows need, for as long as they need it.
  *
- * Samples in flight beyond the inline four, holes, SACKed ranges and pending verdicts are singly linked lists of nodes,
- * named by a 32-bit index (0 = none), so that a clean flow pays 4 bytes per list. The memory is taken at start; when
- * the pool is empty the caller goes without and says so (null or a flag), never fails. Owner: one worker.
+ * Samples in flight beyond the inline four, holes, SACKed ranges and pending verdicts are singly linked lists of 64-byte
+ * nodes, named by a 32-bit index (0 = none). What a flow in trouble counts is a larger block, and so are the 64-bit sums
+ * of a flow that outgrew its own counters. The memory is taken at start and touched when needed; when a pool is empty
+ * the caller goes without and says so (null or a flag), never fails. Owner: one worker.
  */
 
 #include <assert.h>
 #include <stdint.h>
-#include "common/site.h"
+#include <string.h>
+
+#include "common/record.h"
+#include "dataplane/batch.h"
 
 #define NODE_SENT_SLOTS 4u
 
@@ -48,76 +52,128 @@ struct sent {
     uint64_t ts_ns[NODE_SENT_SLOTS];
 };
 
-/* The outside of a tunnel, as the flow's first packet showed it. */
-struct outer {
+/* What few flows have besides: the outside of a tunnel, as the first packet showed it, and VLAN tags without a window. */
+struct extra {
     uint32_t next;
-    uint32_t id;
-    uint8_t type;   /* enum tunnel_type */
-    uint8_t af;     /* 0: no IP header around the tunnel */
+    uint8_t kind;   /* as in app.h: this node is one of a list */
     uint8_t sender; /* endpoint of the flow that sent this packet */
-    uint8_t pad;
+    uint8_t type;   /* enum tunnel_type; TUNNEL_NONE: there is no tunnel */
+    uint8_t af;     /* 0: no IP header around the tunnel */
+    uint32_t id;
     struct ip_addr src, dst;
+    uint16_t vlan[MAX_VLANS];
 };
 
 union node {
     uint32_t next; /* common first member of both */
     struct range range;
     struct sent sent;
-    struct outer outer;
+    struct extra extra;
     uint8_t line[64];
 };
 static_assert(sizeof(union node) == 64, "one line a node");
 
+/* Trouble of what one endpoint sends. */
+struct tcp_trouble {
+    uint32_t karn_lo, karn_hi;     /* ends in (karn_lo, karn_hi] give no sample */
+    uint32_t sent_list, sent_tail; /* samples in flight that the ring has no room for, oldest first */
+    uint32_t n_sent;               /* nodes of that list: bounded */
+    uint32_t holes;                /* ranges not seen, ascending */
+    uint32_t sacked;               /* ranges above una that the receiver has, ascending */
+    uint32_t pending;              /* repeats whose verdict waits, oldest first */
+    uint32_t missing;              /* ranges that the tap saw and the receiver reports missing */
+    uint32_t n_nodes;              /* of the four lists: bounded */
+    uint64_t zero_since_ns;
+    uint64_t ts_far_ns; /* when a TSval was first seen that has waited for long */
+    uint64_t second_hop_pkts;
+    struct rec_tcp_dir count;
+};
+
+/* All that a flow counts and remembers once something went wrong. */
+struct trouble {
+    uint32_t next_free;
+    uint32_t sums; /* block of struct flow_sums, 0 = none */
+    uint32_t syn_retries;
+    uint32_t dns; /* list of transactions over TCP */
+    struct tcp_trouble dir[2];
+};
+
+/* What was spilled of a flow's small counters, per endpoint; statistics in the order of enum flow_stat. */
+enum flow_stat { STAT_RTT_0, STAT_RTT_1, STAT_TS_RTT_0, STAT_TS_RTT_1, STAT_RESPONSE, STAT_THINK, STAT_COUNT };
+
+struct flow_sums {
+    uint32_t next_free, pad;
+    uint64_t pkts[2], bytes[2], over_bytes[2], data_pkts[2], dup_pkts[2];
+    uint64_t stat_n[STAT_COUNT], stat_sum_ns[STAT_COUNT];
+};
+
 struct pool {
-    union node *node;
-    uint32_t n;
-    uint32_t free_head; /* nodes given back */
-    uint32_t fresh;     /* nodes from here on were never used: their pages are untouched */
+    uint8_t *mem;
+    uint32_t n, item_bytes;
+    uint32_t free_head; /* items given back, linked by their first word */
+    uint32_t fresh;     /* items from here on were never used: their pages are untouched */
     uint32_t in_use;
     uint64_t exhausted; /* times that a caller went without */
 };
 
-int pool_init(struct pool *p, uint32_t n_nodes);
+int pool_init(struct pool *p, uint32_t n_items, size_t item_bytes);
 void pool_fini(struct pool *p);
+size_t pool_bytes(const struct pool *p);
 
-static inline union node *pool_at(const struct pool *p, uint32_t index)
+static inline void *pool_item(const struct pool *p, uint32_t index)
 {
-    return &p->node[index];
+    return p->mem + (size_t)index * p->item_bytes;
 }
 
-/* 0 when the pool is empty. The node is zeroed. */
+/* 0 when the pool is empty. The item is zeroed. */
 static inline uint32_t pool_get(struct pool *p)
 {
     uint32_t index = p->free_head;
 
     if (index != 0) {
-        p->free_head = p->node[index].next;
+        memcpy(&p->free_head, pool_item(p, index), sizeof(p->free_head));
     } else if (p->fresh <= p->n) {
         index = p->fresh++;
     } else {
         p->exhausted++;
         return 0;
     }
-    p->node[index] = (union node){0};
+    memset(pool_item(p, index), 0, p->item_bytes);
     p->in_use++;
     return index;
 }
 
 static inline void pool_put(struct pool *p, uint32_t index)
 {
-    p->node[index].next = p->free_head;
+    memcpy(pool_item(p, index), &p->free_head, sizeof(p->free_head));
     p->free_head = index;
     p->in_use--;
 }
 
-/* Gives back a whole list. */
+/* For the pool of nodes. */
+static inline union node *pool_at(const struct pool *p, uint32_t index)
+{
+    return (union node *)pool_item(p, index);
+}
+
+/* Gives back a whole list of nodes. */
 static inline void pool_put_list(struct pool *p, uint32_t *head)
 {
     while (*head != 0) {
-        uint32_t next = p->node[*head].next;
+        uint32_t next = pool_at(p, *head)->next;
         pool_put(p, *head);
         *head = next;
     }
 }
+
+/* All pools of a worker. */
+struct pools {
+    struct pool node, trouble, sums;
+    struct trouble sink; /* stands in for a block that there was none of */
+};
+
+int pools_init(struct pools *p, uint32_t blocks);
+void pools_fini(struct pools *p);
+size_t pools_bytes(const struct pools *p);
 
 #endif

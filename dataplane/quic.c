@@ -57,13 +57,13 @@ APP_STATE(quic);
 
 struct quic_sides {
     struct app_head head;
-    struct rtt_hot side[2]; /* tap <-> endpoint */
+    struct rtt_small side[2]; /* tap <-> endpoint */
 };
 APP_STATE(quic_sides);
 
 struct quic_full {
     struct app_head head;
-    struct rtt_hot whole;
+    struct rtt_small whole;
 };
 APP_STATE(quic_full);
 
@@ -93,7 +93,7 @@ static struct quic *begin(struct meter *m)
 
     if (quic_parse(p->data + p->payload_off, p->payload_cap, &h) != 0 || !h.is_initial || p->payload_len < 1200)
         return NULL;
-    struct quic *q = app_add(m->f, m->pool, APP_QUIC);
+    struct quic *q = app_add(m->f, &m->pools->node, APP_QUIC);
     if (q == NULL)
         return NULL;
     q->head.dir = p->sender;
@@ -133,9 +133,10 @@ static void on_handshake(struct meter *m, struct quic *q)
 
 static uint64_t plausible_ns(const struct meter *m, const struct quic *q)
 {
-    const struct quic_full *full = app_find(m->f, m->pool, APP_QUIC_FULL);
+    const struct quic_full *full = app_find(m->f, &m->pools->node, APP_QUIC_FULL);
     uint64_t handshake_ns = q->server_ns + q->client_ns;
-    uint64_t mean_ns = full != NULL && full->whole.n != 0 ? full->whole.sum_ns / full->whole.n : 0;
+    uint32_t n = full != NULL ? rtt_small_n(&full->whole) : 0;
+    uint64_t mean_ns = n != 0 ? rtt_small_sum_ns(&full->whole) / n : 0;
 
     if (mean_ns == 0 || (handshake_ns != 0 && handshake_ns < mean_ns))
         mean_ns = handshake_ns;
@@ -154,14 +155,14 @@ static void on_edge(struct meter *m, struct quic *q, unsigned s)
         return;
     }
     if (other_ns > own_ns && other_ns != 0) {
-        struct quic_sides *sides = app_get(m->f, m->pool, APP_QUIC_SIDES);
+        struct quic_sides *sides = app_get(m->f, &m->pools->node, APP_QUIC_SIDES);
         if (sides != NULL)
-            rtt_hot_add(&sides->side[s], m->now_ns - other_ns); /* the tap's edge came back from s */
+            rtt_small_add_most(&sides->side[s], m->now_ns - other_ns); /* the tap's edge came back from s */
     }
     if (own_ns != 0) {
-        struct quic_full *full = app_get(m->f, m->pool, APP_QUIC_FULL);
+        struct quic_full *full = app_get(m->f, &m->pools->node, APP_QUIC_FULL);
         if (full != NULL)
-            rtt_hot_add(&full->whole, m->now_ns - own_ns);
+            rtt_small_add_most(&full->whole, m->now_ns - own_ns);
     }
     q->edge_ns[s] = m->now_ns;
 }
@@ -181,23 +182,18 @@ bool quic_meter(struct meter *m)
 {
     const struct pkt *p = m->p;
     const uint8_t *payload = p->data + p->payload_off;
-    struct quic *q = app_find(m->f, m->pool, APP_QUIC);
+    struct quic *q = app_find(m->f, &m->pools->node, APP_QUIC);
 
     if (p->payload_cap == 0)
         return false;
     if (q == NULL) {
-        bool may_begin = (payload[0] & 0xc0) == 0xc0 && app_count(m->f, m->pool, APP_RTP) == 0;
+        bool may_begin = (payload[0] & 0xc0) == 0xc0 && app_count(m->f, &m->pools->node, APP_RTP) == 0;
         return may_begin && begin(m) != NULL;
     }
     on_handshake(m, q);
     if ((payload[0] & (0x80 | FIXED_BIT)) == FIXED_BIT)
         on_spin(m, q, payload[0]);
     return true;
-}
-
-static struct rec_rtt rec_of(const struct rtt_hot *r)
-{
-    return (struct rec_rtt){.n = r->n, .min_ns = rtt_unpack(r->min), .max_ns = rtt_unpack(r->max), .sum_ns = r->sum_ns};
 }
 
 /* Not a single turn, or too many edges that cannot be. */
@@ -225,9 +221,9 @@ void quic_take(const struct flow *f, const struct app_head *h, struct rec_flow *
     if (h->kind == APP_QUIC_SIDES) {
         const struct quic_sides *sides = (const struct quic_sides *)(const void *)h;
         for (unsigned side = 0; side < 2; side++)
-            r->spin_rtt[side] = rec_of(&sides->side[side == 0 ? f->client : 1 - f->client]);
+            r->spin_rtt[side] = rtt_small_rec(&sides->side[side == 0 ? f->client : 1 - f->client]);
     } else if (h->kind == APP_QUIC_FULL) {
-        r->spin_rtt_full = rec_of(&((const struct quic_full *)(const void *)h)->whole);
+        r->spin_rtt_full = rtt_small_rec(&((const struct quic_full *)(const void *)h)->whole);
     } else if (h->kind == APP_QUIC) { /* the oldest, so the last in the list */
         take_connection(f, (const struct quic *)(const void *)h, r);
     }

@@ -38,14 +38,14 @@ struct rtcp_report {
     uint32_t jitter; /* in the source's units */
     uint8_t fraction_max, fraction_last;
     uint8_t pad[6];
-    struct rtt_hot rtt;
+    struct rtt_small rtt;
 };
 APP_STATE(rtcp_report);
 
 static void *find(const struct meter *m, enum app_kind kind, uint8_t dir, uint32_t ssrc)
 {
-    for (uint32_t i = m->f->echo; i != 0; i = app_at(m->pool, i)->next) {
-        struct rtcp_sender *s = (struct rtcp_sender *)(void *)app_at(m->pool, i);
+    for (uint32_t i = m->f->app; i != 0; i = app_at(&m->pools->node, i)->next) {
+        struct rtcp_sender *s = (struct rtcp_sender *)(void *)app_at(&m->pools->node, i);
         if (s->head.kind == kind && s->head.dir == dir && s->ssrc == ssrc)
             return s;
     }
@@ -56,9 +56,9 @@ static void *find_or_add(struct meter *m, enum app_kind kind, uint8_t dir, uint3
 {
     struct rtcp_sender *s = find(m, kind, dir, ssrc);
 
-    if (s != NULL || app_count(m->f, m->pool, kind) >= RTCP_PER_FLOW)
+    if (s != NULL || app_count(m->f, &m->pools->node, kind) >= RTCP_PER_FLOW)
         return s;
-    s = app_add(m->f, m->pool, kind);
+    s = app_add(m->f, &m->pools->node, kind);
     if (s == NULL)
         return NULL;
     s->head.dir = dir;
@@ -94,7 +94,7 @@ static void on_block(struct meter *m, const uint8_t *b)
         return;
     uint64_t held_ns = (uint64_t)dlsr * NS_PER_S >> 16, total_ns = m->now_ns - s->seen_ns;
     if (total_ns > held_ns)
-        rtt_hot_add(&r->rtt, total_ns - held_ns);
+        rtt_small_add_most(&r->rtt, total_ns - held_ns);
 }
 
 /* Do the lengths of the compound packet add up to the datagram? */
@@ -143,10 +143,7 @@ void rtcp_take(const struct flow *f, const struct app_head *h, struct rec_rtcp *
     const struct rtcp_report *r = (const struct rtcp_report *)(const void *)h;
 
     *ret = (struct rec_rtcp){
-        .rtt = {.n = r->rtt.n,
-                .min_ns = rtt_unpack(r->rtt.min),
-                .max_ns = rtt_unpack(r->rtt.max),
-                .sum_ns = r->rtt.sum_ns},
+        .rtt = rtt_small_rec(&r->rtt),
         .reports = r->reports,
         .lost = r->lost,
         .jitter_units = r->jitter,

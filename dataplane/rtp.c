@@ -131,8 +131,8 @@ static struct found find(const struct meter *m, uint32_t ssrc)
 {
     struct found found = {0};
 
-    for (uint32_t i = m->f->echo; i != 0; i = app_at(m->pool, i)->next) {
-        struct rtp_stream *s = (struct rtp_stream *)(void *)app_at(m->pool, i);
+    for (uint32_t i = m->f->app; i != 0; i = app_at(&m->pools->node, i)->next) {
+        struct rtp_stream *s = (struct rtp_stream *)(void *)app_at(&m->pools->node, i);
         if (s->head.kind != APP_RTP)
             continue;
         bool confirmed = rtp_is_confirmed(&s->head);
@@ -156,8 +156,8 @@ static void start(struct meter *m, const struct rtp_header *h, const struct foun
 
     if (!found->any && m->f->pkts[0] + m->f->pkts[1] > PROBATION_PKTS)
         return;
-    if (s == NULL && app_count(m->f, m->pool, APP_RTP) < RTP_PER_FLOW)
-        s = app_add(m->f, m->pool, APP_RTP);
+    if (s == NULL && app_count(m->f, &m->pools->node, APP_RTP) < RTP_PER_FLOW)
+        s = app_add(m->f, &m->pools->node, APP_RTP);
     if (s == NULL)
         return;
     s->head.dir = m->p->sender;

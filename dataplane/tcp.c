@@ -15,9 +15,7 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
-#define SANE_JUMP     (1 << 30) /* further ahead than any window: not of this connection */
-#define ID_RUN_MIN    3u        /* growing IP ids in a row that make them evidence */
-#define ID_RUN_BROKEN 255u
+#define SANE_JUMP (1 << 30) /* further ahead than any window: not of this connection */
 
 static bool is_pure_syn(const struct pkt *p)
 {
@@ -26,7 +24,7 @@ static bool is_pure_syn(const struct pkt *p)
 
 bool tcp_starts_anew(const struct flow *f, const struct pkt *p)
 {
-    const struct tcp_hot *t = &f->tcp[p->sender];
+    const struct tcp_side *t = &f->side[p->sender];
     uint32_t isn_next = p->tcp_seq + 1;
 
     if (!(p->tcp_flags & TCP_SYN) || (p->tcp_flags & TCP_RST))
@@ -45,27 +43,21 @@ bool tcp_starts_anew(const struct flow *f, const struct pkt *p)
     return (t->flags & SIDE_SYN) && isn_next != t->base;
 }
 
-static void track_ip_id(struct tcp_hot *t, const struct pkt *p)
+static inline void track_ip_id(struct tcp_side *t, const struct pkt *p)
 {
     if (!(p->flags & PKT_HAS_IP_ID))
         return;
-    if (t->flags & SIDE_ID) {
-        int16_t step = (int16_t)(p->ip_id - t->ip_id);
-        if (step <= 0)
-            t->id_run = ID_RUN_BROKEN;
-        else if (t->id_run < ID_RUN_MIN)
-            t->id_run++;
-    }
+    if (t->id_run == RUN_NONE)
+        t->id_run = RUN_FIRST;
+    else if ((int16_t)(p->ip_id - t->ip_id) <= 0)
+        t->id_run = RUN_BROKEN;
+    else if (t->id_run < RUN_MONOTONE)
+        t->id_run++;
     t->ip_id = p->ip_id;
-    t->flags |= SIDE_ID;
-    if (t->id_run == ID_RUN_MIN)
-        t->flags |= SIDE_ID_MONOTONE;
-    else
-        t->flags &= ~(uint32_t)SIDE_ID_MONOTONE;
 }
 
 /* First SYN of a side: its sequence space begins. */
-static void open_side(struct tcp_hot *t, const struct pkt *p)
+static void open_side(struct tcp_side *t, const struct pkt *p)
 {
     t->base = p->tcp_seq + 1;
     t->nxt = t->base;
@@ -77,24 +69,26 @@ static void open_side(struct tcp_hot *t, const struct pkt *p)
 
 static void repeated_syn(struct meter *m, unsigned s)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
 
-    t->flags |= SIDE_SYN_REPEATED | SIDE_TAINTED;
-    m->f->cold[s].karn_lo = t->base - 1;
-    m->f->cold[s].karn_hi = t->nxt;
+    t->flags |= SIDE_SYN_REPEATED;
+    rtt_forget(m, s);
     METER_COUNT(m, s, retrans_pkts, 1);
     if (is_pure_syn(m->p)) {
-        m->f->syn_retries++;
+        trouble_of(m)->syn_retries++;
         METER_TALLY(m, syn_retries, 1);
     }
 }
 
 /* A client that was refused tries again, maybe with another sequence number: the same episode. */
-static void reopen_refused(struct flow *f, const struct pkt *p)
+static void reopen_refused(struct meter *m)
 {
-    struct tcp_hot *t = &f->tcp[p->sender];
+    struct flow *f = m->f;
+    const struct pkt *p = m->p;
+    struct tcp_side *t = &f->side[p->sender];
 
-    f->flags &= ~(uint32_t)FLOW_CLOSED;
+    rtt_forget(m, p->sender);
+    f->flags &= (uint16_t)~FLOW_CLOSED;
     t->base = t->nxt = p->tcp_seq + 1;
     t->una = p->tcp_seq;
 }
@@ -104,13 +98,13 @@ static void on_syn(struct meter *m)
     struct flow *f = m->f;
     const struct pkt *p = m->p;
     unsigned s = p->sender;
-    struct tcp_hot *t = &f->tcp[s];
-    struct tcp_hot *peer = &f->tcp[1 - s];
+    struct tcp_side *t = &f->side[s];
+    struct tcp_side *peer = &f->side[1 - s];
     bool is_client = is_pure_syn(p);
 
     if (t->flags & SIDE_SYN) {
         if ((f->flags & FLOW_REFUSED) && is_client)
-            reopen_refused(f, p);
+            reopen_refused(m);
         repeated_syn(m, s);
         return;
     }
@@ -119,29 +113,36 @@ static void on_syn(struct meter *m)
     open_side(t, p);
     rtt_sent(m, s, t->nxt);
     if (is_client) {
-        f->syn_ns = m->now_ns;
+        f->syn_ns = (uint32_t)m->now_ns;
         return;
     }
-    f->synack_ns = m->now_ns;
+    f->synack_ns = (uint32_t)m->now_ns;
+    f->flags |= FLOW_SYNACK_SEEN;
     if (t->flags & peer->flags & SIDE_SACK_PERM)
         f->flags |= FLOW_SACK;
     if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base) {
-        f->handshake_server_ns = m->now_ns - f->syn_ns;
+        f->syn_ns = rtt_pack(m->now_ns - flow_whole_ns(f, f->syn_ns));
         f->flags |= FLOW_HS_SERVER;
     }
+}
+
+static inline void set_turn(struct flow *f, uint64_t now_ns)
+{
+    f->turn_ns = now_ns & ((1ull << 48) - 1);
 }
 
 /* The client's first ACK of the SYN/ACK: the connection is up. */
 static void on_established(struct meter *m)
 {
     struct flow *f = m->f;
-    const struct tcp_hot *server = &f->tcp[1 - f->client];
+    const struct tcp_side *server = &f->side[1 - f->client];
 
     f->flags |= FLOW_ESTABLISHED;
-    f->idle_since_response_ns = m->now_ns;
+    if (f->last_data != f->client)
+        set_turn(f, m->now_ns);
     METER_TALLY(m, connects, 1);
     if (!(server->flags & SIDE_SYN_REPEATED) && !(f->flags & FLOW_SYNACK_FIRST)) {
-        f->handshake_client_ns = m->now_ns - f->synack_ns;
+        f->synack_ns = rtt_pack(m->now_ns - flow_whole_ns(f, f->synack_ns));
         f->flags |= FLOW_HS_CLIENT;
     }
 }
@@ -150,7 +151,7 @@ static void on_rst(struct meter *m)
 {
     struct flow *f = m->f;
     unsigned s = m->p->sender;
-    bool unopened = (f->tcp[1 - s].flags & SIDE_SYN) && !(f->tcp[s].flags & SIDE_BASE) && f->client == 1 - s;
+    bool unopened = (f->side[1 - s].flags & SIDE_SYN) && !(f->side[s].flags & SIDE_BASE) && f->client == 1 - s;
 
     METER_COUNT(m, s, rst, 1);
     if (unopened && !(f->flags & FLOW_REFUSED)) {
@@ -165,28 +166,27 @@ static void on_rst(struct meter *m)
 static void on_window(struct meter *m)
 {
     unsigned s = m->p->sender;
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_side *t = &m->f->side[s];
 
     if (m->p->tcp_window == 0 && !(t->flags & SIDE_ZERO_WINDOW)) {
         t->flags |= SIDE_ZERO_WINDOW;
-        c->zero_since_ns = m->now_ns;
+        trouble_of(m)->dir[s].zero_since_ns = m->now_ns;
         METER_COUNT(m, s, zero_windows, 1);
     } else if (m->p->tcp_window != 0 && (t->flags & SIDE_ZERO_WINDOW)) {
-        t->flags &= ~(uint32_t)SIDE_ZERO_WINDOW;
-        METER_COUNT(m, s, zero_window_us, (m->now_ns - c->zero_since_ns) / 1000);
+        t->flags &= (uint16_t)~SIDE_ZERO_WINDOW;
+        METER_COUNT(m, s, zero_window_us, (m->now_ns - trouble_of(m)->dir[s].zero_since_ns) / 1000);
     }
 }
 
 /* ---- what the packet acknowledges ---- */
 
 /* A probe of one byte that the receiver took after all. */
-static bool takes_probe(struct tcp_hot *t, uint32_t ack)
+static bool takes_probe(struct tcp_side *t, uint32_t ack)
 {
     if (!(t->flags & SIDE_PROBE) || ack != t->nxt + 1)
         return false;
     t->nxt = ack;
-    t->flags &= ~(uint32_t)SIDE_PROBE;
+    t->flags &= (uint16_t)~SIDE_PROBE;
     return true;
 }
 
@@ -194,7 +194,7 @@ static void on_ack(struct meter *m)
 {
     const struct pkt *p = m->p;
     unsigned receiver = p->sender, s = 1 - receiver;
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
     uint32_t ack = p->tcp_ack;
 
     if (!(t->flags & SIDE_DATA_SEEN)) { /* nothing seen yet that could be judged */
@@ -211,7 +211,7 @@ static void on_ack(struct meter *m)
         loss_acked(m, s, ack);
         t->una = ack;
     } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 &&
-               p->tcp_window == m->f->tcp[receiver].window && !(p->tcp_flags & TCP_FIN)) {
+               p->tcp_window == m->f->side[receiver].window && !(p->tcp_flags & TCP_FIN)) {
         METER_COUNT(m, receiver, dup_acks, 1);
         if (p->n_sack == 0)
             loss_dup_ack(m, s);
@@ -227,8 +227,8 @@ static void on_ack(struct meter *m)
 static bool is_probe(struct meter *m, unsigned s)
 {
     const struct pkt *p = m->p;
-    struct tcp_hot *t = &m->f->tcp[s];
-    bool closed_window = m->f->tcp[1 - s].flags & SIDE_ZERO_WINDOW;
+    struct tcp_side *t = &m->f->side[s];
+    bool closed_window = m->f->side[1 - s].flags & SIDE_ZERO_WINDOW;
 
     if (p->payload_len > 1 || (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !(t->flags & SIDE_DATA_SEEN))
         return false;
@@ -242,31 +242,27 @@ static bool is_probe(struct meter *m, unsigned s)
 }
 
 /* Server response and client think time: bursts of new data that change sides. */
-static void on_turn(struct meter *m, unsigned s)
+static inline void on_turn(struct meter *m, unsigned s)
 {
     struct flow *f = m->f;
-    unsigned client = f->client, server = 1 - client;
-    const struct rtt_hot *server_rtt = &f->rtt[server];
+    unsigned client = f->client;
 
     if (s == client) {
-        if (f->last_data != client && f->idle_since_response_ns != 0)
-            rtt_add(&f->think, m->now_ns - f->idle_since_response_ns);
-        f->request_ns = m->now_ns;
-    } else {
-        if (f->last_data == client && server_rtt->n != 0) {
-            uint64_t total_ns = m->now_ns - f->request_ns;
-            uint64_t rtt_ns = rtt_min_ns(server_rtt);
-            uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
-            rtt_add(&f->response, response_ns);
-            meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
-        }
-        f->idle_since_response_ns = m->now_ns;
+        if (f->last_data == 1 - client || (f->last_data == 2 && (f->flags & FLOW_ESTABLISHED)))
+            meter_stat(m, &f->think, since_turn_ns(f, m->now_ns));
+    } else if (f->last_data == client && rtt_small_n(&f->rtt[s]) != 0) {
+        uint64_t total_ns = since_turn_ns(f, m->now_ns);
+        uint64_t rtt_ns = rtt_min_ns(&f->rtt[s]);
+        uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
+        meter_stat(m, &f->response, response_ns);
+        meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
     }
-    f->last_data = (uint8_t)s;
+    set_turn(f, m->now_ns);
+    f->last_data = s & 3;
 }
 
 /* The first data seen of a side without a SYN: what lies before is not judged. */
-static void pick_up(struct tcp_hot *t, uint32_t start, uint32_t end)
+static void pick_up(struct tcp_side *t, uint32_t start, uint32_t end)
 {
     bool ack_beyond = (t->flags & SIDE_ACK_SEEN) && seq_lt(start, t->una);
 
@@ -280,7 +276,7 @@ static void pick_up(struct tcp_hot *t, uint32_t start, uint32_t end)
 /* A bare ACK whose sequence number is ahead tells of data that was not seen. */
 static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
     int32_t jump = seq_diff(seq, t->nxt);
 
     if ((t->flags & SIDE_DATA_SEEN) && jump > 0 && jump <= SANE_JUMP)
@@ -291,7 +287,7 @@ static void on_data(struct meter *m)
 {
     struct pkt *p = m->p;
     unsigned s = p->sender;
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
     uint32_t start = p->tcp_seq + ((p->tcp_flags & TCP_SYN) != 0);
     uint32_t end = start + p->payload_len + ((p->tcp_flags & TCP_FIN) != 0);
     bool is_new = true;
@@ -324,7 +320,8 @@ static void on_data(struct meter *m)
         loss_below(m, s, start, end);
         is_new = seq_lt(t->nxt, end);
         t->nxt = seq_max(t->nxt, end);
-        m->f->cold[s].karn_hi = t->nxt;
+        if (t->flags & SIDE_TAINTED)
+            trouble_of(m)->dir[s].karn_hi = t->nxt;
     }
     if (is_new && p->payload_len != 0)
         on_turn(m, s);
@@ -334,45 +331,104 @@ static void on_data(struct meter *m)
 
 static void on_fin(struct flow *f, unsigned s)
 {
-    f->tcp[s].flags |= SIDE_FIN;
-    if (f->tcp[1 - s].flags & SIDE_FIN)
+    f->side[s].flags |= SIDE_FIN;
+    if (f->side[1 - s].flags & SIDE_FIN)
         f->flags |= FLOW_CLOSED;
 }
 
-void tcp_meter(struct meter *m)
+static void meter_any(struct meter *m)
 {
     struct flow *f = m->f;
     const struct pkt *p = m->p;
     unsigned s = p->sender;
 
-    if (!(p->flags & PKT_L4_OK))
-        return;
     if (p->tcp_flags & TCP_RST) {
         on_rst(m);
         return;
     }
     for (unsigned e = 0; e < 2; e++)
-        if (f->tcp[e].flags & SIDE_TROUBLE)
+        if (f->side[e].flags & SIDE_TROUBLE)
             loss_resolve(m, e);
     if (p->tcp_flags & TCP_SYN)
         on_syn(m);
-    else if ((p->tcp_flags & TCP_ACK) && !(f->flags & FLOW_ESTABLISHED) && s == f->client && f->synack_ns != 0 &&
-             p->tcp_ack == f->tcp[1 - s].base)
+    else if ((p->tcp_flags & TCP_ACK) && !(f->flags & FLOW_ESTABLISHED) && s == f->client &&
+             (f->flags & FLOW_SYNACK_SEEN) && p->tcp_ack == f->side[1 - s].base)
         on_established(m);
     if (p->tcp_flags & TCP_ACK)
         on_ack(m);
     if (is_probe(m, s))
-        f->cold[s].count.keepalives++;
+        trouble_of(m)->dir[s].count.keepalives++;
     else
         on_data(m);
-    f->tcp[s].flags &= ~(uint32_t)SIDE_GAP_OPEN;
-    if (p->flags & PKT_HAS_TS)
-        rtt_timestamps(m);
+    f->side[s].flags &= (uint16_t)~SIDE_GAP_OPEN;
+    if (p->flags & PKT_HAS_TS) {
+        rtt_note_tsval(m, s, p->tsval);
+        if (p->tcp_flags & TCP_ACK)
+            rtt_match_tsecr(m, s, p->tsecr);
+    }
     if (!(p->tcp_flags & (TCP_SYN | TCP_FIN)))
         on_window(m);
-    f->tcp[s].window = p->tcp_window;
+    f->side[s].window = p->tcp_window;
     if (p->tcp_flags & TCP_FIN)
         on_fin(f, s);
+}
+
+/*
+ * The packet that nearly all are: of an established connection without open trouble, in order, acknowledging nothing
+ * that was not seen. For such a one meter_any and meter_clean do the same.
+ */
+static inline bool is_clean(const struct flow *f, const struct pkt *p)
+{
+    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE;
+    const struct tcp_side *t = &f->side[p->sender], *peer = &f->side[1 - p->sender];
+    uint32_t news = p->tcp_ack - peer->una, awaited = peer->nxt - peer->una;
+
+    if ((p->tcp_flags & ~TCP_PSH) != TCP_ACK || p->tcp_seq != t->nxt || news > awaited)
+        return false;
+    if (((t->flags & peer->flags) & SIDE_DATA_SEEN) == 0 || ((t->flags | peer->flags) & open) != 0)
+        return false;
+    if ((f->flags & (FLOW_ESTABLISHED | FLOW_SYNACK_SEEN)) == FLOW_SYNACK_SEEN || p->n_sack != 0 || p->tcp_window == 0)
+        return false;
+    return news != 0 || awaited == 0 || p->payload_len != 0 || p->tcp_window != t->window;
+}
+
+static inline void meter_clean(struct meter *m)
+{
+    struct pkt *p = m->p;
+    unsigned s = p->sender;
+    struct tcp_side *t = &m->f->side[s], *peer = &m->f->side[1 - s];
+
+    if (p->tcp_ack != peer->una) {
+        rtt_acked(m, 1 - s, p->tcp_ack);
+        peer->una = p->tcp_ack;
+    }
+    peer->flags |= SIDE_ACK_SEEN;
+    if (p->payload_len != 0) {
+        m->f->data_pkts[s]++;
+        p->is_data = 1;
+        p->is_judged = flow_is_two_way(m->f);
+        t->nxt += p->payload_len;
+        rtt_sent(m, s, t->nxt);
+        on_turn(m, s);
+        track_ip_id(t, p);
+    }
+    if (p->flags & PKT_HAS_TS) {
+        rtt_note_tsval(m, s, p->tsval);
+        rtt_match_tsecr(m, s, p->tsecr);
+    }
+    t->window = p->tcp_window;
+}
+
+void tcp_meter(struct meter *m)
+{
+    if (__builtin_expect((m->now_ns ^ m->f->last_ns) >> FLOW_AGE_SHIFT != 0, 0))
+        flow_age(m);
+    if (__builtin_expect(!(m->p->flags & PKT_L4_OK), 0))
+        return;
+    if (__builtin_expect(is_clean(m->f, m->p), 1))
+        meter_clean(m);
+    else
+        meter_any(m);
 }
 
 /* On a one-way mirror the client's own ACKs tell that it had an answer. */
@@ -380,7 +436,7 @@ bool tcp_is_unanswered(const struct flow *f)
 {
     unsigned client = f->client, server = 1 - client;
 
-    return (f->tcp[client].flags & SIDE_SYN) && f->pkts[server] == 0 && !(f->tcp[server].flags & SIDE_ACK_SEEN);
+    return (f->side[client].flags & SIDE_SYN) && f->pkts[server] == 0 && !(f->side[server].flags & SIDE_ACK_SEEN);
 }
 
 void tcp_finish(struct meter *m)
@@ -388,11 +444,11 @@ void tcp_finish(struct meter *m)
     struct flow *f = m->f;
 
     for (unsigned s = 0; s < 2; s++) {
-        struct tcp_hot *t = &f->tcp[s];
+        struct tcp_side *t = &f->side[s];
         loss_finish(m, s);
         rtt_finish(m, s);
         if (t->flags & SIDE_ZERO_WINDOW)
-            METER_COUNT(m, s, zero_window_us, (f->last_ns - f->cold[s].zero_since_ns) / 1000);
+            METER_COUNT(m, s, zero_window_us, (f->last_ns - trouble_of(m)->dir[s].zero_since_ns) / 1000);
     }
     if (tcp_is_unanswered(f))
         METER_TALLY(m, unanswered_connects, 1);

@@ -33,7 +33,7 @@
 
 #include "common/seq.h"
 #include "common/timefmt.h"
-#include "dataplane/verdict_trace.h"
+#include "dataplane/tcp_rtt.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define REORDER_MAX_NS    (200 * NS_PER_MS)
@@ -44,20 +44,20 @@ enum age { AGE_UNKNOWN, AGE_OLDER, AGE_NEWER };
 
 static inline struct range *range_at(const struct meter *m, uint32_t index)
 {
-    return &pool_at(m->pool, index)->range;
+    return &pool_at(&m->pools->node, index)->range;
 }
 
 static uint32_t node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
-    uint32_t index = c->n_nodes < LIST_MAX ? pool_get(m->pool) : 0;
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint32_t index = c->n_nodes < LIST_MAX ? pool_get(&m->pools->node) : 0;
 
     if (index == 0) {
         m->f->flags |= FLOW_LOSS_UNSURE;
         return 0;
     }
     c->n_nodes++;
-    m->f->tcp[s].flags |= SIDE_TROUBLE;
+    m->f->side[s].flags |= SIDE_TROUBLE;
     struct range *r = range_at(m, index);
     r->start = start;
     r->end = end;
@@ -68,11 +68,11 @@ static uint32_t node_new(struct meter *m, unsigned s, uint32_t start, uint32_t e
 /* Unlinks *link from its list and frees it. */
 static void node_remove(struct meter *m, unsigned s, uint32_t *link)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t index = *link;
 
     *link = range_at(m, index)->next;
-    pool_put(m->pool, index);
+    pool_put(&m->pools->node, index);
     c->n_nodes--;
 }
 
@@ -102,8 +102,8 @@ static uint64_t dsack_wait_ns(const struct meter *m)
     uint64_t mean_ns = 0;
 
     for (unsigned e = 0; e < 2; e++)
-        if (m->f->rtt[e].n != 0)
-            mean_ns += m->f->rtt[e].sum_ns / m->f->rtt[e].n;
+        if (rtt_small_n(&m->f->rtt[e]) != 0)
+            mean_ns += rtt_small_sum_ns(&m->f->rtt[e]) / rtt_small_n(&m->f->rtt[e]);
     uint64_t rto_ns = 2 * mean_ns > RTO_MIN_NS ? 2 * mean_ns : RTO_MIN_NS;
     return 2 * rto_ns;
 }
@@ -111,13 +111,13 @@ static uint64_t dsack_wait_ns(const struct meter *m)
 /* Marks the packet's evidence of age on a node. */
 static void note_evidence(struct range *r, const struct meter *m, unsigned s)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
 
     if (m->p->flags & PKT_HAS_TS) {
         r->tsval = m->p->tsval;
         r->flags |= NODE_HAS_TS;
     }
-    if ((m->p->flags & PKT_HAS_IP_ID) && (t->flags & SIDE_ID_MONOTONE)) {
+    if ((m->p->flags & PKT_HAS_IP_ID) && t->id_run == RUN_MONOTONE) {
         r->ip_id = m->p->ip_id;
         r->flags |= NODE_HAS_IP_ID;
     }
@@ -138,12 +138,15 @@ static enum age age_against(const struct meter *m, const struct range *r)
 /* From here to the highest byte seen, ACKs that end a segment no longer time it (Karn). */
 static void taint(struct meter *m, unsigned s, uint32_t start)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_side *t = &m->f->side[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     c->karn_lo = (t->flags & SIDE_TAINTED) ? seq_min(c->karn_lo, start) : start;
     c->karn_hi = t->nxt;
-    t->flags |= SIDE_TAINTED;
+    if (m->f->trouble != 0)
+        t->flags |= SIDE_TAINTED;
+    else
+        rtt_forget(m, s);
 }
 
 /* ---- holes ---- */
@@ -154,8 +157,8 @@ static void taint(struct meter *m, unsigned s, uint32_t start)
  */
 static struct range *hole_new(struct meter *m, unsigned s, uint32_t end)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_side *t = &m->f->side[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t *link = &c->holes;
     uint32_t index = node_new(m, s, t->nxt, end);
 
@@ -233,7 +236,7 @@ static uint32_t *hole_cut(struct meter *m, unsigned s, uint32_t *link, uint32_t 
 /* Appends [start, end) to the list of repeats; NULL without a node. */
 static struct range *pending_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t *link = &c->pending;
     uint32_t index = node_new(m, s, start, end);
 
@@ -251,7 +254,7 @@ static struct range *pending_new(struct meter *m, unsigned s, uint32_t start, ui
  */
 static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     bool late = is_reordered(m, s, hole), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
     if (late && noticed) {
@@ -270,7 +273,7 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
 /* Rules 0 and 3. Returns whether the segment met a hole. */
 static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t *link = &c->holes;
     bool filled = false;
 
@@ -307,7 +310,7 @@ static void hole_verdict(struct meter *m, unsigned s, const struct range *hole)
 
 static bool is_sacked(const struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     for (uint32_t i = c->sacked; i != 0; i = range_at(m, i)->next)
         if (seq_le(range_at(m, i)->start, start) && seq_le(end, range_at(m, i)->end))
@@ -320,7 +323,7 @@ static bool missing_seen_again(struct meter *m, unsigned s, uint32_t start, uint
 {
     bool any = false;
 
-    for (uint32_t *link = &m->f->cold[s].missing; *link != 0;) {
+    for (uint32_t *link = &trouble_of(m)->dir[s].missing; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (!seq_lt(r->start, end) || !seq_lt(start, r->end)) {
             link = &r->next;
@@ -340,8 +343,8 @@ static bool missing_seen_again(struct meter *m, unsigned s, uint32_t start, uint
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_side *t = &m->f->side[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     METER_COUNT(m, s, retrans_pkts, 1);
     c->count.retrans_bytes += m->p->payload_len;
@@ -371,12 +374,12 @@ static void before_base(struct meter *m, unsigned s, uint32_t start, uint32_t en
         return;
     METER_COUNT(m, s, retrans_pkts, 1);
     VERDICT(m, s, unknown, lost_unknown_pkts, start, end);
-    m->f->cold[s].count.retrans_bytes += m->p->payload_len;
+    trouble_of(m)->dir[s].count.retrans_bytes += m->p->payload_len;
 }
 
 void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
 
     if (seq_le(end, t->base)) {
         before_base(m, s, start, end);
@@ -393,7 +396,7 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 /* Marks the part of every hole in [start, end) as covered now. */
 static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     for (uint32_t i = c->holes; i != 0;) {
         struct range *hole = range_at(m, i);
@@ -421,11 +424,11 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
  */
 static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
-    bool at_edge = cumulative && seq_le(repeat->start, m->f->tcp[s].una);
+    bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
 
     if (at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
         return true;
-    if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->tcp[s].una, repeat->start))
+    if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
         return true;
     /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach. */
     return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
@@ -441,7 +444,7 @@ static void spurious_verdict(struct meter *m, unsigned s, const struct range *re
 
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
@@ -471,7 +474,7 @@ static bool overlaps(const struct meter *m, uint32_t list, uint32_t start, uint3
 /* R reports [start, end) missing. Holes, fills and repeats explain it; if there is none, it is noted. */
 static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     if (overlaps(m, c->holes, start, end) || overlaps(m, c->pending, start, end) || overlaps(m, c->missing, start, end))
         return;
@@ -487,13 +490,13 @@ static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_
 {
     uint64_t rtt_ns = loss_full_rtt_ns(m->f);
 
-    for (uint32_t *link = &m->f->cold[s].missing; *link != 0;) {
+    for (uint32_t *link = &trouble_of(m)->dir[s].missing; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (seq_lt(r->start, start) || seq_lt(end, r->end)) {
             link = &r->next;
             continue;
         }
-        bool judged = seq_le(m->f->tcp[s].base, r->start), lost = rtt_ns != 0 && m->now_ns - r->seen_ns >= rtt_ns;
+        bool judged = seq_le(m->f->side[s].base, r->start), lost = rtt_ns != 0 && m->now_ns - r->seen_ns >= rtt_ns;
         METER_COUNT(m, s, capture_gaps, judged && lost);
         if (judged && lost)
             VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
@@ -505,13 +508,13 @@ static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_
 
 void loss_acked(struct meter *m, unsigned s, uint32_t ack)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_side *t = &m->f->side[s];
 
     if (!(t->flags & SIDE_TROUBLE) && seq_le(ack, t->nxt))
-        return; /* nearly always: the cold lines stay cold */
+        return; /* nearly always: no block is touched */
     if (seq_lt(t->nxt, ack))
         hole_new(m, s, ack);
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     if (c->missing != 0)
         missing_covered(m, s, t->una, ack);
     if (c->holes != 0)
@@ -525,7 +528,7 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
 /* R misses something below `highest` that came late at the tap, too: the network reordered it. */
 static void notice_late(struct meter *m, unsigned s, uint32_t highest)
 {
-    for (uint32_t i = m->f->cold[s].pending; i != 0; i = range_at(m, i)->next) {
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
         struct range *r = range_at(m, i);
         if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || is_sacked(m, s, r->start, r->end))
             continue;
@@ -537,8 +540,8 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
 /* R complains: what lies below `highest` and was not reported is missing there. */
 static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 {
-    struct tcp_cold *c = &m->f->cold[s];
-    uint32_t from = m->f->tcp[s].una;
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint32_t from = m->f->side[s].una;
 
     for (uint32_t i = c->holes; i != 0; i = range_at(m, i)->next) {
         struct range *hole = range_at(m, i);
@@ -561,7 +564,7 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 
 void loss_dup_ack(struct meter *m, unsigned s)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
 
     if (!(m->f->flags & FLOW_SACK))
         signal_missing(m, s, t->una + 1);
@@ -570,7 +573,7 @@ void loss_dup_ack(struct meter *m, unsigned s)
 /* Remembers [start, end) as reported; the list is kept ascending and merged. */
 static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t *link = &c->sacked;
 
     while (*link != 0 && seq_lt(range_at(m, *link)->end, start))
@@ -599,7 +602,7 @@ static bool is_repeated_again(const struct meter *m, const struct range *r)
 /* A DSACK says that [left, right), maybe several segments, came twice: the latest repeat of each was for nothing. */
 static void dsack(struct meter *m, unsigned s, struct sack_block block)
 {
-    for (uint32_t *link = &m->f->cold[s].pending; *link != 0;) {
+    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         bool told = !(r->flags & NODE_FILL) && seq_lt(r->start, block.right) && seq_lt(block.left, r->end);
         if (told && !is_repeated_again(m, r)) {
@@ -622,7 +625,7 @@ static bool is_dsack(const struct pkt *p, uint32_t ack)
 
 void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
+    struct tcp_side *t = &m->f->side[s];
     const struct pkt *p = m->p;
     uint32_t highest = ack;
     unsigned first = 0;
@@ -653,7 +656,7 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 
 void loss_resolve(struct meter *m, unsigned s)
 {
-    struct tcp_cold *c = &m->f->cold[s];
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     for (uint32_t *link = &c->holes; *link != 0;) {
         struct range *hole = range_at(m, *link);
@@ -674,13 +677,14 @@ void loss_resolve(struct meter *m, unsigned s)
         }
     }
     if (c->n_nodes == 0)
-        m->f->tcp[s].flags &= ~(uint32_t)SIDE_TROUBLE;
+        m->f->side[s].flags &= (uint16_t)~SIDE_TROUBLE;
 }
 
 void loss_finish(struct meter *m, unsigned s)
 {
-    struct tcp_cold *c = &m->f->cold[s];
-
+    if (m->f->trouble == 0)
+        return;
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
     while (c->holes != 0) {
         struct range *hole = range_at(m, c->holes);
         if (hole->flags & NODE_COVERED)

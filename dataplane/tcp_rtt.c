@@ -12,81 +12,75 @@
  * may overestimate by the receiver's delay and by an application's silence, never underestimate. One TSval waits at a
  * time, as RFC 7323 itself does it: about one sample per round trip.
  *
- * Segments in flight: a FIFO, four in the flow record, the rest in pool nodes of four. When the pool is empty
- * the sample is forgone.
+ * Segments in flight: a FIFO, four in the flow record, the rest in pool nodes of four. The record keeps 16 bits of
+ * their ends, counted from una, and 32 bits of their times. Those are whole as long as nothing in the record is older
+ * than 4.2 s: flow_age looks once a second of the flow's own packets and moves what is older than two. When the
+ * pool is empty, or a direction has SENT_NODES_MAX nodes (one that is never acknowledged: UNACKED_NODES_MAX), the
+ * sample is forgone.
  */
 
 #include "dataplane/tcp_rtt.h"
 
-#include "common/seq.h"
-#include "dataplane/verdict_trace.h"
+#define SENT_NODES_MAX    1024u
+#define UNACKED_NODES_MAX 16u
+#define OLD_NS            (1u << 31)
 
-static void push_overflow(struct meter *m, unsigned s, uint32_t end)
+static struct tcp_trouble *trouble_dir(struct meter *m, unsigned s)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    struct tcp_cold *c = &m->f->cold[s];
-    struct sent *tail = t->sent_list != 0 ? &pool_at(m->pool, c->sent_tail)->sent : NULL;
+    return &trouble_of(m)->dir[s];
+}
+
+static struct sent *sent_at(const struct meter *m, uint32_t index)
+{
+    return &pool_at(&m->pools->node, index)->sent;
+}
+
+/* A new node of the list; 0 when there is none. */
+static uint32_t sent_node(struct meter *m, unsigned s, struct tcp_trouble *t)
+{
+    uint32_t max = (m->f->side[s].flags & SIDE_ACK_SEEN) ? SENT_NODES_MAX : UNACKED_NODES_MAX;
+    uint32_t index = t->n_sent < max ? pool_get(&m->pools->node) : 0;
+
+    t->n_sent += index != 0;
+    return index;
+}
+
+void rtt_sent_more(struct meter *m, unsigned s, uint32_t end)
+{
+    struct tcp_side *side = &m->f->side[s];
+
+    if (seq_le(end, side->una)) /* acknowledged before it was seen */
+        return;
+    struct tcp_trouble *t = trouble_dir(m, s);
+    struct sent *tail = t->sent_list != 0 ? sent_at(m, t->sent_tail) : NULL;
 
     if (tail == NULL || tail->head + tail->count == NODE_SENT_SLOTS) {
-        uint32_t index = pool_get(m->pool);
+        uint32_t index = sent_node(m, s, t);
         if (index == 0)
             return;
         if (tail != NULL)
             tail->next = index;
         else
             t->sent_list = index;
-        c->sent_tail = index;
-        tail = &pool_at(m->pool, index)->sent;
+        t->sent_tail = index;
+        tail = sent_at(m, index);
     }
     unsigned slot = (unsigned)tail->head + tail->count++;
     tail->end[slot] = end;
     tail->ts_ns[slot] = m->now_ns;
+    side->flags |= SIDE_SENT_MORE;
 }
 
-void rtt_sent(struct meter *m, unsigned s, uint32_t end)
+bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-
-    if (t->sent_count == 0 && t->sent_list == 0)
-        m->f->sent_first_ns[s] = m->now_ns;
-    if (t->sent_list != 0 || t->sent_count == SENT_INLINE || m->now_ns - m->f->sent_first_ns[s] > UINT32_MAX) {
-        push_overflow(m, s, end);
-        return;
-    }
-    unsigned slot = (t->sent_head + t->sent_count++) % SENT_INLINE;
-    t->sent_end[slot] = end;
-    t->sent_time[slot] = (uint32_t)m->now_ns;
-}
-
-/* Drops what ended by ack from the ring; sent_first_ns moves on to the oldest that is left. */
-static bool pop_inline(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
-{
-    struct tcp_hot *t = &m->f->tcp[s];
-    uint64_t first_ns = m->f->sent_first_ns[s];
+    struct tcp_trouble *t = trouble_dir(m, s);
     bool exact = false;
 
-    while (t->sent_count != 0 && seq_le(t->sent_end[t->sent_head], ack)) {
-        uint32_t time = t->sent_time[t->sent_head];
-        exact = t->sent_end[t->sent_head] == ack;
-        *ret_ns = first_ns;
-        t->sent_head = (uint8_t)((t->sent_head + 1) % SENT_INLINE);
-        t->sent_count--;
-        first_ns += (uint32_t)(t->sent_time[t->sent_head] - time); /* of no meaning when none is left */
-    }
-    m->f->sent_first_ns[s] = first_ns;
-    return exact;
-}
-
-/* The same from the nodes; `exact` is what the ring said, for the case that none of these ends here. */
-static bool pop_overflow(struct meter *m, unsigned s, uint32_t ack, bool exact, uint64_t *ret_ns)
-{
-    struct tcp_hot *t = &m->f->tcp[s];
-
     while (t->sent_list != 0) {
-        struct sent *n = &pool_at(m->pool, t->sent_list)->sent;
+        struct sent *n = sent_at(m, t->sent_list);
         while (n->count != 0 && seq_le(n->end[n->head], ack)) {
             exact = n->end[n->head] == ack;
-            *ret_ns = n->ts_ns[n->head];
+            *ret_ns = m->now_ns - n->ts_ns[n->head];
             n->head++;
             n->count--;
         }
@@ -94,79 +88,93 @@ static bool pop_overflow(struct meter *m, unsigned s, uint32_t ack, bool exact, 
             return exact;
         uint32_t done = t->sent_list;
         t->sent_list = n->next;
-        pool_put(m->pool, done);
+        t->n_sent--;
+        pool_put(&m->pools->node, done);
     }
+    m->f->side[s].flags &= (uint16_t)~SIDE_SENT_MORE;
     return exact;
 }
 
 /* Is the ACK for a segment that a repeat, or a late fill before it, has spoilt? */
-static bool is_tainted(struct flow *f, unsigned s, uint32_t ack)
+bool rtt_is_tainted(struct meter *m, unsigned s, uint32_t ack)
 {
-    if (!(f->tcp[s].flags & SIDE_TAINTED))
+    const struct tcp_trouble *t = trouble_dir(m, s);
+
+    if (!(m->f->side[s].flags & SIDE_TAINTED))
         return false;
-    if (seq_le(f->cold[s].karn_hi, ack))
-        f->tcp[s].flags &= ~(uint32_t)SIDE_TAINTED;
-    return seq_lt(f->cold[s].karn_lo, ack) && seq_le(ack, f->cold[s].karn_hi);
+    if (seq_le(t->karn_hi, ack))
+        m->f->side[s].flags &= (uint16_t)~SIDE_TAINTED;
+    return seq_lt(t->karn_lo, ack) && seq_le(ack, t->karn_hi);
 }
 
-void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
+void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-    unsigned receiver = 1 - s;
-    uint64_t sent_ns = 0;
-    bool exact = pop_inline(m, s, ack, &sent_ns);
+    uint64_t rtt_ns = m->now_ns - trouble_dir(m, s)->ts_far_ns;
 
-    if (t->sent_count == 0 && t->sent_list != 0)
-        exact = pop_overflow(m, s, ack, exact, &sent_ns);
-    if (is_tainted(m->f, s, ack) || !exact)
+    if (m->f->side[s].ts_val != tsecr)
         return;
-    rtt_hot_add(&m->f->rtt[receiver], m->now_ns - sent_ns);
-    meter_rtt(m, receiver, m->now_ns - sent_ns);
-    trace_rtt(m, receiver, RTT_ACK, ack, m->now_ns - sent_ns);
+    meter_stat(m, &m->f->ts_rtt[1 - s], rtt_ns);
+    trace_rtt(m, 1 - s, RTT_TIMESTAMP, tsecr, rtt_ns);
 }
 
-static void note_tsval(struct meter *m, unsigned s, uint32_t tsval)
+/* The ring goes into a node in front of the list. */
+static void ring_to_node(struct meter *m, unsigned s)
 {
     struct flow *f = m->f;
-    struct tcp_hot *t = &f->tcp[s];
+    struct tcp_side *side = &f->side[s];
+    struct tcp_trouble *t = trouble_dir(m, s);
+    uint32_t index = sent_node(m, s, t);
+    unsigned n = side->sent_n;
 
-    if ((t->flags & SIDE_TS) && !seq_lt(t->ts_max, tsval))
+    static_assert(SENT_INLINE <= NODE_SENT_SLOTS, "the ring fits a node");
+    side->sent_n = 0;
+    if (index == 0)
         return;
-    t->flags |= SIDE_TS;
-    t->ts_max = tsval;
-    if (f->ts_ns[s] != 0)
-        return;
-    f->ts_val[s] = tsval;
-    f->ts_ns[s] = m->now_ns;
-}
-
-static void match_tsecr(struct meter *m, unsigned echoing, uint32_t tsecr)
-{
-    struct flow *f = m->f;
-    unsigned s = 1 - echoing;
-
-    if (f->ts_ns[s] == 0 || seq_lt(tsecr, f->ts_val[s]))
-        return;
-    if (f->ts_val[s] == tsecr) {
-        rtt_add(&f->ts_rtt[echoing], m->now_ns - f->ts_ns[s]);
-        trace_rtt(m, echoing, RTT_TIMESTAMP, tsecr, m->now_ns - f->ts_ns[s]);
+    struct sent *node = sent_at(m, index);
+    node->next = t->sent_list;
+    node->count = (uint8_t)n;
+    for (unsigned i = 0; i < n; i++) {
+        node->end[i] = side->una + (uint16_t)(f->sent_end[s][i] - (uint16_t)side->una);
+        node->ts_ns[i] = flow_whole_ns(f, f->sent_time[s][i]);
     }
-    f->ts_ns[s] = 0;
+    if (t->sent_list == 0)
+        t->sent_tail = index;
+    t->sent_list = index;
+    side->flags |= SIDE_SENT_MORE;
 }
 
-void rtt_timestamps(struct meter *m)
+void flow_age(struct meter *m)
 {
-    const struct pkt *p = m->p;
+    struct flow *f = m->f;
 
-    note_tsval(m, p->sender, p->tsval);
-    if (p->tcp_flags & TCP_ACK)
-        match_tsecr(m, p->sender, p->tsecr);
+    for (unsigned s = 0; s < 2; s++) {
+        struct tcp_side *side = &f->side[s];
+        if (side->sent_n != 0 && m->now_ns - flow_whole_ns(f, f->sent_time[s][0]) >= OLD_NS)
+            ring_to_node(m, s);
+        if ((side->flags & (SIDE_TS_WAITS | SIDE_TS_FAR)) != SIDE_TS_WAITS ||
+            m->now_ns - flow_whole_ns(f, side->ts_time) < OLD_NS)
+            continue;
+        trouble_dir(m, s)->ts_far_ns = flow_whole_ns(f, side->ts_time);
+        if (f->trouble != 0)
+            side->flags |= SIDE_TS_FAR;
+        else
+            side->flags &= (uint16_t)~SIDE_TS_WAITS;
+    }
+}
+
+void rtt_forget(struct meter *m, unsigned s)
+{
+    struct tcp_side *side = &m->f->side[s];
+
+    if (side->flags & SIDE_SENT_MORE) {
+        pool_put_list(&m->pools->node, &trouble_dir(m, s)->sent_list);
+        trouble_dir(m, s)->n_sent = 0;
+        side->flags &= (uint16_t)~SIDE_SENT_MORE;
+    }
+    side->sent_n = 0;
 }
 
 void rtt_finish(struct meter *m, unsigned s)
 {
-    struct tcp_hot *t = &m->f->tcp[s];
-
-    pool_put_list(m->pool, &t->sent_list);
-    t->sent_count = 0;
+    rtt_forget(m, s);
 }

@@ -2,18 +2,120 @@
 #ifndef SPANWARD_TCP_RTT_H
 #define SPANWARD_TCP_RTT_H
 
-/* Round-trip times on both sides of the tap; the method is told in tcp_rtt.c. */
+/*
+ * Round-trip times on both sides of the tap; the method is told in tcp_rtt.c. What every packet does is inline here,
+ * what needs a node is a call.
+ */
 
+#include "common/seq.h"
 #include "dataplane/meter.h"
+#include "dataplane/verdict_trace.h"
+
+#define FLOW_AGE_SHIFT 30u /* flow_age is due when a packet's time and the one before differ above this bit: 1.07 s */
+
+void rtt_sent_more(struct meter *m, unsigned s, uint32_t end);
+bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns);
+bool rtt_is_tainted(struct meter *m, unsigned s, uint32_t ack);
+void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr);
 
 /* Endpoint s sent new data ending at `end`: wait for its ACK. */
-void rtt_sent(struct meter *m, unsigned s, uint32_t end);
+static inline void rtt_sent(struct meter *m, unsigned s, uint32_t end)
+{
+    struct flow *f = m->f;
+    struct tcp_side *t = &f->side[s];
+    unsigned n = t->sent_n;
 
-/* The peer of s acknowledged `ack`: sample if it fits exactly and unambiguously. */
-void rtt_acked(struct meter *m, unsigned s, uint32_t ack);
+    if (__builtin_expect(n == SENT_INLINE || (t->flags & SIDE_SENT_MORE) || end - t->una > UINT16_MAX, 0)) {
+        rtt_sent_more(m, s, end);
+        return;
+    }
+    f->sent_time[s][n] = (uint32_t)m->now_ns;
+    f->sent_end[s][n] = (uint16_t)end;
+    t->sent_n = (uint8_t)(n + 1);
+}
 
-/* TCP timestamps of the current packet: note its TSval, match its TSecr. */
-void rtt_timestamps(struct meter *m);
+/* Drops what ended by ack from the ring, una being the old one; returns whether the last of it ended exactly there. */
+static inline bool rtt_pop(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
+{
+    struct flow *f = m->f;
+    struct tcp_side *t = &f->side[s];
+    uint32_t distance = ack - t->una, last = 0;
+    unsigned n = t->sent_n, k = 0;
+
+    while (k < n && (uint32_t)(uint16_t)(f->sent_end[s][k] - (uint16_t)t->una) <= distance) {
+        last = (uint16_t)(f->sent_end[s][k] - (uint16_t)t->una);
+        *ret_ns = (uint32_t)((uint32_t)m->now_ns - f->sent_time[s][k]);
+        k++;
+    }
+    if (k == 0)
+        return false;
+    t->sent_n = (uint8_t)(n - k);
+    for (unsigned i = k; i < n; i++) {
+        f->sent_time[s][i - k] = f->sent_time[s][i];
+        f->sent_end[s][i - k] = f->sent_end[s][i];
+    }
+    return last == distance;
+}
+
+/* The peer of s acknowledged `ack`, above una, which is still the old one: sample if it fits exactly and
+ * unambiguously. */
+static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
+{
+    struct tcp_side *t = &m->f->side[s];
+    uint64_t rtt_ns = 0;
+    bool exact = rtt_pop(m, s, ack, &rtt_ns);
+
+    if (__builtin_expect((t->flags & (SIDE_SENT_MORE | SIDE_TAINTED)) != 0, 0)) {
+        if ((t->flags & SIDE_SENT_MORE) && t->sent_n == 0)
+            exact = rtt_pop_more(m, s, ack, &rtt_ns) || exact;
+        if (rtt_is_tainted(m, s, ack))
+            return;
+    }
+    if (!exact)
+        return;
+    meter_stat(m, &m->f->rtt[1 - s], rtt_ns);
+    meter_rtt(m, 1 - s, rtt_ns);
+    trace_rtt(m, 1 - s, RTT_ACK, ack, rtt_ns);
+}
+
+/* The packet's own TSval, if it is new and none waits. */
+static inline void rtt_note_tsval(struct meter *m, unsigned s, uint32_t tsval)
+{
+    struct tcp_side *t = &m->f->side[s];
+
+    if ((t->flags & SIDE_TS) && !seq_lt(t->ts_max, tsval))
+        return;
+    t->ts_max = tsval;
+    if (!(t->flags & SIDE_TS_WAITS)) {
+        t->ts_val = tsval;
+        t->ts_time = (uint32_t)m->now_ns;
+    }
+    t->flags |= SIDE_TS | SIDE_TS_WAITS;
+}
+
+/* The TSecr of `echoing`: the first that is not below the TSval that waits ends the wait. */
+static inline void rtt_match_tsecr(struct meter *m, unsigned echoing, uint32_t tsecr)
+{
+    struct tcp_side *t = &m->f->side[1 - echoing];
+
+    if (!(t->flags & SIDE_TS_WAITS) || seq_lt(tsecr, t->ts_val))
+        return;
+    if (__builtin_expect((t->flags & SIDE_TS_FAR) != 0, 0)) {
+        rtt_match_far(m, 1 - echoing, tsecr);
+    } else if (t->ts_val == tsecr) {
+        uint64_t rtt_ns = (uint32_t)((uint32_t)m->now_ns - t->ts_time);
+        meter_stat(m, &m->f->ts_rtt[echoing], rtt_ns);
+        trace_rtt(m, echoing, RTT_TIMESTAMP, tsecr, rtt_ns);
+    }
+    t->flags &= (uint16_t)~(SIDE_TS_WAITS | SIDE_TS_FAR);
+}
+
+/* Moves what has waited for two seconds to where whole times are kept. f->last_ns is still that of the packet before.
+ */
+void flow_age(struct meter *m);
+
+/* Forgets the samples in flight: what follows is ambiguous. */
+void rtt_forget(struct meter *m, unsigned s);
 
 /* Gives back what waits. */
 void rtt_finish(struct meter *m, unsigned s);

@@ -59,7 +59,7 @@ static inline void trace_verdict(const struct meter *m, unsigned s, enum verdict
     if (verdict_hook == NULL)
         return;
     const struct verdict v = {
-        .key = &m->f->key,
+        .key = m->key,
         .flow_first_ns = m->f->first_ns,
         .ts_ns = m->now_ns,
         .seq_lo = lo,
@@ -75,7 +75,7 @@ static inline void trace_rtt(const struct meter *m, unsigned responder, enum rtt
     if (rtt_hook == NULL)
         return;
     const struct rtt_sample sample = {
-        .key = &m->f->key,
+        .key = m->key,
         .flow_first_ns = m->f->first_ns,
         .ts_ns = m->now_ns,
         .rtt_ns = ns,

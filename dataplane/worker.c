@@ -29,14 +29,15 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/dns_tcp.h"
 #include "dataplane/icmp.h"
+#include "dataplane/extra.h"
 #include "dataplane/icmp_error.h"
-#include "dataplane/outer.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/tcp_loss.h"
 #include "dataplane/transit.h"
 #include "dataplane/verdict_trace.h"
 
-#define EXPIRE_MAX         64u /* flows expired per burst: bounded work */
+#define SWEEP_MAX          256u /* records looked at per burst, and how many of them may be live: bounded work */
+#define EXPIRE_MAX         64u
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
 
@@ -44,13 +45,15 @@ struct worker {
     struct flow_table table;
     struct fragments fragments;
     struct dedup dedup;
-    struct pool pool;
+    struct pools pools;
     struct dns_pool dns;
-    struct agg_table agg[METER_SCOPES]; /* mirror has the one entry 1 */
+    struct agg_table agg[METER_TABLES]; /* mirror has the one entry 1 */
     uint32_t mirror_agg;
     struct ledger ledger;
 
-    uint64_t clock_ns;
+    uint64_t clock_ns, swept_ns;
+    uint64_t least_idle_ns; /* the shortest of the time-outs */
+    uint32_t changes_seen;  /* of the table, when this burst was looked up */
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
     uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
     uint64_t clock_backwards;
@@ -69,7 +72,7 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
         return -ENOMEM;
     w->o = *options;
     if (flow_table_init(&w->table, options->flows) != 0 || fragments_init(&w->fragments) != 0 ||
-        dedup_init(&w->dedup) != 0 || pool_init(&w->pool, options->trouble_blocks) != 0 ||
+        dedup_init(&w->dedup) != 0 || pools_init(&w->pools, options->trouble_blocks) != 0 ||
         dns_pool_init(&w->dns, options->dns_entries) != 0 ||
         agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, options->mirror) != 0 ||
         agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, options->max_paths, options->mirror) != 0 ||
@@ -79,6 +82,9 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
         worker_free(w);
         return -ENOMEM;
     }
+    w->least_idle_ns = options->tcp_idle_ns < options->other_idle_ns ? options->tcp_idle_ns : options->other_idle_ns;
+    if (options->closed_linger_ns < w->least_idle_ns)
+        w->least_idle_ns = options->closed_linger_ns;
     struct rec_scope mirror = {.scope = WINDOW_MIRROR, .mirror = options->mirror};
     w->mirror_agg = agg_get(&w->agg[METER_MIRROR], &mirror);
     *ret_worker = w;
@@ -92,9 +98,9 @@ void worker_free(struct worker *w)
     flow_table_fini(&w->table);
     fragments_fini(&w->fragments);
     dedup_fini(&w->dedup);
-    pool_fini(&w->pool);
+    pools_fini(&w->pools);
     dns_pool_fini(&w->dns);
-    for (unsigned i = 0; i < METER_SCOPES; i++)
+    for (unsigned i = 0; i < METER_TABLES; i++)
         agg_table_fini(&w->agg[i]);
     free(w);
 }
@@ -150,28 +156,30 @@ void worker_event(struct worker *w, const struct rec_event *event)
 
 /* ---- windows ---- */
 
-static void add_scopes(struct worker *w, const struct flow *f, struct meter *m)
+static void add_scopes(struct worker *w, struct meter *m)
 {
-    for (unsigned scope = METER_ALWAYS; scope < METER_SCOPES; scope++)
-        if (f->more_scopes >> scope & 1)
-            m->agg[m->n_scopes++] = agg_at(&w->agg[scope], f->more_agg[scope - METER_ALWAYS]);
+    if (m->f->flags & FLOW_IN_VLAN)
+        m->agg[m->n_scopes++] = agg_at(&w->agg[METER_VLAN], m->f->vlan_agg);
+    if (m->f->flags & FLOW_IN_TUNNEL)
+        m->agg[m->n_scopes++] = agg_at(&w->agg[METER_TUNNEL], m->f->key.tunnel_agg);
 }
 
-static struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, uint64_t now_ns)
+static inline struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, const struct flow_key *key,
+                                     uint64_t now_ns)
 {
     struct meter m = {
         .f = f,
         .p = p,
+        .key = key,
         .now_ns = now_ns,
-        .pool = &w->pool,
+        .pools = &w->pools,
         .out = &w->o.writer,
         .n_scopes = METER_ALWAYS,
-        .agg = {agg_at(&w->agg[METER_MIRROR], w->mirror_agg), agg_at(&w->agg[METER_PATH], f->path),
-                agg_at(&w->agg[METER_SERVICE], f->service)},
+        .agg = {agg_at(&w->agg[METER_PATH], f->path), agg_at(&w->agg[METER_SERVICE], f->service)},
     };
 
-    if (f->more_scopes != 0)
-        add_scopes(w, f, &m);
+    if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0))
+        add_scopes(w, &m);
     return m;
 }
 
@@ -202,8 +210,9 @@ static void send_window_end(struct worker *w)
         .flows_active = w->table.active,
         .flows_evicted = w->table.evicted,
         .ring_dropped = w->o.writer.dropped,
-        .pool_in_use = w->pool.in_use + w->dns.in_use,
-        .pool_exhausted = w->pool.exhausted + w->dns.exhausted,
+        .pool_in_use = w->pools.node.in_use + w->pools.trouble.in_use + w->pools.sums.in_use + w->dns.in_use,
+        .pool_exhausted =
+            w->pools.node.exhausted + w->pools.trouble.exhausted + w->pools.sums.exhausted + w->dns.exhausted,
         .clock_backwards = w->clock_backwards + w->front.clock_backwards,
         .fragments_unmatched = w->fragments.unmatched + w->front.fragments_unmatched,
         .fragments_malformed = w->fragments.malformed + w->front.fragments_malformed,
@@ -216,8 +225,9 @@ static void send_window_end(struct worker *w)
 static void close_window(struct worker *w)
 {
     close_peak(w);
-    for (unsigned i = 0; i < METER_SCOPES; i++)
-        agg_emit(&w->agg[i], &w->o.writer, w->window_start_ns, w->o.window_ns);
+    struct agg *mirror = agg_at(&w->agg[METER_MIRROR], w->mirror_agg);
+    for (unsigned i = 0; i < METER_TABLES; i++) /* the mirror, which is the sum of the services, comes last */
+        agg_emit(&w->agg[i], &w->o.writer, w->window_start_ns, w->o.window_ns, i == METER_SERVICE ? mirror : NULL);
     send_window_end(w);
 }
 
@@ -236,16 +246,45 @@ static enum flow_end closed_end(const struct flow *f, enum flow_end otherwise)
     return f->reset ? FLOW_END_RST : FLOW_END_FIN;
 }
 
-static struct service_id service_of(struct worker *w, const struct flow *f)
+static struct service_id service_of(struct worker *w, const struct flow *f, const struct flow_key *key)
 {
-    return service_lookup(w->o.services, f->key.proto, f->key.kind == KEY_PORTS ? f->key.port[1 - f->client] : 0,
-                          &f->key.addr[1 - f->client], f->key.af);
+    return service_lookup(w->o.services, key->proto, key->kind == KEY_PORTS ? key->port[1 - f->client] : 0,
+                          &key->addr[1 - f->client], key->af);
+}
+
+/* The tags of the first packet: its VLAN's window tells them, or else a node does. */
+static void fill_vlans(struct worker *w, const struct flow *f, uint16_t vlan[MAX_VLANS])
+{
+    const struct extra *x = extra_of(f, &w->pools.node);
+    const struct rec_scope *key = &w->agg[METER_VLAN].entry[f->vlan_agg].key;
+
+    if (x != NULL) {
+        memcpy(vlan, x->vlan, sizeof(x->vlan));
+    } else if (f->vlan_agg != 0) {
+        vlan[0] = key->service.port;
+        vlan[1] = key->service.named != 0 ? (uint16_t)(key->service.named - 1) : 0;
+    }
+}
+
+static struct flow_names names_of(struct worker *w, const struct flow *f)
+{
+    struct flow_names names = {.key = flow_key_of(&w->table, f)};
+    const struct rec_scope *path = &w->agg[METER_PATH].entry[f->path].key;
+
+    names.service = service_of(w, f, &names.key);
+    for (unsigned e = 0; e < 2; e++)
+        names.site[e] =
+            f->path != 0 ? path->site[e != f->path_a] : site_lookup(w->o.sites, &names.key.addr[e], names.key.af);
+    if (f->n_vlans != 0)
+        fill_vlans(w, f, names.vlan);
+    return names;
 }
 
 static void end_flow(struct worker *w, uint32_t index, enum flow_end end)
 {
     struct flow *f = flow_at(&w->table, index);
-    struct meter m = meter_for(w, f, NULL, f->last_ns);
+    struct flow_names names = names_of(w, f);
+    struct meter m = meter_for(w, f, NULL, &names.key, f->last_ns);
 
     if (f->key.proto == 6)
         tcp_finish(&m);
@@ -253,12 +292,13 @@ static void end_flow(struct worker *w, uint32_t index, enum flow_end end)
     METER_TALLY(&m, ended_flows, 1);
     if (!flow_is_two_way(f))
         METER_TALLY(&m, one_way_flows, 1);
-    export_flow(&m, &w->dns, &w->o.writer, closed_end(f, end), service_of(w, f));
+    export_flow(&m, &names, &w->dns, &w->o.writer, closed_end(f, end));
     agg_put(&w->agg[METER_PATH], f->path);
     agg_put(&w->agg[METER_SERVICE], f->service);
-    for (unsigned scope = METER_ALWAYS; scope < METER_SCOPES; scope++)
-        if (f->more_scopes >> scope & 1)
-            agg_put(&w->agg[scope], f->more_agg[scope - METER_ALWAYS]);
+    if (f->flags & FLOW_IN_VLAN)
+        agg_put(&w->agg[METER_VLAN], f->vlan_agg);
+    if (f->flags & FLOW_IN_TUNNEL)
+        agg_put(&w->agg[METER_TUNNEL], f->key.tunnel_agg);
     flow_table_release(&w->table, index);
 }
 
@@ -274,17 +314,22 @@ static bool is_idle(const struct worker *w, const struct flow *f)
     return f->last_ns + idle_ns(w, f) < w->clock_ns;
 }
 
-static void expire(struct worker *w, unsigned max)
+/* As many records as make a round of the table in SWEEP_ROUND_NS, within bounds. */
+static void expire(struct worker *w)
 {
-    while (max-- > 0) {
-        uint32_t index = flow_table_due(&w->table, w->clock_ns);
+    uint64_t passed_ns = w->clock_ns - w->swept_ns;
+    uint64_t due = passed_ns >= SWEEP_ROUND_NS ? w->table.fresh : w->table.fresh * passed_ns / SWEEP_ROUND_NS;
+    uint32_t records = due < SWEEP_MAX ? (uint32_t)due : SWEEP_MAX, index;
+
+    if (records == 0)
+        return;
+    w->swept_ns = w->clock_ns;
+    for (unsigned n = 0; n < EXPIRE_MAX; n++) {
+        index = flow_table_sweep(&w->table, &records);
         if (index == FLOW_NONE)
             return;
-        struct flow *f = flow_at(&w->table, index);
-        if (is_idle(w, f))
+        if (is_idle(w, flow_at(&w->table, index)))
             end_flow(w, index, FLOW_END_IDLE);
-        else
-            flow_table_arm(&w->table, index, f->last_ns + idle_ns(w, f));
     }
 }
 
@@ -319,7 +364,7 @@ void worker_tick(struct worker *w, uint64_t now_ns)
 {
     if (now_ns > w->clock_ns)
         set_clock(w, now_ns);
-    expire(w, EXPIRE_MAX);
+    expire(w);
 }
 
 /* ---- 6. meter ---- */
@@ -327,19 +372,19 @@ void worker_tick(struct worker *w, uint64_t now_ns)
 /* Who is the client? The sender of a SYN; else the peer of a listed port; else whoever was first. */
 static void learn_client(const struct worker *w, struct flow *f, const struct pkt *p)
 {
-    uint8_t proto = f->key.proto;
+    uint8_t proto = p->key.proto;
     bool has_syn = proto == 6 && (p->flags & PKT_L4_OK) && (p->tcp_flags & TCP_SYN);
 
-    f->client = p->sender;
+    f->client = p->sender & 1u;
     if (has_syn) {
-        f->client = (p->tcp_flags & TCP_ACK) ? 1 - p->sender : p->sender;
+        f->client = ((p->tcp_flags & TCP_ACK) ? 1 - p->sender : p->sender) & 1u;
         f->flags |= FLOW_CLIENT_KNOWN;
         return;
     }
     if (proto == 6)
         f->flags |= FLOW_MIDSTREAM;
     if (f->key.kind == KEY_ICMP_ECHO) {
-        f->client = icmp_is_echo_request(f->key.af, p->icmp_type) ? p->sender : 1 - p->sender;
+        f->client = (icmp_is_echo_request(f->key.af, p->icmp_type) ? p->sender : 1 - p->sender) & 1u;
         f->flags |= FLOW_CLIENT_KNOWN;
         return;
     }
@@ -347,7 +392,7 @@ static void learn_client(const struct worker *w, struct flow *f, const struct pk
     for (unsigned e = 0; e < 2; e++)
         listed[e] = f->key.kind == KEY_PORTS && service_is_listed(w->o.services, proto, f->key.port[e]);
     if (listed[0] != listed[1]) {
-        f->client = listed[0] ? 1 : 0;
+        f->client = listed[0];
         f->flags |= FLOW_CLIENT_KNOWN;
     } else if (listed[0] && f->key.port[0] != f->key.port[1]) {
         f->client = f->key.port[0] > f->key.port[1] ? 0 : 1;
@@ -356,33 +401,28 @@ static void learn_client(const struct worker *w, struct flow *f, const struct pk
 }
 
 /* Side A of a path is the site whose name sorts first; within one site it is the client. */
-static void learn_path(struct worker *w, struct flow *f)
+static void learn_path(struct worker *w, struct flow *f, const struct pkt *p)
 {
     char name[2][SITE_NAME_BYTES];
+    struct site_id site[2];
     struct rec_scope key = {.scope = WINDOW_PATH, .mirror = w->o.mirror};
 
     for (unsigned e = 0; e < 2; e++) {
-        f->site[e] = site_lookup(w->o.sites, &f->key.addr[e], f->key.af);
-        site_name(w->o.sites, f->site[e], name[e]);
+        site[e] = site_lookup(w->o.sites, &p->key.addr[e], p->key.af);
+        site_name(w->o.sites, site[e], name[e]);
     }
     int order = strcmp(name[f->client], name[1 - f->client]);
-    f->path_a = order <= 0 ? f->client : 1 - f->client;
-    key.site[0] = f->site[f->path_a];
-    key.site[1] = f->site[1 - f->path_a];
-    f->path = agg_get(&w->agg[METER_PATH], &key);
+    f->path_a = (order <= 0 ? f->client : 1u - f->client) & 1;
+    key.site[0] = site[f->path_a];
+    key.site[1] = site[1 - f->path_a];
+    f->path = (uint16_t)agg_get(&w->agg[METER_PATH], &key);
 }
 
-static void learn_service(struct worker *w, struct flow *f)
+static void learn_service(struct worker *w, struct flow *f, const struct pkt *p)
 {
-    struct rec_scope key = {.scope = WINDOW_SERVICE, .mirror = w->o.mirror, .service = service_of(w, f)};
+    struct rec_scope key = {.scope = WINDOW_SERVICE, .mirror = w->o.mirror, .service = service_of(w, f, &p->key)};
 
-    f->service = agg_get(&w->agg[METER_SERVICE], &key);
-}
-
-static void learn_scope(struct worker *w, struct flow *f, unsigned scope, const struct rec_scope *key)
-{
-    f->more_agg[scope - METER_ALWAYS] = agg_get(&w->agg[scope], key);
-    f->more_scopes = (uint8_t)(f->more_scopes | 1u << scope);
+    f->service = (uint16_t)agg_get(&w->agg[METER_SERVICE], &key);
 }
 
 static void learn_vlan(struct worker *w, struct flow *f, const struct pkt *p)
@@ -391,7 +431,8 @@ static void learn_vlan(struct worker *w, struct flow *f, const struct pkt *p)
 
     if (p->n_vlans > 1)
         key.service.named = (uint16_t)(p->vlan[1] + 1);
-    learn_scope(w, f, METER_VLAN, &key);
+    f->vlan_agg = (uint16_t)agg_get(&w->agg[METER_VLAN], &key);
+    f->flags |= FLOW_IN_VLAN;
 }
 
 /* What the flow's first packet was in. GTP-U has an id for each direction of each user: those are left out. */
@@ -402,16 +443,17 @@ static void learn_tunnel(struct worker *w, struct flow *f, const struct pkt *p)
 
     key.service.named = (uint16_t)(id >> 16);
     key.service.port = (uint16_t)id;
-    if (f->outer != 0 && pool_at(&w->pool, f->outer)->outer.af != 0) {
-        const struct outer *o = &pool_at(&w->pool, f->outer)->outer;
-        bool turn = memcmp(&o->src, &o->dst, sizeof(o->src)) > 0;
+    const struct extra *x = extra_of(f, &w->pools.node);
+    if (x != NULL && x->af != 0) {
+        bool turn = memcmp(&x->src, &x->dst, sizeof(x->src)) > 0;
         for (unsigned e = 0; e < 2; e++) {
-            key.site[e].af = o->af;
-            key.site[e].prefix_len = o->af == 6 ? 128 : 32;
-            key.site[e].addr = (e == 1) != turn ? o->dst : o->src;
+            key.site[e].af = x->af;
+            key.site[e].prefix_len = x->af == 6 ? 128 : 32;
+            key.site[e].addr = (e == 1) != turn ? x->dst : x->src;
         }
     }
-    learn_scope(w, f, METER_TUNNEL, &key);
+    f->key.tunnel_agg = (uint16_t)agg_get(&w->agg[METER_TUNNEL], &key);
+    f->flags |= FLOW_IN_TUNNEL;
 }
 
 static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
@@ -420,22 +462,23 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
 
     f->first_ns = f->last_ns = p->ts_ns;
     f->last_data = 2;
-    f->n_vlans = p->n_vlans;
-    memcpy(f->vlan, p->vlan, sizeof(f->vlan));
-    f->first_icmp_type = p->icmp_type;
-    f->first_icmp_code = p->icmp_code;
+    f->n_vlans = p->n_vlans & 7u;
+    f->l2_bytes = p->l3_off < UINT8_MAX ? (uint8_t)p->l3_off : UINT8_MAX;
+    if (p->key.kind != KEY_PORTS) {
+        f->other.first_icmp_type = p->icmp_type;
+        f->other.first_icmp_code = p->icmp_code;
+    }
     if (p->n_vlans != 0)
         learn_vlan(w, f, p);
-    if (p->tunnel != TUNNEL_NONE) {
-        outer_keep(f, p, &w->pool);
+    if (p->tunnel != TUNNEL_NONE || p->n_vlans > 2 || (p->n_vlans != 0 && f->vlan_agg == 0))
+        extra_keep(f, p, &w->pools.node);
+    if (p->tunnel != TUNNEL_NONE)
         learn_tunnel(w, f, p);
-    }
     learn_client(w, f, p);
-    learn_path(w, f);
-    learn_service(w, f);
-    flow_table_arm(&w->table, index, p->ts_ns + idle_ns(w, f));
+    learn_path(w, f, p);
+    learn_service(w, f, p);
 
-    struct meter m = meter_for(w, f, p, p->ts_ns);
+    struct meter m = meter_for(w, f, p, &p->key, p->ts_ns);
     METER_TALLY(&m, new_flows, 1);
     if (f->flags & FLOW_MIDSTREAM)
         METER_TALLY(&m, midstream_flows, 1);
@@ -445,12 +488,12 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
 static uint32_t make_flow(struct worker *w, struct pkt *p)
 {
     uint32_t victim = FLOW_NONE;
-    uint32_t index = flow_table_insert(&w->table, p->hash, &p->key, &victim);
+    uint32_t index = flow_table_insert(&w->table, p->hash, &p->id, &p->key, &victim);
 
     if (index == FLOW_NONE && victim != FLOW_NONE) {
         w->table.evicted++;
         end_flow(w, victim, FLOW_END_EVICTED);
-        index = flow_table_insert(&w->table, p->hash, &p->key, &victim);
+        index = flow_table_insert(&w->table, p->hash, &p->id, &p->key, &victim);
     }
     if (index != FLOW_NONE)
         start_flow(w, index, p);
@@ -467,22 +510,33 @@ static bool is_over(const struct worker *w, const struct flow *f, const struct p
     if (f->key.proto == 6 && (p->flags & PKT_L4_OK) && tcp_starts_anew(f, p))
         return true;
     *ret_end = FLOW_END_ACTIVE;
-    return w->o.active_ns != 0 && p->ts_ns - f->first_ns > w->o.active_ns;
+    return (f->flags & FLOW_SPLIT) || (w->o.active_ns != 0 && p->ts_ns - f->first_ns > w->o.active_ns);
 }
 
-static uint32_t flow_for(struct worker *w, struct pkt *p)
+/* No for nearly every packet, and then is_over says the same. */
+static inline bool may_be_over(const struct worker *w, const struct flow *f, const struct pkt *p)
+{
+    return p->ts_ns - f->last_ns > w->least_idle_ns || (p->tcp_flags & TCP_SYN) || (f->flags & FLOW_SPLIT) ||
+           w->o.active_ns != 0;
+}
+
+static inline uint32_t flow_for(struct worker *w, struct pkt *p)
 {
     uint32_t index = p->flow;
     enum flow_end end;
 
     /* What the lookup pass found may have ended since, what it did not find may have begun, within this burst. */
-    if (index == FLOW_NONE || !flow_is(&w->table, index, &p->key))
-        index = flow_table_find(&w->table, p->hash, &p->key);
-    if (index != FLOW_NONE && is_over(w, flow_at(&w->table, index), p, &end)) {
+    if (__builtin_expect(w->table.changes != w->changes_seen, 0) &&
+        (index == FLOW_NONE || !flow_is(&w->table, index, &p->id, &p->key)))
+        index = flow_table_find(&w->table, p->hash, &p->id, &p->key);
+    if (__builtin_expect(index == FLOW_NONE, 0))
+        return make_flow(w, p);
+    struct flow *f = flow_at(&w->table, index);
+    if (__builtin_expect(may_be_over(w, f, p), 0) && is_over(w, f, p, &end)) {
         end_flow(w, index, end);
-        index = FLOW_NONE;
+        return make_flow(w, p);
     }
-    return index != FLOW_NONE ? index : make_flow(w, p);
+    return index;
 }
 
 static void count_copy(struct worker *w, struct meter *m)
@@ -491,10 +545,12 @@ static void count_copy(struct worker *w, struct meter *m)
     bool hop = m->p->copy == COPY_HOP;
 
     w->ledger.drops[LEDGER_duplicate]++;
-    m->f->cold[s].dup_pkts += !hop;
-    m->f->cold[s].second_hop_pkts += hop;
-    if (hop)
+    if (hop) {
+        trouble_of(m)->dir[s].second_hop_pkts++;
         transit_meter(m, m->p->copy_delay_ns);
+    } else if (++m->f->dup_pkts[s] > INT16_MAX) {
+        flow_spill(m);
+    }
     trace_verdict(m, s, hop ? VERDICT_hop : VERDICT_copy, m->p->tcp_seq, m->p->tcp_seq + m->p->payload_len);
     for (unsigned scope = 0; scope < m->n_scopes; scope++) {
         meter_window(m, scope, s)->dup_pkts += !hop;
@@ -502,40 +558,64 @@ static void count_copy(struct worker *w, struct meter *m)
     }
 }
 
+/* A frame that is not as long as its IP packet and l2_bytes: padded, or with other tags. */
+static void count_over_bytes(struct meter *m, int32_t bytes)
+{
+    struct flow *f = m->f;
+    unsigned s = m->p->sender;
+
+    if (bytes > 0 && bytes <= INT16_MAX) {
+        f->over_bytes[s] = (uint16_t)(f->over_bytes[s] + bytes);
+        if (f->over_bytes[s] > INT16_MAX)
+            flow_spill(m);
+        return;
+    }
+    flow_spill(m);
+    struct trouble *t = trouble_of(m);
+    if (f->trouble != 0 && t->sums != 0) {
+        struct flow_sums *sums = pool_item(&m->pools->sums, t->sums);
+        sums->over_bytes[s] += (uint64_t)(int64_t)bytes;
+    }
+}
+
 /* Into the flow now, into the windows in the next pass. */
-static void count_packet(struct worker *w, const struct meter *m, struct pkt *p)
+static inline void count_packet(struct worker *w, struct meter *m, struct pkt *p)
 {
     struct flow *f = m->f;
     unsigned s = p->sender;
+    int32_t over_bytes = (int32_t)(p->wire_len - p->ip_bytes - f->l2_bytes);
 
     w->ledger.processed++;
-    f->last_ns = p->ts_ns;
     f->pkts[s]++;
     f->bytes[s] += p->ip_bytes;
-    f->frame_bytes[s] += p->wire_len;
+    if (__builtin_expect(f->bytes[s] >> 31 != 0, 0))
+        flow_spill(m);
+    if (over_bytes != 0)
+        count_over_bytes(m, over_bytes);
     p->counted = 1;
-    if (p->n_vlans != 0 && !(f->more_scopes >> METER_VLAN & 1)) /* mirrors often tag one direction only */
+    if (p->n_vlans != 0 && !(f->flags & FLOW_IN_VLAN)) /* mirrors often tag one direction only */
         learn_vlan(w, f, p);
     p->path = f->path;
     p->service = f->service;
-    p->more_scopes = f->more_scopes;
-    if (f->more_scopes != 0)
-        memcpy(p->more_agg, f->more_agg, sizeof(p->more_agg));
     p->path_dir = (uint8_t)meter_dir(m, METER_PATH, s);
-    p->client_dir = (uint8_t)meter_dir(m, METER_MIRROR, s);
-    if (p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) {
+    p->client_dir = (uint8_t)meter_dir(m, METER_SERVICE, s);
+    if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0)) {
+        p->in_vlan = (f->flags & FLOW_IN_VLAN) != 0;
+        p->in_tunnel = (f->flags & FLOW_IN_TUNNEL) != 0;
+        p->vlan_agg = f->vlan_agg;
+        p->tunnel_agg = f->key.tunnel_agg;
+    }
+    if (__builtin_expect((p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) != 0, 0)) {
         METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
         METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
     }
 }
 
-static void count_peak(struct worker *w, const struct pkt *p)
+static inline void count_peak(struct worker *w, const struct pkt *p)
 {
-    uint64_t ms_start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
-
-    if (ms_start_ns != w->ms_start_ns) {
+    if (__builtin_expect(p->ts_ns - w->ms_start_ns >= NS_PER_MS, 0)) {
         close_peak(w);
-        w->ms_start_ns = ms_start_ns;
+        w->ms_start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
     }
     w->ms_bytes += p->wire_len;
 }
@@ -553,19 +633,21 @@ static void match_error(struct worker *w, struct pkt *p)
 
     if (p->copy != COPY_NONE || icmp_quote_parse(p, &quote) != 0)
         return;
-    uint32_t index = flow_table_find(&w->table, flow_hash(&w->table, &quote.key), &quote.key);
+    struct short_key id = {0};
+    flow_key_shorten(&w->table, &quote.key, &id);
+    uint32_t index = flow_table_find(&w->table, flow_hash(&w->table, &id), &id, &quote.key);
     if (index == FLOW_NONE)
         return;
     struct flow *f = flow_at(&w->table, index);
     if (f->last_ns + idle_ns(w, f) < p->ts_ns) /* over, though it may still be there */
         return;
-    struct meter m = meter_for(w, f, p, p->ts_ns);
+    struct meter m = meter_for(w, f, p, &quote.key, p->ts_ns);
     icmp_error_meter(&m, &quote);
 }
 
-static void meter_by_protocol(struct worker *w, struct meter *m)
+static inline void meter_by_protocol(struct worker *w, struct meter *m)
 {
-    const struct flow_key *key = &m->f->key;
+    const struct flow_key *key = m->key;
 
     if (key->proto == 6) {
         tcp_meter(m);
@@ -581,11 +663,19 @@ static void meter_by_protocol(struct worker *w, struct meter *m)
         else
             app_udp(m);
     }
-    if (m->f->flags & FLOW_PMTU)
+    if (__builtin_expect(m->f->flags & FLOW_PMTU, 0))
         pmtu_meter(m, false);
 }
 
-static void meter_flow_packet(struct worker *w, struct pkt *p)
+static inline bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
+{
+    if (__builtin_expect(p->copy != COPY_NONE, 0))
+        return dedup_judge(&w->dedup, f, p, p->copy == COPY_SAME ? loss_full_rtt_ns(f) : 0);
+    dedup_original(&w->dedup, f, p);
+    return false;
+}
+
+static inline void meter_flow_packet(struct worker *w, struct pkt *p)
 {
     uint32_t index = flow_for(w, p);
 
@@ -594,16 +684,18 @@ static void meter_flow_packet(struct worker *w, struct pkt *p)
         return;
     }
     struct flow *f = flow_at(&w->table, index);
-    struct meter m = meter_for(w, f, p, p->ts_ns);
-    if (dedup_is_copy(&w->dedup, f, p, p->copy == COPY_SAME ? loss_full_rtt_ns(f) : 0)) {
+    struct meter m = meter_for(w, f, p, &p->key, p->ts_ns);
+    if (is_copy(w, f, p)) {
+        f->last_ns = p->ts_ns;
         count_copy(w, &m);
         return;
     }
     count_packet(w, &m, p);
     meter_by_protocol(w, &m);
+    f->last_ns = p->ts_ns;
 }
 
-static void meter_packet(struct worker *w, struct pkt *p)
+static inline void meter_packet(struct worker *w, struct pkt *p)
 {
     if (__builtin_expect(p->notice, 0)) {
         match_error(w, p);
@@ -629,21 +721,35 @@ static void hash_batch(struct worker *w, struct batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
+        p->copy = COPY_NONE;
+        p->counted = p->is_data = p->is_judged = p->in_vlan = p->in_tunnel = 0;
         if (p->verdict != PKT_FLOW)
             continue;
-        p->hash = flow_hash(&w->table, &p->key);
+        flow_key_shorten(&w->table, &p->key, &p->id);
+        p->hash = flow_hash(&w->table, &p->id);
+        p->shard = (uint8_t)shard_of(&p->key);
         flow_table_prefetch(&w->table, p->hash);
+        dedup_prefetch(&w->dedup, p);
     }
 }
 
-static void lookup_batch(struct worker *w, struct batch *b)
+static void guess_batch(struct worker *w, struct batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
-            flow_table_prefetch_records(&w->table, b->pkt[i].hash);
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->pkt[i].verdict == PKT_FLOW)
-            b->pkt[i].flow = flow_table_find(&w->table, b->pkt[i].hash, &b->pkt[i].key);
+            b->pkt[i].flow = flow_table_guess(&w->table, b->pkt[i].hash);
+}
+
+static void find_batch(struct worker *w, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct pkt *p = &b->pkt[i];
+        if (p->verdict != PKT_FLOW || p->flow == FLOW_NONE)
+            continue;
+        if (__builtin_expect(!flow_is(&w->table, p->flow, &p->id, &p->key), 0))
+            p->flow = flow_table_find(&w->table, p->hash, &p->id, &p->key);
+    }
+    w->changes_seen = w->table.changes;
 }
 
 static void count_dir(struct window_dir *d, const struct pkt *p)
@@ -658,10 +764,13 @@ static void count_dir(struct window_dir *d, const struct pkt *p)
 /* The VLAN and the tunnel of a packet. */
 static void count_more(struct worker *w, const struct pkt *p, uint64_t ms)
 {
-    for (unsigned scope = METER_ALWAYS; scope < METER_SCOPES; scope++) {
-        if (!(p->more_scopes >> scope & 1))
-            continue;
-        struct agg *a = agg_at(&w->agg[scope], p->more_agg[scope - METER_ALWAYS]);
+    if (p->in_vlan) {
+        struct agg *a = agg_at(&w->agg[METER_VLAN], p->vlan_agg);
+        count_dir(&a->c.dir[p->client_dir], p);
+        agg_count_peak(a, ms, p->wire_len);
+    }
+    if (p->in_tunnel) {
+        struct agg *a = agg_at(&w->agg[METER_TUNNEL], p->tunnel_agg);
         count_dir(&a->c.dir[p->client_dir], p);
         agg_count_peak(a, ms, p->wire_len);
     }
@@ -670,8 +779,6 @@ static void count_more(struct worker *w, const struct pkt *p, uint64_t ms)
 /* Adds packets [from, to) to the windows. */
 static void aggregate(struct worker *w, const struct batch *b, uint32_t from, uint32_t to)
 {
-    struct window_dir mirror[2] = {{0}};
-
     for (uint32_t i = from; i < to; i++) {
         const struct pkt *p = &b->pkt[i];
         if (!p->counted)
@@ -681,17 +788,8 @@ static void aggregate(struct worker *w, const struct batch *b, uint32_t from, ui
         count_dir(&path->c.dir[p->path_dir], p);
         agg_count_peak(path, ms, p->wire_len);
         count_dir(&agg_at(&w->agg[METER_SERVICE], p->service)->c.dir[p->client_dir], p);
-        if (p->more_scopes != 0)
+        if (__builtin_expect((p->in_vlan | p->in_tunnel) != 0, 0))
             count_more(w, p, ms);
-        count_dir(&mirror[p->client_dir], p);
-    }
-    for (unsigned d = 0; d < 2; d++) {
-        struct window_dir *total = &agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c.dir[d];
-        total->pkts += mirror[d].pkts;
-        total->bytes += mirror[d].bytes;
-        total->frame_bytes += mirror[d].frame_bytes;
-        total->data_pkts += mirror[d].data_pkts;
-        total->judged_pkts += mirror[d].judged_pkts;
     }
 }
 
@@ -736,14 +834,17 @@ static inline __attribute__((always_inline)) void process(struct worker *w, stru
     }
     t = lap(ticks != NULL ? &ticks[0] : NULL, t);
     hash_batch(w, b);
+    t = lap(ticks != NULL ? &ticks[1] : NULL, t);
+    guess_batch(w, b);
+    t = lap(ticks != NULL ? &ticks[2] : NULL, t);
     dedup_batch(&w->dedup, b);
     t = lap(ticks != NULL ? &ticks[1] : NULL, t);
-    lookup_batch(w, b);
+    find_batch(w, b);
     t = lap(ticks != NULL ? &ticks[2] : NULL, t);
     uint32_t from = meter_batch(w, b);
     t = lap(ticks != NULL ? &ticks[3] : NULL, t);
     aggregate(w, b, from, b->n);
-    expire(w, EXPIRE_MAX);
+    expire(w);
     lap(ticks != NULL ? &ticks[4] : NULL, t);
 }
 
@@ -771,7 +872,7 @@ const char *worker_stage_name(unsigned stage)
 
 double worker_bytes_per_flow(const struct worker *w, uint32_t n_flows)
 {
-    double bytes = (double)flow_table_bytes(&w->table) + (double)w->pool.n * sizeof(*w->pool.node) +
+    double bytes = (double)flow_table_bytes(&w->table) + (double)pools_bytes(&w->pools) +
                    (double)w->dns.n * sizeof(*w->dns.entry) + (double)dedup_bytes(&w->dedup);
 
     return bytes / n_flows;

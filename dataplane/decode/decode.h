@@ -128,6 +128,15 @@ static inline enum layer drop_short(struct pkt *p)
     return drop(p, p->snap_len < p->wire_len ? LEDGER_decode_short : LEDGER_decode_bad);
 }
 
+/* The options of a TCP header, [o, end). */
+void tcp_parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end);
+
+/* The same for both directions of a segment. */
+static inline uint32_t l2_pair_hash(uint64_t to, uint64_t from)
+{
+    return (uint32_t)fold64(to ^ 0x9e3779b97f4a7c15ull, from ^ 0x9e3779b97f4a7c15ull);
+}
+
 enum layer next_by_ethertype(struct pkt *p, uint16_t ethertype);
 bool is_known_l2(uint16_t ethertype); /* frames that are known to carry no IP */
 enum layer next_by_ip_proto(uint8_t proto);

@@ -50,7 +50,7 @@ static void parse_timestamps(struct pkt *p, const uint8_t *o)
     p->flags |= PKT_HAS_TS;
 }
 
-static void parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end)
+void tcp_parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end)
 {
     if (end - o == 12 && load_be32(o) == 0x0101080a) { /* the usual: two NOPs and timestamps */
         parse_timestamps(p, o + 2);
@@ -90,7 +90,7 @@ static enum layer decode_tcp(struct cursor *c, struct pkt *p)
     p->tcp_flags = h[13];
     p->tcp_window = load_be16(h + 14);
     uint32_t captured = (uint32_t)(c->end - h);
-    parse_options(p, h + 20, h + (header_bytes < captured ? header_bytes : captured));
+    tcp_parse_options(p, h + 20, h + (header_bytes < captured ? header_bytes : captured));
     if (captured < header_bytes) { /* sliced inside the options: lengths still hold */
         p->payload_off = (uint16_t)(c->end - p->data);
         p->payload_len = c->wire_left - header_bytes;

@@ -43,7 +43,7 @@ static unsigned emitted(uint64_t *ret_pkts)
     size_t len;
 
     *ret_pkts = 0;
-    ck_assert_uint_eq(agg_emit(&table, &out, 1000, 10), 0);
+    ck_assert_uint_eq(agg_emit(&table, &out, 1000, 10, NULL), 0);
     while ((w = spsc_peek(out.ring, &len)) != NULL) {
         ck_assert(w->hdr.type == REC_WINDOW && w->hdr.len_bytes == len && w->start_ns == 1000 && w->length_ns == 10);
         *ret_pkts += w->c.dir[0].pkts;
@@ -110,7 +110,7 @@ START_TEST(a_full_ring_is_counted)
     size_t len;
     for (unsigned round = 0; round < 10; round++) {
         agg_at(&table, get(1))->c.dir[0].pkts = 1;
-        dropped += agg_emit(&table, &out, 0, 10);
+        dropped += agg_emit(&table, &out, 0, 10, NULL);
     }
     for (; spsc_peek(out.ring, &len) != NULL; kept++)
         spsc_pop(out.ring);

@@ -11,7 +11,7 @@ START_TEST(bounded_and_zeroed)
     struct pool pool;
     uint32_t index[8];
 
-    ck_assert_int_eq(pool_init(&pool, 8), 0);
+    ck_assert_int_eq(pool_init(&pool, 8, sizeof(union node)), 0);
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < 8; i++) {
             index[i] = pool_get(&pool);
@@ -39,7 +39,7 @@ START_TEST(lists_go_back_whole)
     struct pool pool;
     uint32_t head = 0;
 
-    ck_assert_int_eq(pool_init(&pool, 8), 0);
+    ck_assert_int_eq(pool_init(&pool, 8, sizeof(union node)), 0);
     for (unsigned i = 0; i < 5; i++) {
         uint32_t index = pool_get(&pool);
         pool_at(&pool, index)->next = head;
