@@ -63,12 +63,17 @@ static_assert(sizeof(struct flow_key) == 48, "flow_key is compared as bytes");
 
 /* A key in short: that of an IPv4 flow whole, of an IPv6 flow with a digest of its addresses (see flow_table.h). */
 struct short_key {
-    uint64_t addrs;   /* IPv4: both, as they lie in memory */
-    uint16_t port[2]; /* from here on as in struct flow_key */
-    uint32_t tunnel_id;
-    uint16_t vlan;
-    uint8_t proto, af, kind, tunnel;
-    uint16_t tunnel_agg; /* not of the key: see struct flow */
+    union {
+        uint64_t w[3]; /* written and read whole: stores of parts would delay the loads of words */
+        struct {
+            uint64_t addrs;   /* IPv4: both, as they lie in memory */
+            uint16_t port[2]; /* from here on as in struct flow_key */
+            uint32_t tunnel_id;
+            uint16_t vlan;
+            uint8_t proto, af, kind, tunnel;
+            uint16_t tunnel_agg; /* not of the key: see struct flow */
+        };
+    };
 };
 static_assert(sizeof(struct short_key) == 24 && offsetof(struct short_key, port) == 8 &&
                   offsetof(struct flow_key, port) == 32,
@@ -108,7 +113,7 @@ struct pkt {
     uint8_t n_sack;
     uint8_t tunnel;    /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
     uint8_t outer_af;  /* of the IP header around that, 0 = there is none */
-    uint8_t pad1;
+    uint8_t has_id;    /* id is there already */
     uint16_t frag_off; /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
     uint16_t pad2;
     uint32_t l2_hash;   /* of the pair of MAC addresses: tells a second hop from a plain copy */

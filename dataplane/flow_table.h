@@ -70,7 +70,8 @@ void flow_table_fini(struct flow_table *t);
 /* The short form of a key. */
 static inline void flow_key_shorten(const struct flow_table *t, const struct flow_key *key, struct short_key *ret)
 {
-    memcpy(&ret->port, &key->port, sizeof(*ret) - offsetof(struct short_key, port));
+    memcpy(&ret->w[1], &key->port, 8);
+    memcpy(&ret->w[2], &key->vlan, 8);
     if (key->af == 6) {
         uint64_t w[4];
         memcpy(w, key->addr, sizeof(w));
@@ -83,12 +84,9 @@ static inline void flow_key_shorten(const struct flow_table *t, const struct flo
 
 static inline uint64_t flow_hash(const struct flow_table *t, const struct short_key *id)
 {
-    uint64_t w[3];
+    uint64_t h = fold64(id->w[0] ^ t->seed[0], id->w[1] ^ t->seed[1]);
 
-    memcpy(w, id, sizeof(w));
-    uint64_t rest = w[2] & FLOW_KEY_REST;
-    uint64_t h = fold64(w[0] ^ t->seed[0], w[1] ^ t->seed[1]);
-    return fold64(h ^ rest, 0x9e3779b97f4a7c15ull ^ t->seed[0]);
+    return fold64(h ^ (id->w[2] & FLOW_KEY_REST), 0x9e3779b97f4a7c15ull ^ t->seed[0]);
 }
 
 /* The key of a live flow. */
@@ -138,11 +136,9 @@ static inline bool flow_is_live(const struct flow *f)
 static inline bool flow_is(const struct flow_table *t, uint32_t index, const struct short_key *id,
                            const struct flow_key *key)
 {
-    uint64_t x[3], y[3];
+    const struct short_key *own = &t->flow[index].key;
 
-    memcpy(x, &t->flow[index].key, sizeof(x));
-    memcpy(y, id, sizeof(y));
-    if (((x[0] ^ y[0]) | (x[1] ^ y[1]) | ((x[2] ^ y[2]) & FLOW_KEY_REST)) != 0)
+    if (((own->w[0] ^ id->w[0]) | (own->w[1] ^ id->w[1]) | ((own->w[2] ^ id->w[2]) & FLOW_KEY_REST)) != 0)
         return false;
     return id->af != 6 || memcmp(&t->ip6[index], key->addr, sizeof(t->ip6[index])) == 0;
 }
@@ -192,9 +188,18 @@ static inline void flow_table_prefetch(const struct flow_table *t, uint64_t hash
     __builtin_prefetch(&t->bucket[flow_bucket(t, hash)]);
 }
 
+/* Fetches lines [from, to) of a record. */
+static inline void flow_prefetch(const struct flow_table *t, uint32_t index, unsigned from, unsigned to)
+{
+    const char *record = (const char *)&t->flow[index];
+
+    for (unsigned line = from; line < to; line++)
+        __builtin_prefetch(record + 64 * line, 1);
+}
+
 /*
- * The first record whose signature fits, FLOW_NONE if none does: nearly always the flow. Its lines are prefetched; the
- * key is still to be compared.
+ * The first record whose signature fits, FLOW_NONE if none does: nearly always the flow. Its first line is prefetched;
+ * the key is still to be compared. (All lines at once would fill the core's miss buffers, and it would wait here.)
  */
 static inline uint32_t flow_table_guess(const struct flow_table *t, uint64_t hash)
 {
@@ -209,9 +214,7 @@ static inline uint32_t flow_table_guess(const struct flow_table *t, uint64_t has
             return FLOW_NONE;
     }
     uint32_t index = t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2];
-    const char *record = (const char *)&t->flow[index];
-    for (unsigned line = 0; line < sizeof(struct flow) / 64; line++)
-        __builtin_prefetch(record + 64 * line, 1);
+    flow_prefetch(t, index, 0, 1);
     return index;
 }
 

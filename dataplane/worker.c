@@ -38,6 +38,8 @@
 
 #define SWEEP_MAX          256u /* records looked at per burst, and how many of them may be live: bounded work */
 #define EXPIRE_MAX         64u
+#define FIND_LINES         3u /* of a record that are fetched when it is found; the rest follows METER_AHEAD packets ahead */
+#define METER_AHEAD        4u
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
 
@@ -164,23 +166,21 @@ static void add_scopes(struct worker *w, struct meter *m)
         m->agg[m->n_scopes++] = agg_at(&w->agg[METER_TUNNEL], m->f->key.tunnel_agg);
 }
 
-static inline struct meter meter_for(struct worker *w, struct flow *f, struct pkt *p, const struct flow_key *key,
-                                     uint64_t now_ns)
+/* In place: a struct returned by value would be written in parts and copied as a whole, which stalls. */
+static inline void meter_init(struct worker *w, struct meter *m, struct flow *f, struct pkt *p,
+                              const struct flow_key *key, uint64_t now_ns)
 {
-    struct meter m = {
-        .f = f,
-        .p = p,
-        .key = key,
-        .now_ns = now_ns,
-        .pools = &w->pools,
-        .out = &w->o.writer,
-        .n_scopes = METER_ALWAYS,
-        .agg = {agg_at(&w->agg[METER_PATH], f->path), agg_at(&w->agg[METER_SERVICE], f->service)},
-    };
-
+    m->f = f;
+    m->p = p;
+    m->key = key;
+    m->now_ns = now_ns;
+    m->pools = &w->pools;
+    m->out = &w->o.writer;
+    m->n_scopes = METER_ALWAYS;
+    m->agg[METER_PATH] = agg_at(&w->agg[METER_PATH], f->path);
+    m->agg[METER_SERVICE] = agg_at(&w->agg[METER_SERVICE], f->service);
     if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0))
-        add_scopes(w, &m);
-    return m;
+        add_scopes(w, m);
 }
 
 static void close_peak(struct worker *w)
@@ -284,7 +284,8 @@ static void end_flow(struct worker *w, uint32_t index, enum flow_end end)
 {
     struct flow *f = flow_at(&w->table, index);
     struct flow_names names = names_of(w, f);
-    struct meter m = meter_for(w, f, NULL, &names.key, f->last_ns);
+    struct meter m;
+    meter_init(w, &m, f, NULL, &names.key, f->last_ns);
 
     if (f->key.proto == 6)
         tcp_finish(&m);
@@ -478,7 +479,8 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
     learn_path(w, f, p);
     learn_service(w, f, p);
 
-    struct meter m = meter_for(w, f, p, &p->key, p->ts_ns);
+    struct meter m;
+    meter_init(w, &m, f, p, &p->key, p->ts_ns);
     METER_TALLY(&m, new_flows, 1);
     if (f->flags & FLOW_MIDSTREAM)
         METER_TALLY(&m, midstream_flows, 1);
@@ -641,7 +643,8 @@ static void match_error(struct worker *w, struct pkt *p)
     struct flow *f = flow_at(&w->table, index);
     if (f->last_ns + idle_ns(w, f) < p->ts_ns) /* over, though it may still be there */
         return;
-    struct meter m = meter_for(w, f, p, &quote.key, p->ts_ns);
+    struct meter m;
+    meter_init(w, &m, f, p, &quote.key, p->ts_ns);
     icmp_error_meter(&m, &quote);
 }
 
@@ -684,7 +687,8 @@ static inline void meter_flow_packet(struct worker *w, struct pkt *p)
         return;
     }
     struct flow *f = flow_at(&w->table, index);
-    struct meter m = meter_for(w, f, p, &p->key, p->ts_ns);
+    struct meter m;
+    meter_init(w, &m, f, p, &p->key, p->ts_ns);
     if (is_copy(w, f, p)) {
         f->last_ns = p->ts_ns;
         count_copy(w, &m);
@@ -725,7 +729,8 @@ static void hash_batch(struct worker *w, struct batch *b)
         p->counted = p->is_data = p->is_judged = p->in_vlan = p->in_tunnel = 0;
         if (p->verdict != PKT_FLOW)
             continue;
-        flow_key_shorten(&w->table, &p->key, &p->id);
+        if (!p->has_id)
+            flow_key_shorten(&w->table, &p->key, &p->id);
         p->hash = flow_hash(&w->table, &p->id);
         p->shard = (uint8_t)shard_of(&p->key);
         flow_table_prefetch(&w->table, p->hash);
@@ -748,6 +753,8 @@ static void find_batch(struct worker *w, struct batch *b)
             continue;
         if (__builtin_expect(!flow_is(&w->table, p->flow, &p->id, &p->key), 0))
             p->flow = flow_table_find(&w->table, p->hash, &p->id, &p->key);
+        else
+            flow_prefetch(&w->table, p->flow, 1, FIND_LINES);
     }
     w->changes_seen = w->table.changes;
 }
@@ -807,6 +814,8 @@ static uint32_t meter_batch(struct worker *w, struct batch *b)
         }
         if (ts_ns > w->clock_ns)
             set_clock(w, ts_ns);
+        if (i + METER_AHEAD < b->n && b->pkt[i + METER_AHEAD].flow < w->table.n_flows)
+            flow_prefetch(&w->table, b->pkt[i + METER_AHEAD].flow, FIND_LINES, sizeof(struct flow) / 64);
         meter_packet(w, &b->pkt[i]);
     }
     return from;

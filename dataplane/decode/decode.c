@@ -163,6 +163,16 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
         walk(p, first, options, carrier_off);
 }
 
+/* Two values of `bytes` bytes behind one another in memory. */
+static inline uint64_t word_of(uint64_t first, uint64_t second, unsigned bytes)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return first | second << (8 * bytes);
+#else
+    return first << (64 - 8 * bytes) | second << (64 - 16 * bytes);
+#endif
+}
+
 /*
  * What most packets are: IPv4 without options, whole, with TCP, in Ethernet with at most one tag. Returns false for all
  * others, which take the walk. Every field that counts for such a packet is set here, so nothing has to be cleared; a
@@ -221,12 +231,18 @@ static inline bool decode_plain_tcp(struct pkt *p)
     uint64_t order_dst = (uint64_t)__builtin_bswap32(dst) << 16 | dport;
     uint32_t swap = -(uint32_t)(order_src > order_dst), addrs = (src ^ dst) & swap;
     uint16_t ports = (uint16_t)((sport ^ dport) & swap);
+    uint64_t low = src ^ addrs, high = dst ^ addrs;
     p->sender = (uint8_t)(swap & 1);
-    p->key = (struct flow_key){.port = {(uint16_t)(sport ^ ports), (uint16_t)(dport ^ ports)}, .proto = 6, .af = 4};
-    src ^= addrs;
-    dst ^= addrs;
-    memcpy(&p->key.addr[0], &src, 4);
-    memcpy(&p->key.addr[1], &dst, 4);
+    p->key.addr[0] = (struct ip_addr){0};
+    p->key.addr[1] = (struct ip_addr){0};
+    memcpy(&p->key.addr[0], &low, sizeof(low));
+    memcpy(&p->key.addr[1], &high, sizeof(high));
+    p->has_id = 1;
+    p->id.w[0] = word_of(low, high, 4);
+    p->id.w[1] = word_of((uint16_t)(sport ^ ports), (uint16_t)(dport ^ ports), 2);
+    p->id.w[2] = word_of(0, word_of(6, 4, 1), 2);
+    memcpy(&p->key.port, &p->id.w[1], 8);
+    memcpy(&p->key.vlan, &p->id.w[2], 8);
     return true;
 }
 

@@ -486,7 +486,71 @@ START_TEST(both_directions_have_one_key)
 }
 END_TEST
 
+/* What both ways must agree on; the VLAN in the key is what keeps the second from the short way. */
+static void same_packet(const struct pkt *a, const struct pkt *b)
+{
+    ck_assert_uint_eq(a->verdict, b->verdict);
+    if (a->verdict != PKT_FLOW)
+        return;
+    ck_assert(a->ip_bytes == b->ip_bytes && a->wire_len == b->wire_len && a->flags == b->flags && a->ttl == b->ttl);
+    ck_assert(a->l3_off == b->l3_off && a->l4_off == b->l4_off && a->payload_off == b->payload_off);
+    ck_assert(a->payload_len == b->payload_len && a->payload_cap == b->payload_cap && a->sender == b->sender);
+    ck_assert(a->ip_id == b->ip_id && a->frag_off == b->frag_off && a->l2_hash == b->l2_hash);
+    ck_assert(a->n_vlans == b->n_vlans && a->tunnel == b->tunnel && a->outer_af == b->outer_af);
+    ck_assert_mem_eq(a->vlan, b->vlan, sizeof(a->vlan[0]) * a->n_vlans);
+    ck_assert_mem_eq(a->key.addr, b->key.addr, sizeof(a->key.addr));
+    ck_assert(a->key.port[0] == b->key.port[0] && a->key.port[1] == b->key.port[1] && a->key.proto == b->key.proto);
+    ck_assert(a->key.af == b->key.af && a->key.kind == b->key.kind && a->key.tunnel_id == b->key.tunnel_id);
+    if (a->key.proto != 6 || !(a->flags & PKT_L4_OK))
+        return;
+    ck_assert(a->tcp_flags == b->tcp_flags && a->tcp_window == b->tcp_window && a->tcp_seq == b->tcp_seq);
+    ck_assert(a->tcp_ack == b->tcp_ack && a->n_sack == b->n_sack);
+    if (a->flags & PKT_HAS_TS)
+        ck_assert(a->tsval == b->tsval && a->tsecr == b->tsecr);
+    ck_assert_mem_eq(a->sack, b->sack, sizeof(a->sack[0]) * a->n_sack);
+}
+
+/* Plain TCP takes a short way: whatever is done to a packet, it says the same as the walk. */
+START_TEST(the_short_way_and_the_walk_agree)
+{
+    static const struct decode_options walk = {.vlan_in_key = true};
+    static struct flow_table table;
+    uint32_t random = 1, n_short = 0;
+
+    ck_assert_int_eq(flow_table_init(&table, 64), 0);
+    for (unsigned round = 0; round < 20000; round++) {
+        random = random * 1664525 + 1013904223;
+        make_tcp4(timestamps_and_sack, (uint8_t)(random >> 28 < 12 ? 12 : 32), random >> 8 & 31);
+        struct packet mangled = packet;
+        if (random >> 16 & 1) { /* a tag */
+            memmove(mangled.byte + 16, packet.byte + 12, packet.len - 12);
+            mangled.byte[12] = 0x81;
+            mangled.byte[13] = 0;
+            mangled.byte[14] = (uint8_t)(random >> 4);
+            mangled.len = packet.len + 4;
+        }
+        mangled.wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
+        if (random >> 17 & 1)
+            mangled.byte[random % mangled.len] ^= (uint8_t)(1u << (random >> 20 & 7));
+        uint32_t cap = random >> 18 & 3 ? mangled.len : random % (mangled.len + 1);
+        struct pkt fast = *decode_cut(&mangled, cap, LINK_ETHERNET, &no_options);
+        struct pkt slow = *decode_cut(&mangled, cap, LINK_ETHERNET, &walk);
+        same_packet(&fast, &slow);
+        ck_assert(!slow.has_id);
+        if (fast.has_id) {
+            struct short_key id = {0};
+            flow_key_shorten(&table, &fast.key, &id);
+            ck_assert_mem_eq(&id, &fast.id, sizeof(id));
+            n_short++;
+        }
+    }
+    ck_assert_uint_gt(n_short, 8000);
+    flow_table_fini(&table);
+}
+END_TEST
+
 UNIT_MAIN("decode", every_field_of_tcp_over_ipv4, cut_at_every_length, headers_cut_after_the_ports_keep_their_flow,
           options_that_lie_end_the_walk, headers_that_contradict_themselves, the_ip_length_counts_not_the_frame,
           fragments, ipv6_extension_headers, tags, link_types, frames_without_ip, icmp_keys,
-          udp_length_bounds_the_payload, ipv4_never_equals_ipv6, both_directions_have_one_key)
+          udp_length_bounds_the_payload, ipv4_never_equals_ipv6, both_directions_have_one_key,
+          the_short_way_and_the_walk_agree)
