@@ -512,6 +512,8 @@ static int log_in(struct link *l, const struct link_options *o, struct error *e)
         result = setup(l, o, 2, hello, "", &r, e);
         if (r != NULL)
             take_hello(l, r);
+        if (r != NULL && r->type == REDIS_REPLY_ERROR && store_fault_of(r->str) == STORE_FAULT_PASSING)
+            result = error_set(e, -EAGAIN, "Redis at %.100s: %.70s; %s", l->shown, r->str, store_fault_todo(r->str));
         freeReplyObject(r);
     }
     if (result == 0 && o->db != 0) {
