@@ -98,6 +98,7 @@ struct program {
     char url[PLACE_URL_BYTES];
     struct store_access access;
     char zone[64];
+    struct holidays holidays;
 };
 
 static uint64_t wall_ns(void)
@@ -240,12 +241,15 @@ static int load_settings(struct program *p, struct error *e)
     rc = local_init(p->zone, e);
     if (rc == 0 && !p->args.check)
         rc = dispatch_open(p->config, &p->dispatch, e);
+    rc = rc == 0 ? holidays_parse(&p->holidays, config_string(p->config, "time.holidays"), e) : rc;
+    rc = rc == 0 ? feed_scopes_parse(config_string(p->config, "detect.scopes"), &(unsigned){0}, e) : rc;
     outbox_rules_read(p->config, &p->rules);
     make_install_id(p);
     p->options = (struct control_options){
         .detect = {.loss_share = config_double(p->config, "detect.loss_percent") / 100,
                    .rtt_factor = config_double(p->config, "detect.rtt_factor"),
-                   .min_pkts = config_u64(p->config, "detect.min_packets")},
+                   .min_pkts = config_u64(p->config, "detect.min_packets"),
+                   .holidays = &p->holidays},
         .reopen_window_ns = config_u64(p->config, "detect.reopen_window"),
         .zone = p->zone,
         .connector = dispatch_primary(p->dispatch),
@@ -304,7 +308,9 @@ static int open_control(struct program *p, struct error *e)
     outbox_guard_restart(p->control, wall_ns());
     set_dry_run(p);
     p->feed = feed_new(p->store, p->control);
-    return p->feed != NULL ? 0 : error_set(e, -ENOMEM, "no memory for the feed");
+    if (p->feed == NULL)
+        return error_set(e, -ENOMEM, "no memory for the feed");
+    return feed_set_scopes(p->feed, config_string(p->config, "detect.scopes"), e);
 }
 
 static void close_control(struct program *p)

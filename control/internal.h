@@ -5,6 +5,7 @@
 /* The core's own structs, shared by control.c, persist.c, incident.c, problem.c, ticket.c and outbox.c only. */
 
 #include <jansson.h>
+#include <errno.h>
 #include "control/control.h"
 #include "control/recurrence.h"
 #include "control/ticket_text.h"
@@ -258,6 +259,7 @@ struct command_verb {
 };
 extern const struct command_verb register_verbs[];
 extern const struct command_verb outbox_verbs[];
+extern const struct command_verb baseline_verbs[];
 extern const struct command_verb ticket_verbs[];
 /* The first of these arguments that is a text, escaped; "" when none is there. names ends with NULL. */
 const char *command_text_argument(const struct command_call *call, const char *const *names);
