@@ -235,6 +235,10 @@ int ticket_compose_incident(struct control *c, struct ticket *t, const struct en
 char *ticket_verified_text(struct control *c, const struct ticket *t, const struct entity_problem *e,
                            const struct history *h);
 
+/* Charts of a ticket's fault, each malloc'd or NULL: hours of the week, values against what was expected. */
+#define TICKET_CHARTS 2
+void ticket_charts(struct control *c, const struct entity_ticket *t, char *ret_svg[TICKET_CHARTS]);
+
 /* outbox.c */
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
 /* The ticket's new text to its connector and to those that are told beside it. An update reopens what was closed. */
