@@ -12,6 +12,7 @@
  */
 
 #include "common/seq.h"
+#include "dataplane/icmp_error.h"
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
@@ -460,6 +461,6 @@ void tcp_finish(struct meter *m)
         if (t->flags & SIDE_ZERO_WINDOW)
             METER_COUNT(m, s, zero_window_us, (f->last_ns - trouble_of(m)->dir[s].zero_since_ns) / 1000);
     }
-    if (tcp_is_unanswered(f))
+    if (tcp_is_unanswered(f) && !icmp_error_was_probe(m))
         METER_TALLY(m, unanswered_connects, 1);
 }

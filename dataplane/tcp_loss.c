@@ -33,6 +33,7 @@
 
 #include "common/seq.h"
 #include "common/timefmt.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/tcp_rtt.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
@@ -359,6 +360,7 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     note_evidence(r, m, s);
     if (complained)
         r->flags |= NODE_SIGNALLED;
+    pmtu_repeat(m);
 }
 
 /*

@@ -664,7 +664,7 @@ static inline void meter_by_protocol(struct worker *w, struct meter *m)
             app_udp(m);
     }
     if (__builtin_expect(m->f->flags & FLOW_PMTU, 0))
-        pmtu_meter(m, false);
+        pmtu_meter(m);
 }
 
 static inline bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
