@@ -13,16 +13,20 @@
  *  0. R's ACK is ahead of the data, or covers a hole: data that still comes within max(2 ms, min RTT tap-R) was only
  *     reordered by the mirror. No loss, no sample.
  *  1. Copies made by the mirror never get here (see dedup.c).
- *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or the covering ACK echoes an older TSval than
- * the repeat's (Eifel, RFC 3522) or comes sooner than R could have answered, or a DSACK (RFC 2883) reports it; else
- * lost downstream. The verdict waits for the covering ACK, and then for a DSACK.
+ *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
+ * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
+ * repeat's, the loss was real. Without timestamps: real when R had reported the gap by SACK; else spurious when the ACK
+ * comes sooner than R could have answered, or comes twice with nothing else outstanding. Else lost downstream. The
+ * verdict waits for the covering ACK, and then for a DSACK. Without SACK the duplicate ACK that answers a needless
+ * repeat is no complaint.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
  * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
  * so a receiver that keeps silent had everything in order, and only the mirror had not.
  *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
  * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
- * reported missing and then had, without a repeat on the mirror: lost downstream after a whole RTT, else reordered.
+ * reported missing and then had, without a repeat on the mirror: lost downstream if the ACK echoes a TSval newer than
+ * all that S had sent at the complaint (else, without timestamps: after a whole RTT), otherwise reordered.
  *  5. A hole that is never covered: unknown.
  *
  * A packet counts once. Known bias: a verdict without timestamps, moving IP ids or SACK rests on time alone; when the
@@ -509,21 +513,42 @@ static bool was_repaired(const struct meter *m, unsigned s, const struct range *
 }
 
 /* Rule 4 for seen bytes: R had reported them missing, and now has all up to `end` from `start`. */
+static void missing_verdict(struct meter *m, unsigned s, const struct range *r, bool cumulative)
+{
+    if (!seq_le(m->f->side[s].base, r->start))
+        return;
+    if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
+        VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
+        return;
+    }
+    METER_COUNT(m, s, capture_gaps, 1);
+    VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+}
+
+/* [start, end) has arrived: each part of what was missing there is judged, the rest goes on missing. */
 static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
 {
     for (uint32_t *link = &trouble_of(m)->dir[s].missing; *link != 0;) {
         struct range *r = range_at(m, *link);
-        if (seq_lt(r->start, start) || seq_lt(end, r->end)) {
+        struct range part = *r;
+        part.start = seq_max(r->start, start);
+        part.end = seq_min(r->end, end);
+        if (!seq_lt(part.start, part.end)) {
             link = &r->next;
             continue;
         }
-        bool judged = seq_le(m->f->side[s].base, r->start), lost = was_repaired(m, s, r, r->seen_ns, cumulative);
-        METER_COUNT(m, s, capture_gaps, judged && lost);
-        if (judged && lost)
-            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
-        else if (judged)
-            VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
-        node_remove(m, s, link);
+        missing_verdict(m, s, &part, cumulative);
+        if (part.start == r->start && part.end == r->end) {
+            node_remove(m, s, link);
+            continue;
+        }
+        if (seq_lt(r->start, part.start) && seq_lt(part.end, r->end))
+            split(m, s, r, part.end);
+        if (seq_lt(r->start, part.start))
+            r->end = part.start;
+        else
+            r->start = part.end;
+        link = &r->next;
     }
 }
 

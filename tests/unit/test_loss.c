@@ -465,6 +465,22 @@ START_TEST(a_late_first_copy_is_told_by_its_echo)
 }
 END_TEST
 
+/* Two neighbours overtaken behind the tap arrive one after the other: each is told. */
+START_TEST(neighbours_that_arrive_one_by_one)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             S(31, 5001, 0, 1001, SACK(1201, 1301)), S(33, 5001, 0, 1101, SACK(1201, 1301)), S(34, 5001, 0, 1301));
+    VERDICTS(d, C2S, .reordered_pkts = 2);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             C(20.3, 1301, 100, 5001), S(31, 5001, 0, 1001, SACK(1301, 1401)),
+             S(33, 5001, 0, 1001, SACK2(1101, 1201, 1301, 1401)), S(34, 5001, 0, 1401));
+    VERDICTS(d, C2S, .reordered_pkts = 3); /* the one in the middle first */
+    drive_free(d);
+}
+END_TEST
+
 /* The DSACK may come long after the repeat, when the ACKs were held up: the wait begins when the repeat is covered. */
 START_TEST(a_dsack_behind_held_acks)
 {
@@ -520,6 +536,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           mid_stream_only_later_bytes_are_judged, sequence_numbers_wrap, timestamps_wrap, urgent_data_is_data,
           an_echo_of_the_repeat_outweighs_time, a_gap_in_sack_outweighs_time,
           the_answer_to_a_needless_repeat_is_no_complaint, two_acks_of_a_repeat_at_the_end,
-          a_late_first_copy_is_told_by_its_echo, a_dsack_behind_held_acks, a_second_hop_without_ip_id,
-          only_what_is_in_flight_above_a_repeat_is_ambiguous, out_of_nodes_the_flow_is_unsure,
-          enough_nodes_and_it_is_sure, absurd_numbers_are_left_alone)
+          a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
+          a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous,
+          out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure, absurd_numbers_are_left_alone)
