@@ -398,16 +398,14 @@ static int query_latest(struct store *s, const struct schema_sensor *x)
 
 static int query_coarse(struct store *s, const struct schema_sensor *x)
 {
-    uint64_t length_ns = schema_tier_length_ns(SCHEMA_15MIN, 0), at = x->latest_start_ns[SCHEMA_15MIN];
-    int result = 0;
+    uint64_t length_ns = schema_tier_length_ns(SCHEMA_15MIN, 0);
+    struct window *w = NULL;
+    size_t n = 0;
+    int result = schema_window_all(s, x, WINDOW_PATH, SCHEMA_15MIN, x->latest_start_ns[SCHEMA_15MIN] - 3 * length_ns, 4,
+                                   &w, &n, NULL, NULL);
 
-    for (uint64_t i = 0; i < 4 && result == 0; i++) {
-        struct window *w = NULL;
-        size_t n = 0;
-        result = schema_window_at(s, x, WINDOW_PATH, SCHEMA_15MIN, at - i * length_ns, &w, &n, NULL, NULL);
-        free(w);
-    }
-    return result;
+    free(w);
+    return result != 0 ? result : n % 4 == 0 ? 0 : -1;
 }
 
 static int query_series(struct store *s, const struct schema_sensor *x, enum schema_tier tier, uint64_t back_ns,
