@@ -283,6 +283,12 @@ int schema_window_all(struct store *s, const struct schema_sensor *sensor, enum 
     x.pattern.scope = scope;
     x.pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
     x.first = start_ns / x.pattern.length_ns;
+    if (result == 0 && names.n != 0) { /* at once: growing by copies costs more than reading */
+        x.out.size = names.n * n_windows;
+        x.out.at = malloc(x.out.size * sizeof(*x.out.at));
+        if (x.out.at == NULL)
+            result = error_set(e, -ENOMEM, "no memory for windows");
+    }
     for (uint64_t left = n_windows; left != 0 && result == 0; left -= x.count) {
         x.first += x.count;
         uint64_t in_bucket = SCHEMA_BUCKET_FIELDS - x.first % SCHEMA_BUCKET_FIELDS;

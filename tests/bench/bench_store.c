@@ -371,19 +371,32 @@ static int fill_queries(const char *url, uint64_t n_paths)
     return 0;
 }
 
-static double timed(int (*query)(struct store *, const struct schema_sensor *), struct store *s,
-                    const struct schema_sensor *x)
-{
-    double best = 1e9;
+struct timing {
+    double wall_ms, cpu_ms; /* the best of some; cpu: of this process and of Redis together */
+};
 
-    for (int i = 0; i < 5; i++) {
+static struct timing timed(int (*query)(struct store *, const struct schema_sensor *), struct store *s,
+                           const struct schema_sensor *x)
+{
+    struct timing best = {1e9, 1e9};
+
+    for (int i = 0; i < 7; i++) {
+        double cpu = cpu_s() + redis_cpu_s(s);
         uint64_t from = clock_ns(CLOCK_MONOTONIC);
         if (query(s, x) != 0)
             die("query", NULL);
         double ms = (double)(clock_ns(CLOCK_MONOTONIC) - from) / 1e6;
-        best = ms < best ? ms : best;
+        cpu = 1e3 * (cpu_s() + redis_cpu_s(s) - cpu);
+        best.wall_ms = ms < best.wall_ms ? ms : best.wall_ms;
+        best.cpu_ms = cpu < best.cpu_ms ? cpu : best.cpu_ms;
     }
     return best;
+}
+
+static void print_timing(const char *name, struct timing t)
+{
+    printf("%s\"%s_ms\":%.1f,\"%s_cpu_ms\":%.1f", strcmp(name, "latest") == 0 ? "{" : ",", name, t.wall_ms, name,
+           t.cpu_ms);
 }
 
 static int query_latest(struct store *s, const struct schema_sensor *x)
@@ -438,8 +451,11 @@ static int query(const char *url)
 
     if (schema_sensor_get(s, SENSOR, &x, &e) != 0)
         die("query", &e);
-    printf("{\"latest_ms\":%.1f,\"coarse4_ms\":%.1f,\"hour_of_base_ms\":%.1f,\"days35_of_15min_ms\":%.1f}\n",
-           timed(query_latest, s, &x), timed(query_coarse, s, &x), timed(query_hour, s, &x), timed(query_month, s, &x));
+    print_timing("latest", timed(query_latest, s, &x));
+    print_timing("coarse4", timed(query_coarse, s, &x));
+    print_timing("hour_of_base", timed(query_hour, s, &x));
+    print_timing("days35_of_15min", timed(query_month, s, &x));
+    puts("}");
     store_close(s);
     return 0;
 }
