@@ -29,15 +29,18 @@
 #include "control/control.h"
 #include "control/dispatch.h"
 #include "control/feed.h"
+#include "control/hooks.h"
 #include "control/localtime.h"
 #include "control/outbox.h"
 #include "control/replay.h"
+#include "control/ticket_text.h"
 #include "store/access.h"
 #include "store/store.h"
 
 #define POLL_MS          1000u
 #define LIVE_STEPS       600u
 #define DELIVER_ROWS     20u
+#define TEMPLATE_DIR     "/etc/spanward/templates" /* what is not there is built in */
 #define FLUSH_NS         (20 * NS_PER_S)
 #define TRIAL_NS         (7 * 86400 * NS_PER_S)
 #define BUSY_MS          100u
@@ -92,12 +95,15 @@ struct program {
     struct feed *feed;
     struct stream_reader *stream;
     struct dispatch *dispatch; /* NULL: no ticketing system */
+    struct hooks *hooks;       /* NULL: none is taken */
+    struct ticket_templates *templates;
     struct outbox_rules rules;
     struct control_options options;
     char install[40];
     char url[PLACE_URL_BYTES];
     struct store_access access;
     char zone[64];
+    struct holidays holidays;
 };
 
 static uint64_t wall_ns(void)
@@ -119,11 +125,16 @@ static void wait_ns(uint64_t ns)
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
-        {"redis", required_argument, NULL, 'r'},  {"config", required_argument, NULL, 'c'},
-        {"replay", required_argument, NULL, 'p'}, {"once", no_argument, NULL, 'o'},
-        {"check-config", no_argument, NULL, 'k'}, {"dry-run", no_argument, NULL, 'd'},
-        {"quiet", no_argument, NULL, 'q'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {"offline", no_argument, NULL, 'f'},
+        {"redis", required_argument, NULL, 'r'},
+        {"config", required_argument, NULL, 'c'},
+        {"replay", required_argument, NULL, 'p'},
+        {"once", no_argument, NULL, 'o'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"dry-run", no_argument, NULL, 'd'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {"offline", no_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
     int c;
@@ -240,18 +251,26 @@ static int load_settings(struct program *p, struct error *e)
     rc = local_init(p->zone, e);
     if (rc == 0 && !p->args.check)
         rc = dispatch_open(p->config, &p->dispatch, e);
+    if (rc == 0) {
+        const char *dir = config_string(p->config, "tickets.templates");
+        rc = ticket_templates_load(dir[0] != '\0' ? dir : TEMPLATE_DIR, &p->templates, e);
+    }
+    rc = rc == 0 ? holidays_parse(&p->holidays, config_string(p->config, "time.holidays"), e) : rc;
+    rc = rc == 0 ? feed_scopes_parse(config_string(p->config, "detect.scopes"), &(unsigned){0}, e) : rc;
     outbox_rules_read(p->config, &p->rules);
     make_install_id(p);
     p->options = (struct control_options){
         .detect = {.loss_share = config_double(p->config, "detect.loss_percent") / 100,
                    .rtt_factor = config_double(p->config, "detect.rtt_factor"),
-                   .min_pkts = config_u64(p->config, "detect.min_packets")},
+                   .min_pkts = config_u64(p->config, "detect.min_packets"),
+                   .holidays = &p->holidays},
         .reopen_window_ns = config_u64(p->config, "detect.reopen_window"),
         .zone = p->zone,
         .connector = dispatch_primary(p->dispatch),
         .dry_run = p->args.dry_run || strcmp(config_string(p->config, "tickets.mode"), "file") != 0,
         .rules = &p->rules,
         .install = p->install,
+        .templates = p->templates,
         .now_wall_ns = wall_ns(),
         .owner = owner_of,
         .owner_ctx = p->config,
@@ -304,7 +323,9 @@ static int open_control(struct program *p, struct error *e)
     outbox_guard_restart(p->control, wall_ns());
     set_dry_run(p);
     p->feed = feed_new(p->store, p->control);
-    return p->feed != NULL ? 0 : error_set(e, -ENOMEM, "no memory for the feed");
+    if (p->feed == NULL)
+        return error_set(e, -ENOMEM, "no memory for the feed");
+    return feed_set_scopes(p->feed, config_string(p->config, "detect.scopes"), e);
 }
 
 static void close_control(struct program *p)
@@ -322,7 +343,9 @@ static void program_close(struct program *p)
     store_access_fini(&p->access);
     if (p->private_redis != NULL)
         store_private_stop(p->private_redis);
+    hooks_close(p->hooks);
     dispatch_close(p->dispatch);
+    ticket_templates_free(p->templates);
     stream_close(p->stream);
     config_free(p->config);
 }
@@ -435,6 +458,9 @@ static int deliver_a_while(struct program *p, struct error *e)
     int rc = 0, taken = 0;
 
     do {
+        rc = hooks_run(p->hooks, p->control, e);
+        if (rc < 0)
+            break;
         rc = dispatch_run(p->dispatch, p->control, wall_ns(), e);
         bool busy = rc > 0 || dispatch_is_busy(p->dispatch);
         if (rc >= 0 && busy)
@@ -449,6 +475,10 @@ static int run_live(struct program *p)
 {
     struct error e;
 
+    if (hooks_open(p->config, &p->hooks, &e) != 0) {
+        log_error("%s", e.text);
+        return 1;
+    }
     log_info("following the sensors in %s", p->private_redis != NULL ? "a private Redis" : "Redis");
     while (!stop_flag) {
         int rc = feed_poll(p->feed, false, LIVE_STEPS, &e);

@@ -10,7 +10,7 @@
 
 #define PLACE_CONFIG      "/etc/spanward/spanward.yaml"
 #define PLACE_URL_BYTES   1100 /* a text of the configuration, and more */
-#define PLACE_REDIS_EXTRA 32 /* "unix:" and "/redis.sock" */
+#define PLACE_REDIS_EXTRA 32   /* "unix:" and "/redis.sock" */
 
 /*
  * sensor.state_dir of c (may be NULL), else /var/lib/spanward as root, else $XDG_STATE_HOME/spanward, else

@@ -175,7 +175,8 @@ static void teach(struct baseline_bin *bin, int32_t date, bool by_week, const st
             all[count++] = (struct centroid){bin->u.sketch.value[old], bin->u.sketch.weight[old] * keep};
             old++;
         } else {
-            all[count++] = (struct centroid){hour[i].code, hour[i].weight * scale};
+            /* An hour of few, long windows must leave a trace, too: what is below one is dropped on storing. */
+            all[count++] = (struct centroid){hour[i].code, fmax(1, hour[i].weight * scale)};
             i++;
         }
     }

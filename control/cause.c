@@ -139,6 +139,24 @@ static bool is_member(const struct cause *x, const struct control_object *o)
     return false;
 }
 
+size_t causes_count(struct control *c)
+{
+    causes_update(c);
+    return c->causes.n;
+}
+
+const struct cause *cause_of(struct control *c, const struct control_object *o)
+{
+    if (o->scope != SCOPE_CIRCUIT && o->scope != SCOPE_SITE)
+        return NULL;
+    causes_update(c);
+    for (size_t i = 0; i < c->causes.n; i++) {
+        if (c->causes.item[i]->scope == o->scope && strcmp(c->causes.item[i]->name, o->name) == 0)
+            return c->causes.item[i];
+    }
+    return NULL;
+}
+
 bool cause_may(struct control *c, const struct control_object *o)
 {
     if (o->scope != SCOPE_PATH)

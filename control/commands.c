@@ -119,7 +119,7 @@ static int act(struct control *c, struct command_call *call, struct error *e)
 static const struct command_verb *find_verb(const char *name)
 {
     static const struct command_verb on_faults = {"", act};
-    static const struct command_verb *const tables[] = {register_verbs, outbox_verbs, ticket_verbs};
+    static const struct command_verb *const tables[] = {register_verbs, baseline_verbs, outbox_verbs, ticket_verbs};
 
     if (verb_of(name) != CONTROL_VERB_COUNT)
         return &on_faults;

@@ -215,6 +215,18 @@ struct series *control_series(struct control *c, struct control_object *o, enum 
     return *x;
 }
 
+const struct series *control_exposure(struct control *c, const struct control_object *o, enum metric metric)
+{
+    if (o->line[metric].series != NULL)
+        return o->line[metric].series;
+    const struct cause *x = cause_of(c, o);
+    for (size_t i = 0; x != NULL && i < x->n; i++) {
+        if (x->member[i]->line[metric].series != NULL)
+            return x->member[i]->line[metric].series;
+    }
+    return NULL;
+}
+
 const char *line_fingerprint(struct control_object *o, enum metric metric)
 {
     char text[WINDOW_NAME_BYTES + 64];
@@ -254,6 +266,8 @@ void control_observe(struct control *c, struct control_object *object, const str
     }
     object->obs = *o;
     object->stamp = c->stamp + 1;
+    if (o->quality == WINDOW_UNSURE) /* handshakes of which the mirror missed a half look unanswered */
+        object->obs.connects = object->obs.failed_connects = 0;
 }
 
 static void note_change(struct control *c, struct control_object *o, enum metric m, uint32_t minutes,

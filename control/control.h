@@ -42,8 +42,8 @@ struct control_options {
     bool dry_run;
     const char *notify[CONTROL_NOTIFIERS]; /* connectors that are told everything beside it; ends at NULL */
     const struct outbox_rules *rules;      /* NULL: outbox_default_rules */
-    const char *install;                   /* an id for a new installation; ignored when the state has one. May be NULL */
-    uint64_t now_wall_ns;                  /* when it is one */
+    const char *install;  /* an id for a new installation; ignored when the state has one. May be NULL */
+    uint64_t now_wall_ns; /* when it is one */
     const struct ticket_templates *templates; /* NULL: built in */
     control_owner_fn *owner;
     const void *owner_ctx;

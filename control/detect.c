@@ -140,6 +140,19 @@ bool metric_present(enum metric metric, const struct observation *o)
     return detectors[metric].detector->present(o, detectors[metric].side);
 }
 
+bool metric_value(enum metric metric, const struct observation *o, uint32_t minutes, double *ret)
+{
+    const struct detect_params least = {.loss_share = 1, .rtt_factor = 1, .min_pkts = 1};
+    struct detection d = {0};
+    struct series empty;
+
+    series_init(&empty, metric);
+    if (detectors[metric].detector->judge(&empty, &least, o, detectors[metric].side, minutes, &d) == VERDICT_UNOBSERVED)
+        return false;
+    *ret = d.value;
+    return true;
+}
+
 uint32_t series_exposure(const struct series *x, int32_t date)
 {
     if (x->s.exposure_date == INT32_MIN || date > x->s.exposure_date || date <= x->s.exposure_date - EXPOSURE_DATES)

@@ -192,6 +192,9 @@ enum verdict judge_share(const struct series *x, double share_limit, uint64_t hi
 /* Whether a window says anything about a metric: objects without it need no series. */
 bool metric_present(enum metric metric, const struct observation *o);
 
+/* What a window of so many minutes is in the metric's unit: share, ns, bits/s. False when it says nothing about it. */
+bool metric_value(enum metric metric, const struct observation *o, uint32_t minutes, double *ret);
+
 /* Hours observed on a date (bit per hour), 0 outside the ring. */
 uint32_t series_exposure(const struct series *x, int32_t date);
 

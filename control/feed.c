@@ -40,6 +40,7 @@ struct feed {
     struct control *control;
     struct sensor *sensors;
     size_t n_sensors;
+    unsigned scopes; /* bits 1 << enum window_scope */
 };
 
 struct feed *feed_new(struct store *store, struct control *control)
@@ -49,6 +50,7 @@ struct feed *feed_new(struct store *store, struct control *control)
     if (f != NULL) {
         f->store = store;
         f->control = control;
+        f->scopes = 1u << WINDOW_PATH;
     }
     return f;
 }
@@ -61,6 +63,29 @@ void feed_free(struct feed *f)
         free(f->sensors[i].markers);
     free(f->sensors);
     free(f);
+}
+
+int feed_scopes_parse(const char *names, unsigned *ret_scopes, struct error *e)
+{
+    unsigned scopes = 0;
+    char word[16];
+
+    while (*(names += strspn(names, ", \t")) != '\0') {
+        size_t len = strcspn(names, ", \t");
+        snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), names);
+        enum window_scope scope = window_scope_of(word);
+        if (scope == WINDOW_SCOPE_COUNT)
+            return error_set(e, -EINVAL, "detect.scopes: there is no '%s'", word);
+        scopes |= 1u << scope;
+        names += len;
+    }
+    *ret_scopes = scopes;
+    return 0;
+}
+
+int feed_set_scopes(struct feed *f, const char *names, struct error *e)
+{
+    return feed_scopes_parse(names, &f->scopes, e);
 }
 
 static struct sensor *find_sensor(struct feed *f, const char *name)
@@ -171,11 +196,12 @@ static uint64_t next_start(const struct feed *f, bool catch_up)
     return earliest;
 }
 
-static int take_windows(struct feed *f, struct sensor *s, const struct schema_closed *m, struct error *e)
+static int take_scope(struct feed *f, struct sensor *s, const struct schema_closed *m, enum window_scope scope,
+                      struct error *e)
 {
     struct window *w = NULL;
     size_t n = 0;
-    int rc = schema_window_at(f->store, &s->info, WINDOW_PATH, m->tier, m->start_ns, &w, &n, NULL, e);
+    int rc = schema_window_at(f->store, &s->info, scope, m->tier, m->start_ns, &w, &n, NULL, e);
 
     if (rc != 0)
         return rc;
@@ -184,7 +210,7 @@ static int take_windows(struct feed *f, struct sensor *s, const struct schema_cl
         struct observation o;
         struct control_object *object = control_object(f->control, w[i].scope, w[i].name);
         if (object == NULL) {
-            rc = error_set(e, -ENOMEM, "no memory for path %.80s", w[i].name);
+            rc = error_set(e, -ENOMEM, "no memory for %s %.80s", window_scope_name(scope), w[i].name);
             break;
         }
         observation_from_window(&o, &w[i]);
@@ -196,6 +222,17 @@ static int take_windows(struct feed *f, struct sensor *s, const struct schema_cl
     }
     free(w);
     s->cursor.windows += n;
+    return rc;
+}
+
+static int take_windows(struct feed *f, struct sensor *s, const struct schema_closed *m, struct error *e)
+{
+    int rc = 0;
+
+    for (enum window_scope scope = 0; rc == 0 && scope < WINDOW_SCOPE_COUNT; scope++) {
+        if (f->scopes & (1u << scope))
+            rc = take_scope(f, s, m, scope, e);
+    }
     return rc;
 }
 

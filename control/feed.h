@@ -16,6 +16,11 @@ struct feed;
 struct feed *feed_new(struct store *store, struct control *control);
 void feed_free(struct feed *f);
 
+/* The kinds of objects to take, "path service"; paths alone unless set. -EINVAL with the reason. */
+int feed_set_scopes(struct feed *f, const char *names, struct error *e);
+/* The same list as a set of bits (1 << enum window_scope). */
+int feed_scopes_parse(const char *names, unsigned *ret_scopes, struct error *e);
+
 /*
  * Takes in what is there, at most max_steps minutes, and commits it. `catch_up`: do not wait for sensors that lag.
  * Returns the number of steps, or -errno (-EIO: the store is gone; reload control from it before going on).

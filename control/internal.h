@@ -5,6 +5,7 @@
 /* The core's own structs, shared by control.c, persist.c, incident.c, problem.c, ticket.c and outbox.c only. */
 
 #include <jansson.h>
+#include <errno.h>
 #include "control/control.h"
 #include "control/recurrence.h"
 #include "control/ticket_text.h"
@@ -155,7 +156,12 @@ int persist_commit(struct control *c, struct error *e);
 void series_name(char *ret, size_t size, const struct control_object *o, enum metric metric);
 #define SERIES_NAME_BYTES 200
 
+/* chronic.c: faults without a period, and branches with many; after the look at patterns. */
+void chronic_look(struct control *c, uint64_t now_ns);
+
 /* control.c */
+/* A series whose hours of observation stand for a line: its own, or that of a path behind a cause; or NULL. */
+const struct series *control_exposure(struct control *c, const struct control_object *o, enum metric metric);
 /* control_object for a name that was escaped before. */
 struct control_object *control_object_raw(struct control *c, enum fault_scope scope, const char *clean);
 struct series *control_series(struct control *c, struct control_object *o, enum metric metric);
@@ -185,6 +191,8 @@ enum event_severity incident_severity(const struct entity_incident *e);
  */
 struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_ns);
 struct incident *cause_find(struct control *c, struct incident *i, uint64_t now_ns);
+/* The cause that an object of scope circuit or site is, or NULL. */
+const struct cause *cause_of(struct control *c, const struct control_object *o);
 bool cause_may(struct control *c, const struct control_object *o);
 /* What a member's bad minutes (n samples of this value) add to the incident that it belongs to. */
 void cause_evidence(struct incident *parent, const struct entity_incident *m, uint64_t n, double value,
@@ -192,6 +200,8 @@ void cause_evidence(struct incident *parent, const struct entity_incident *m, ui
 /* An incident with members is over when none is active. */
 void cause_tick(struct control *c, struct incident *i, uint64_t now_ns);
 void causes_free(struct control *c);
+/* Brings control.causes up to date. */
+size_t causes_count(struct control *c);
 
 /* registers.c: which objects are in a maintenance window, when that may have changed. */
 void maintenance_update(struct control *c, uint64_t now_ns);
@@ -211,6 +221,20 @@ void problem_occurred(struct control *c, struct problem *p, struct incident *i);
 void problem_settled(struct control *c, struct problem *p, struct incident *i, uint64_t now_ns);
 struct problem *problem_find(struct control *c, const char *id);
 bool problem_is_open(const struct entity_problem *e);
+/* Whether an onset is an occurrence of a pattern that is known, candidates included; of a slot, or of any class. */
+bool problem_explains(struct control *c, const char *fingerprint, uint64_t onset_ns, bool chronic_too);
+/* What a look without slots has found about a line. */
+struct problem_finding {
+    struct control_object *object;
+    enum metric metric;
+    enum pattern_class class;
+    uint64_t onsets, days, weeks, clean_days;
+    double ratio, p_value;
+    char text[96];
+    char evidence[512];
+};
+/* Makes or refreshes its problem; NULL when there is nothing to say. */
+struct problem *problem_found(struct control *c, const struct problem_finding *f, uint64_t now_ns);
 /* Files what a silence held back. */
 void problem_tick(struct control *c, uint64_t now_ns);
 /* Whether an onset belongs to the problem's pattern. */
@@ -233,6 +257,10 @@ int ticket_compose_incident(struct control *c, struct ticket *t, const struct en
 /* What is said when a problem is closed by evidence. malloc'd; NULL without memory. */
 char *ticket_verified_text(struct control *c, const struct ticket *t, const struct entity_problem *e,
                            const struct history *h);
+
+/* Charts of a ticket's fault, each malloc'd or NULL: hours of the week, values against what was expected. */
+#define TICKET_CHARTS 2
+void ticket_charts(struct control *c, const struct entity_ticket *t, char *ret_svg[TICKET_CHARTS]);
 
 /* outbox.c */
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
@@ -258,6 +286,7 @@ struct command_verb {
 };
 extern const struct command_verb register_verbs[];
 extern const struct command_verb outbox_verbs[];
+extern const struct command_verb baseline_verbs[];
 extern const struct command_verb ticket_verbs[];
 /* The first of these arguments that is a text, escaped; "" when none is there. names ends with NULL. */
 const char *command_text_argument(const struct command_call *call, const char *const *names);

@@ -29,6 +29,7 @@
 #include <string.h>
 #include "common/bytes.h"
 #include "common/timefmt.h"
+#include "control/content.h"
 #include "control/internal.h"
 
 #define BREAKER_FAILURES 5
@@ -438,6 +439,32 @@ struct delivery_job *outbox_ticket_job(struct control *c, const struct entity_ti
     return delivery_job_new(kind, &r);
 }
 
+/* The same text as HTML, and charts with what opens or ends a ticket, where the system takes them. */
+static struct delivery_job *job_with_extras(struct control *c, const struct connector *plug,
+                                            const struct entity_ticket *t, struct connector_request *q)
+{
+    static const char *const names[TICKET_CHARTS] = {"hours-of-the-week.svg", "values.svg"};
+    bool charts = q->op == OUTBOX_CREATE || q->op == OUTBOX_REOPEN || q->op == OUTBOX_CLOSE;
+    struct connector_attachment attachment[TICKET_CHARTS];
+    char *html = plug->can & CONNECTOR_HTML ? content_html(q->body) : NULL;
+    char *svg[TICKET_CHARTS] = {NULL};
+
+    if (charts && t != NULL && plug->can & CONNECTOR_SVG)
+        ticket_charts(c, t, svg);
+    for (unsigned i = 0; i < TICKET_CHARTS; i++) {
+        if (svg[i] != NULL)
+            attachment[q->n_attachments++] =
+                (struct connector_attachment){names[i], "image/svg+xml", svg[i], strlen(svg[i])};
+    }
+    q->attachment = attachment;
+    q->html = html;
+    struct delivery_job *job = delivery_job_new(DELIVERY_SEND, q);
+    for (unsigned i = 0; i < TICKET_CHARTS; i++)
+        free(svg[i]);
+    free(html);
+    return job;
+}
+
 struct delivery_job *outbox_next_job(struct control *c, const struct outbox_connector *x, uint64_t now_wall_ns)
 {
     static const struct entity_ticket none = {0};
@@ -462,7 +489,7 @@ struct delivery_job *outbox_next_job(struct control *c, const struct outbox_conn
     q.version = r->e.version;
     q.created_ns = r->e.created_ns;
     q.repeat = r->e.attempts > 0;
-    struct delivery_job *job = delivery_job_new(DELIVERY_SEND, &q);
+    struct delivery_job *job = job_with_extras(c, x->plug, t != NULL ? &t->e : NULL, &q);
     if (job == NULL)
         return NULL;
     job->seq = r->e.seq;

@@ -37,6 +37,10 @@
 #define DAILY_CELLS     24.0
 #define LEAST_GROUP     8u /* dates of a group of weekdays */
 #define GRACE_MIN       5u
+#define MONTH_CELLS     (24.0 * MONTH_DAY_COUNT)
+#define LEAST_ONSETS    20u /* for a period below a day */
+#define LEAST_DATES     5u
+#define NEAR_PHASE      0.1 /* of a period */
 
 int history_add(struct history *h, const struct occurrence *o)
 {
@@ -62,26 +66,42 @@ void history_fini(struct history *h)
     *h = (struct history){0};
 }
 
+static void collect(struct recurrence_days *d, const struct history *h, int32_t today, uint32_t dates,
+                    uint32_t (*exposure)(const void *ctx, int32_t date), const void *ctx)
+{
+    struct local_time t;
+    int32_t known_from = INT32_MIN;
+
+    memset(d, 0, sizeof(*d));
+    d->first_date = today - (int32_t)dates;
+    d->n = dates;
+    if (h->n > 0 && (exposure == NULL || h->n == HISTORY_MOST)) { /* what came before has been forgotten */
+        local_from_ns(h->item[0].onset_ns, &t);
+        known_from = t.date + (exposure != NULL);
+    }
+    for (uint32_t i = 0; i <= d->n; i++) {
+        int32_t date = d->first_date + (int32_t)i;
+        if (date >= known_from)
+            d->seen[i] = exposure != NULL ? exposure(ctx, date) : 0xFFFFFFu;
+    }
+    for (uint32_t i = 0; i < h->n; i++) {
+        local_from_ns(h->item[i].onset_ns, &t);
+        if (t.date >= d->first_date && t.date >= known_from && t.date <= today &&
+            !(h->item[i].flags & OCCURRENCE_EXPLAINED))
+            d->onset[t.date - d->first_date] |= 1u << t.hour;
+    }
+}
+
 void recurrence_collect(struct recurrence_days *d, const struct history *h, int32_t today,
                         uint32_t (*exposure)(const void *ctx, int32_t date), const void *ctx)
 {
-    struct local_time t;
+    collect(d, h, today, RECURRENCE_DATES, exposure, ctx);
+}
 
-    memset(d, 0, sizeof(*d));
-    d->first_date = today - RECURRENCE_DATES;
-    d->n = RECURRENCE_DATES;
-    for (uint32_t i = 0; i <= d->n; i++)
-        d->seen[i] = exposure != NULL ? exposure(ctx, d->first_date + (int32_t)i) : 0xFFFFFFu;
-    for (uint32_t i = 0; i < h->n; i++) {
-        local_from_ns(h->item[i].onset_ns, &t);
-        if (t.date >= d->first_date && t.date <= today)
-            d->onset[t.date - d->first_date] |= 1u << t.hour;
-    }
-    if (exposure != NULL || h->n == 0)
-        return;
-    local_from_ns(h->item[0].onset_ns, &t);
-    for (uint32_t i = 0; i < d->n && d->first_date + (int32_t)i < t.date; i++)
-        d->seen[i] = 0;
+void recurrence_collect_long(struct recurrence_days *d, const struct history *h, int32_t today,
+                             uint32_t (*exposure)(const void *ctx, int32_t date), const void *ctx)
+{
+    collect(d, h, today, RECURRENCE_LONG, exposure, ctx);
 }
 
 /* The hours of a date and of the two after midnight, shifted so that bit 0 is the slot's first hour. */
@@ -234,16 +254,196 @@ size_t recurrence_test(const struct recurrence_days *d, struct recurrence_patter
     return n;
 }
 
+/* --- month ends --- */
+
+bool recurrence_month_day(enum month_day which, int32_t date)
+{
+    struct local_time t, next;
+
+    local_from_ns(local_to_ns(date, 12, 0), &t);
+    if (which == MONTH_DAY_FIRST)
+        return t.day == 1;
+    int32_t ahead = 1; /* to the next day that counts */
+    if (which == MONTH_DAY_LAST_WORKING) {
+        if (t.weekday >= 5)
+            return false;
+        ahead = t.weekday == 4 ? 3 : 1;
+    }
+    local_from_ns(local_to_ns(date + ahead, 12, 0), &next);
+    return next.day < t.day;
+}
+
+static void month_cell(const struct recurrence_days *d, const uint8_t *days, enum month_day which, uint8_t slot,
+                       struct recurrence_pattern *r)
+{
+    *r = (struct recurrence_pattern){.class = PATTERN_MONTH_END,
+                                     .weekday = (uint8_t)which,
+                                     .first_slot = slot,
+                                     .last_slot = slot,
+                                     .best_slot = slot};
+    for (uint32_t i = 0; i < d->n; i++) {
+        if (!slot_seen(d, i, slot))
+            continue;
+        bool occupied = slot_occupied(d, i, slot);
+        bool inside = days[i] >> which & 1;
+        r->dates_seen++;
+        r->dates_hit += occupied;
+        r->n += inside;
+        r->k += inside && occupied;
+    }
+    r->weeks = r->k;
+    r->hit_rate = r->n > 0 ? (double)r->k / r->n : 0;
+    double everywhere = r->dates_seen > 0 ? (double)r->dates_hit / r->dates_seen : 0;
+    r->lift = everywhere > 0 ? r->hit_rate / everywhere : 0;
+    r->p_value = fmin(1, hypergeometric_tail(r->dates_seen, r->dates_hit, r->n, r->k) * MONTH_CELLS);
+    r->passes = r->k >= LEAST_WEEKS && r->hit_rate >= LEAST_RATE && r->lift >= LEAST_LIFT && r->p_value < MOST_P;
+}
+
+bool recurrence_month_end(const struct recurrence_days *d, struct recurrence_pattern *ret, double *best_p)
+{
+    struct recurrence_pattern cell;
+    uint8_t days[RECURRENCE_LONG];
+    bool found = false;
+
+    for (uint32_t i = 0; i < d->n; i++) {
+        days[i] = 0;
+        for (enum month_day m = 0; m < MONTH_DAY_COUNT; m++)
+            days[i] = (uint8_t)(days[i] | recurrence_month_day(m, d->first_date + (int32_t)i) << m);
+    }
+    for (enum month_day m = 0; m < MONTH_DAY_COUNT; m++) {
+        for (uint8_t s = 0; s < 24; s++) {
+            month_cell(d, days, m, s, &cell);
+            if (cell.k >= LEAST_WEEKS && cell.p_value < *best_p)
+                *best_p = cell.p_value;
+            if (cell.passes && (!found || cell.p_value < ret->p_value)) {
+                *ret = cell;
+                found = true;
+            }
+        }
+    }
+    return found;
+}
+
+/* --- periods below a day --- */
+
+/* Onsets as local minutes since 1970; an onset that follows a kept one within half the period belongs to it. */
+static uint32_t declustered(const struct history *h, int32_t first_date, int32_t today, uint32_t period_min,
+                            int64_t *ret)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        struct local_time t;
+        local_from_ns(h->item[i].onset_ns, &t);
+        int64_t minute = (int64_t)t.date * 1440 + t.hour * 60 + t.minute;
+        if (t.date < first_date || t.date >= today || (h->item[i].flags & OCCURRENCE_EXPLAINED) ||
+            (n > 0 && minute < ret[n - 1] + period_min / 2))
+            continue;
+        ret[n++] = minute;
+    }
+    return n;
+}
+
+/*
+ * Rayleigh's test: phases of n onsets as unit vectors; the mean resultant is long when they agree. p by the
+ * second-order approximation of Greenwood and Durand (1955).
+ */
+static double rayleigh(const int64_t *minute, uint32_t n, uint32_t period_min, double *ret_phase)
+{
+    double x = 0, y = 0, count = n;
+
+    for (uint32_t i = 0; i < n; i++) {
+        double angle = 2 * M_PI * (double)(minute[i] % period_min) / period_min;
+        x += cos(angle);
+        y += sin(angle);
+    }
+    double z = (x * x + y * y) / count;
+    double phase = atan2(y, x) / (2 * M_PI);
+    *ret_phase = phase < 0 ? phase + 1 : phase;
+    double p = exp(-z) * (1 + (2 * z - z * z) / (4 * count));
+    return p < 0 ? 0 : p > 1 ? 1 : p;
+}
+
+/* How many onsets lie near the phase, and on how many dates. */
+static uint32_t near_phase(const int64_t *minute, uint32_t n, uint32_t period_min, double phase, uint32_t *ret_dates)
+{
+    int64_t last_date = INT64_MIN;
+    uint32_t near = 0;
+
+    *ret_dates = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double off = fabs((double)(minute[i] % period_min) / period_min - phase);
+        if (fmin(off, 1 - off) > NEAR_PHASE)
+            continue;
+        near++;
+        *ret_dates += minute[i] / 1440 != last_date;
+        last_date = minute[i] / 1440;
+    }
+    return near;
+}
+
+bool recurrence_hourly(const struct history *h, int32_t today, uint32_t (*exposure)(const void *ctx, int32_t date),
+                       const void *ctx, struct recurrence_pattern *ret, double *best_p)
+{
+    static const uint32_t periods_min[] = {60, 120, 180, 240, 360, 480, 720};
+    const double n_periods = sizeof(periods_min) / sizeof(periods_min[0]);
+    int64_t minute[HISTORY_MOST];
+    uint32_t hours = 0, dates = 0;
+
+    for (int32_t d = today - RECURRENCE_SHORT; d < today; d++) {
+        uint32_t seen = (uint32_t)__builtin_popcount(exposure(ctx, d));
+        hours += seen;
+        dates += seen >= 12;
+    }
+    for (size_t i = 0; i < (size_t)n_periods; i++) {
+        uint32_t period = periods_min[i], hit_dates;
+        uint32_t n = declustered(h, today - RECURRENCE_SHORT, today, period, minute);
+        double phase;
+        if (n < LEAST_ONSETS || hours < period / 60)
+            continue;
+        double p = fmin(1, rayleigh(minute, n, period, &phase) * n_periods);
+        double rate = near_phase(minute, n, period, phase, &hit_dates) / (hours * 60.0 / period);
+        if (rate < LEAST_RATE || hit_dates < LEAST_DATES || p >= MOST_P)
+            continue;
+        *ret = (struct recurrence_pattern){.class = PATTERN_HOURLY,
+                                           .k = hit_dates < dates ? hit_dates : dates,
+                                           .n = dates,
+                                           .dates_hit = hit_dates,
+                                           .dates_seen = dates,
+                                           .weeks = LEAST_WEEKS,
+                                           .hit_rate = rate < 1 ? rate : 1,
+                                           .p_value = p,
+                                           .period_min = period,
+                                           .phase_min = (uint32_t)(phase * period + 0.5) % period,
+                                           .passes = true};
+        *best_p = p < *best_p ? p : *best_p;
+        return true;
+    }
+    return false;
+}
+
+char *recurrence_period_text(char *buf, size_t size, uint32_t period_min, uint32_t phase_min)
+{
+    if (period_min == 60)
+        snprintf(buf, size, "every hour, %u minutes past", phase_min);
+    else
+        snprintf(buf, size, "every %u hours, at %02u:%02u and so on", period_min / 60, phase_min / 60, phase_min % 60);
+    return buf;
+}
+
 bool recurrence_matches(enum pattern_class class, uint8_t weekday, unsigned from_hour, unsigned to_hour, int32_t date,
                         unsigned hour)
 {
+    if (class == PATTERN_HOURLY || class == PATTERN_CHRONIC || class == PATTERN_SITE)
+        return true; /* they have no slot */
     /* The onset may lie after midnight of the slot's date: try it as hour + 24 of the day before. */
     for (int back = 0; back <= 1; back++) {
         uint8_t day = local_weekday(date - back);
         unsigned at = hour + 24u * (unsigned)back;
         bool in_hours = at + 1 >= from_hour && at < to_hour + 1;
         bool in_days = class == PATTERN_DAILY || (class == PATTERN_WEEKLY_SLOT && day == weekday) ||
-                       (class == PATTERN_WEEKDAYS && day < 5) || (class == PATTERN_WEEKENDS && day >= 5);
+                       (class == PATTERN_WEEKDAYS && day < 5) || (class == PATTERN_WEEKENDS && day >= 5) ||
+                       (class == PATTERN_MONTH_END && recurrence_month_day(weekday, date - back));
         if (in_hours && in_days)
             return true;
     }
@@ -269,11 +469,13 @@ void recurrence_hours(const struct recurrence_pattern *p, const struct history *
     for (uint32_t i = 0; i < h->n; i++) {
         struct local_time t;
         local_from_ns(h->item[i].onset_ns, &t);
-        if (t.date < first_date)
+        if (t.date < first_date || (h->item[i].flags & OCCURRENCE_EXPLAINED))
             continue;
         for (int back = 0; back <= 1; back++) {
             unsigned at = t.hour + 24u * (unsigned)back;
-            bool day = p->class != PATTERN_WEEKLY_SLOT || local_weekday(t.date - back) == p->weekday;
+            bool day = p->class == PATTERN_WEEKLY_SLOT ? local_weekday(t.date - back) == p->weekday
+                       : p->class == PATTERN_MONTH_END ? recurrence_month_day(p->weekday, t.date - back)
+                                                       : true;
             if (!day || at < from || at >= to)
                 continue;
             uint64_t length_min = (h->item[i].end_ns - h->item[i].onset_ns) / 60000000000u;
@@ -302,7 +504,13 @@ void recurrence_hours(const struct recurrence_pattern *p, const struct history *
 char *recurrence_text(char *buf, size_t size, enum pattern_class class, uint8_t weekday, unsigned from_hour,
                       unsigned to_hour)
 {
+    static const char *const month_days[] = {
+#define X(symbol, name) name " of the month",
+        MONTH_DAYS(X)
+#undef X
+    };
     const char *days = class == PATTERN_WEEKLY_SLOT ? weekday_name(weekday)
+                       : class == PATTERN_MONTH_END ? month_days[weekday % MONTH_DAY_COUNT]
                        : class == PATTERN_WEEKDAYS  ? "weekday (Mon\xe2\x80\x93"
                                                       "Fri)"
                        : class == PATTERN_WEEKENDS  ? "weekend day"

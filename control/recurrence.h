@@ -15,6 +15,8 @@
 #define RECURRENCE_DATES    84 /* looks back over 12 weeks */
 #define RECURRENCE_SLOT     3u /* hours */
 #define RECURRENCE_PATTERNS 8u
+#define RECURRENCE_LONG     196 /* month ends are looked for over 28 weeks */
+#define RECURRENCE_SHORT    14  /* and periods below a day over two */
 #define HISTORY_MOST        512u
 
 /* One occurrence as it is stored (little endian), no padding. */
@@ -47,8 +49,8 @@ void history_fini(struct history *h);
 struct recurrence_days {
     int32_t first_date;
     uint32_t n;
-    uint32_t seen[RECURRENCE_DATES + 1]; /* the extra date holds what slots beyond midnight need */
-    uint32_t onset[RECURRENCE_DATES + 1];
+    uint32_t seen[RECURRENCE_LONG + 1]; /* the extra date holds what slots beyond midnight need */
+    uint32_t onset[RECURRENCE_LONG + 1];
 };
 
 struct recurrence_pattern {
@@ -58,7 +60,8 @@ struct recurrence_pattern {
     uint8_t best_slot;
     uint32_t k, n, dates_hit, dates_seen, weeks;
     double hit_rate, lift, p_value;
-    bool passes; /* all conditions but the one across fingerprints */
+    uint32_t period_min, phase_min; /* hourly */
+    bool passes;                    /* all conditions but the one across fingerprints */
 };
 
 /*
@@ -67,6 +70,30 @@ struct recurrence_pattern {
  */
 void recurrence_collect(struct recurrence_days *d, const struct history *h, int32_t today,
                         uint32_t (*exposure)(const void *ctx, int32_t date), const void *ctx);
+
+/* The same over RECURRENCE_LONG dates. */
+void recurrence_collect_long(struct recurrence_days *d, const struct history *h, int32_t today,
+                             uint32_t (*exposure)(const void *ctx, int32_t date), const void *ctx);
+
+/* The days that a month-end pattern may mean (kept in `weekday`). */
+#define MONTH_DAYS(X)                                                                                                  \
+    X(LAST, "last day")                                                                                                \
+    X(LAST_WORKING, "last working day")                                                                                \
+    X(FIRST, "first day")
+#define X(symbol, name) MONTH_DAY_##symbol,
+enum month_day { MONTH_DAYS(X) MONTH_DAY_COUNT };
+#undef X
+bool recurrence_month_day(enum month_day which, int32_t date);
+
+/* The best month-end cell of a long collection; false when none comes near. */
+bool recurrence_month_end(const struct recurrence_days *d, struct recurrence_pattern *ret, double *best_p);
+
+/*
+ * A period of one to twelve hours in the onsets of the last RECURRENCE_SHORT dates before today. exposure as above, not
+ * NULL. False when there is none.
+ */
+bool recurrence_hourly(const struct history *h, int32_t today, uint32_t (*exposure)(const void *ctx, int32_t date),
+                       const void *ctx, struct recurrence_pattern *ret, double *best_p);
 
 /* One weekly cell: counts and corrected p-value. */
 void recurrence_weekly_cell(const struct recurrence_days *d, uint8_t weekday, uint8_t slot,
@@ -79,14 +106,17 @@ void recurrence_weekly_cell(const struct recurrence_days *d, uint8_t weekday, ui
 size_t recurrence_test(const struct recurrence_days *d, struct recurrence_pattern ret[RECURRENCE_PATTERNS],
                        double *ret_best_p);
 
-/* Whether an onset (local date and hour) belongs to hours from..to (to may exceed 24) of a pattern, an hour of grace
- * each side. */
+/* Whether an onset (local date and hour; any, for patterns without a slot) belongs to hours from..to (to may exceed 24)
+ * of a pattern, an hour of grace each side. */
 bool recurrence_matches(enum pattern_class class, uint8_t weekday, unsigned from_hour, unsigned to_hour, int32_t date,
                         unsigned hour);
 
 /* The tightest full hours that hold the pattern's occurrences, five minutes of grace. */
 void recurrence_hours(const struct recurrence_pattern *p, const struct history *h, int32_t first_date,
                       unsigned *ret_from, unsigned *ret_to);
+
+/* "every 2 hours, at 01:20 and so on"; returns buf. */
+char *recurrence_period_text(char *buf, size_t size, uint32_t period_min, uint32_t phase_min);
 
 /* "every Tuesday 08:00-11:00" with an en dash; returns buf. */
 char *recurrence_text(char *buf, size_t size, enum pattern_class class, uint8_t weekday, unsigned from_hour,

@@ -20,7 +20,8 @@
 
 #define TAIL_SHARE     0.03
 #define PRIOR_EXCESSES 15.0
-#define PRIOR_SHAPE    0.1
+#define SHAPE_EXCESSES 60.0
+#define PRIOR_SHAPE    0.07
 #define MOST_SHAPE     0.5
 #define REFIT_EVERY    64u
 #define LEAST_TOTAL    60.0
@@ -101,10 +102,10 @@ static void fit(struct tail *t)
     double mean = sum / above;
     double variance = larger(squares / above - mean * mean, 1e-12);
     double shape = 0.5 * (1 - mean * mean / variance);
-    double trust = n / (n + PRIOR_EXCESSES);
+    double trust = n / (n + PRIOR_EXCESSES), sure = n / (n + SHAPE_EXCESSES);
     /* The prior's scale belongs to its threshold; a higher threshold has a wider tail. */
     double prior_scale = t->prior_scale * larger(1, start / t->prior_threshold);
-    t->shape = smaller(MOST_SHAPE, larger(0, trust * shape + (1 - trust) * PRIOR_SHAPE));
+    t->shape = smaller(MOST_SHAPE, larger(0, sure * shape + (1 - sure) * PRIOR_SHAPE));
     t->scale = larger(trust * mean * (1 - t->shape) + (1 - trust) * prior_scale, 1e-3 * start);
     t->threshold = start;
     t->log_share = -log(above / t->total);

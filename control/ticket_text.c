@@ -23,6 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/timefmt.h"
+#include "control/chart.h"
 #include "control/content.h"
 #include "control/internal.h"
 #include "control/template.h"
@@ -389,7 +390,8 @@ static void set_similar(struct control *c, struct words *w, const char *id, cons
                      q->closed_ns != 0 ? local_format(when, sizeof(when), q->closed_ns, 0) : "",
                      q->fix[0] != '\0' ? "fixed by: " : "nobody said what fixed it", q->fix,
                      q->change[0] != '\0' ? ", change " : "", q->change);
-            append(w->similar, sizeof(w->similar), "%s- %s", n > 0 ? "\n" : "", content_value(safe, sizeof(safe), line));
+            append(w->similar, sizeof(w->similar), "%s- %s", n > 0 ? "\n" : "",
+                   content_value(safe, sizeof(safe), line));
             n++;
         }
     }
@@ -504,6 +506,7 @@ static void collect_problem(struct control *c, struct words *w, const struct tic
     set_side(w, &s, e->fault, e->direction,
              (struct lost){e->lost_upstream_pkts, e->lost_downstream_pkts, e->lost_unknown_pkts});
     set(w, TICKET_GAP_SINCE, "%s", local_format(when, sizeof(when), e->first_ns, 1));
+    set(w, TICKET_GAP_ONSET, "%s", local_format(when, sizeof(when), e->first_ns, 0));
     set(w, TICKET_GAP_LATEST, "%s", local_format(when, sizeof(when), e->last_ns, 1));
     set_sure(w, e);
     set(w, TICKET_GAP_SEVERITY, "%s", event_severity_name(e->severity));
@@ -564,6 +567,7 @@ int ticket_compose_incident(struct control *c, struct ticket *t, const struct en
     set_where(w, &s);
     set_what(w, &s, e->fault, e->direction);
     set(w, TICKET_GAP_SINCE, "%s", local_format(when, sizeof(when), e->onset_ns, 1));
+    set(w, TICKET_GAP_ONSET, "%s", local_format(when, sizeof(when), e->onset_ns, 0));
     set(w, TICKET_GAP_LATEST, "%s", w->value[TICKET_GAP_SINCE]);
     if (h->n > 1)
         set(w, TICKET_GAP_OCCURRENCE, "%u", h->n);
@@ -587,4 +591,52 @@ int ticket_compose_incident(struct control *c, struct ticket *t, const struct en
     render(c, t, TICKET_TEMPLATE_INCIDENT, w);
     free(w);
     return 0;
+}
+
+/* --- charts --- */
+
+/* The occurrences of a line in the order of time; of a problem those of its pattern. malloc'd. */
+static struct chart_point *points_of(const struct history *h, const struct entity_problem *p, size_t *ret_n)
+{
+    struct chart_point *list = malloc((h->n + 1) * sizeof(*list));
+    size_t n = 0;
+
+    for (uint32_t i = 0; list != NULL && i < h->n; i++) {
+        const struct occurrence *o = &h->item[i];
+        struct local_time t;
+        if (p != NULL && !problem_matches(p, o->onset_ns))
+            continue;
+        local_from_ns(o->onset_ns, &t);
+        uint64_t hours = o->end_ns > o->onset_ns ? (o->end_ns - o->onset_ns) / (3600 * NS_PER_S) + 1 : 1;
+        list[n++] = (struct chart_point){.onset_ns = o->onset_ns,
+                                         .value = (double)o->value,
+                                         .expected = (double)o->baseline,
+                                         .n = o->exposure_n,
+                                         .hour_of_week = t.hour_of_week,
+                                         .hours = (uint16_t)(hours < HOURS_PER_WEEK ? hours : HOURS_PER_WEEK)};
+    }
+    *ret_n = n;
+    return list;
+}
+
+void ticket_charts(struct control *c, const struct entity_ticket *t, char *ret_svg[TICKET_CHARTS])
+{
+    enum metric m;
+    struct control_object *o = control_find_line(c, t->fingerprint, &m);
+    const struct problem *p = problem_find(c, t->problem);
+    size_t n = 0;
+
+    for (unsigned i = 0; i < TICKET_CHARTS; i++)
+        ret_svg[i] = NULL;
+    if (o == NULL)
+        return;
+    const struct history *h = &o->line[m].history;
+    struct chart_point *all = points_of(h, NULL, &n);
+    if (all != NULL && n > 0)
+        ret_svg[0] = chart_week(t->title, all, n);
+    free(all);
+    struct chart_point *some = points_of(h, p != NULL ? &p->e : NULL, &n);
+    if (some != NULL && n > 0)
+        ret_svg[1] = chart_values(t->title, metric_info[m].fault, some, n);
+    free(some);
 }

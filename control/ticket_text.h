@@ -32,6 +32,7 @@ enum ticket_template { TICKET_TEMPLATES(X) TICKET_TEMPLATE_COUNT };
     X(IMPACT, "impact", "bad minutes, average and worst value, over how many packets")                                 \
     X(SIDE, "side", "on which side of the tap; empty where that is not known")                                         \
     X(SINCE, "since", "first onset of a problem, onset of an incident")                                                \
+    X(ONSET, "onset", "the same without its zone, for titles")                                                         \
     X(LATEST, "latest", "latest onset")                                                                                \
     X(SURE, "sure", "the test's numbers, and of which look they are")                                                  \
     X(SEVERITY, "severity", "minor, major, critical")                                                                  \

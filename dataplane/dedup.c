@@ -146,9 +146,20 @@ void dedup_batch(struct dedup *d, struct batch *b)
             look_up(d, &b->pkt[i]);
 }
 
+/*
+ * The same segment at another place, without a moving IP id. A sender that repeats it gives it a new TSval, and does
+ * not do so within half a round trip.
+ */
+static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
+{
+    if (p->copy != COPY_HOP || !dedup_takes_sequence_space(p))
+        return false;
+    return (p->flags & PKT_HAS_TS) || (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
+}
+
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
 {
-    bool proof = dedup_is_proof(f, p);
+    bool proof = dedup_is_proof(f, p) || is_no_repeat(p, full_rtt_ns);
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
     const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[p->shard];
     bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;

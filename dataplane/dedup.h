@@ -62,13 +62,17 @@ static inline unsigned id_state_of(const struct flow *f, unsigned s)
     return f->id_state >> (2 * s) & 3u;
 }
 
+static inline bool dedup_takes_sequence_space(const struct pkt *p)
+{
+    return p->key.proto == 6 && (p->flags & PKT_L4_OK) && (p->payload_len != 0 || (p->tcp_flags & (TCP_SYN | TCP_FIN)));
+}
+
 /* Is the packet's identity beyond doubt? By an IP id that moves, or by the sequence space that it takes. */
 static inline bool dedup_is_proof(const struct flow *f, const struct pkt *p)
 {
     if ((p->flags & PKT_HAS_IP_ID) && p->ip_id != 0 && id_state_of(f, p->sender) != ID_CONSTANT)
         return true;
-    return p->copy != COPY_HOP && p->key.proto == 6 && (p->flags & PKT_L4_OK) &&
-           (p->payload_len != 0 || (p->tcp_flags & (TCP_SYN | TCP_FIN)));
+    return p->copy != COPY_HOP && dedup_takes_sequence_space(p);
 }
 
 static inline void dedup_learn(struct copy_evidence *e, bool copy)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/app.h"
+#include "dataplane/icmp_error.h"
 #include "dataplane/extra.h"
 
 static enum tcp_state state_of(const struct flow *f)
@@ -24,8 +25,9 @@ static enum tcp_state state_of(const struct flow *f)
     return TCP_ESTABLISHED;
 }
 
-static uint32_t flags_of(const struct flow *f)
+static uint32_t flags_of(const struct meter *m)
 {
+    const struct flow *f = m->f;
     static const struct {
         uint32_t from, to;
     } map[] = {
@@ -46,7 +48,7 @@ static uint32_t flags_of(const struct flow *f)
         flags |= RFLOW_ONE_WAY;
     if (f->key.proto == 6) {
         flags |= RFLOW_TCP;
-        if (tcp_is_unanswered(f))
+        if (tcp_is_unanswered(f) && !icmp_error_was_probe(m))
             flags |= RFLOW_UNANSWERED;
     }
     if (f->key.kind != KEY_PORTS)
@@ -160,7 +162,7 @@ void export_flow(struct meter *m, const struct flow_names *names, struct dns_poo
         r->last_ns = f->last_ns;
         r->end = (uint8_t)end;
         r->tcp_state = f->key.proto == 6 ? (uint8_t)state_of(f) : 0;
-        r->flags = flags_of(f);
+        r->flags = flags_of(m);
         fill_identity(r, f, names);
         const struct extra *x = extra_of(f, &m->pools->node);
         if (x != NULL)

@@ -44,7 +44,7 @@ enum flow_flags {
     FLOW_IN_TUNNEL = 1 << 12,
     FLOW_IN_VLAN = 1 << 13, /* vlan_agg counts: any packet had a tag */
     FLOW_PMTU = 1 << 14,    /* some packet of it was too big */
-    FLOW_SPLIT = 1 << 15, /* its sums found no room: ends as if active too long, and goes on in a new record */
+    FLOW_SPLIT = 1 << 15,   /* its sums found no room: ends as if active too long, and goes on in a new record */
 };
 
 enum side_flags {
@@ -55,11 +55,10 @@ enum side_flags {
     SIDE_DATA_SEEN = 1 << 4, /* nxt comes from a segment, not only from the peer's ACKs */
     SIDE_ACK_SEEN = 1 << 5,  /* una comes from an ACK of the peer */
     SIDE_ZERO_WINDOW = 1 << 6,
-    SIDE_TS = 1 << 7,        /* ts_max counts */
-    SIDE_TS_WAITS = 1 << 8,  /* ts_val waits for its echo, since ts_time */
-    SIDE_TS_FAR = 1 << 9,    /* ... since the trouble block's ts_far_ns */
-    SIDE_TROUBLE = 1 << 10,  /* one of the lists in the trouble block may be non-empty */
-    SIDE_TAINTED = 1 << 11,  /* karn_lo and karn_hi count */
+    SIDE_TS = 1 << 7,         /* ts_max counts */
+    SIDE_TS_WAITS = 1 << 8,   /* ts_val waits for its echo, since ts_time */
+    SIDE_TS_FAR = 1 << 9,     /* ... since the trouble block's ts_far_ns */
+    SIDE_TROUBLE = 1 << 10,   /* one of the lists in the trouble block may be non-empty */
     SIDE_SACK_PERM = 1 << 12, /* its SYN offered SACK */
     SIDE_GAP_OPEN = 1 << 13,  /* nothing of this side was seen since its last hole began */
     SIDE_PROBE = 1 << 14,     /* a byte at nxt was sent against a closed window */
@@ -114,7 +113,7 @@ static_assert(sizeof(struct tcp_side) == 32, "two a line");
 
 /* What only flows without TCP need, in the place of its sides. */
 struct flow_other {
-    uint32_t dns;  /* list of transactions, index into the DNS pool */
+    uint32_t dns; /* list of transactions, index into the DNS pool */
     uint32_t icmp_unanswered;
     uint8_t first_icmp_type, first_icmp_code;
     uint8_t pad[2];
@@ -125,13 +124,13 @@ struct flow {
     /* line 0: who, and where we stand */
     struct short_key key; /* key.tunnel_agg: window entry of its tunnel, with FLOW_IN_TUNNEL */
     uint64_t last_ns;
-    uint64_t turn_ns : 48; /* when the latest burst of data, or else the handshake, came: low bits */
+    uint64_t turn_ns : 48;  /* when the latest burst of data, or else the handshake, came: low bits */
     uint64_t vlan_agg : 16; /* window entry of its VLAN, with FLOW_IN_VLAN */
-    uint16_t flags;        /* enum flow_flags */
-    uint8_t client : 1;    /* endpoint */
-    uint8_t path_a : 1;    /* endpoint that is on side A of the path */
-    uint8_t last_data : 2; /* endpoint that sent the latest data, 2 = none */
-    uint8_t reset : 1;     /* ended by RST, not by FINs */
+    uint16_t flags;         /* enum flow_flags */
+    uint8_t client : 1;     /* endpoint */
+    uint8_t path_a : 1;     /* endpoint that is on side A of the path */
+    uint8_t last_data : 2;  /* endpoint that sent the latest data, 2 = none */
+    uint8_t reset : 1;      /* ended by RST, not by FINs */
     uint8_t n_vlans : 3;
     uint8_t l2_bytes;       /* frame less IP length, of most packets */
     uint16_t path, service; /* window entries */

@@ -141,8 +141,7 @@ static void after_told(struct meter *m, struct pmtu *s)
         report(m, s);
 }
 
-/* The same large segment once more. */
-static void sent_again(struct meter *m)
+void pmtu_repeat(struct meter *m)
 {
     const struct pkt *p = m->p;
     unsigned sender = p->sender;
@@ -166,14 +165,12 @@ static void sent_again(struct meter *m)
         report(m, s);
 }
 
-void pmtu_meter(struct meter *m, bool repeat)
+void pmtu_meter(struct meter *m)
 {
-    struct pmtu *s = (m->f->flags & FLOW_PMTU) ? find(m, m->p->sender) : NULL;
+    struct pmtu *s = find(m, m->p->sender);
 
     if (s != NULL && (s->head.flags & PMTU_TOLD))
         after_told(m, s);
-    else if (repeat)
-        sent_again(m);
     else if (s != NULL && m->p->payload_len != 0 && m->p->ip_bytes < s->size_bytes && (s->head.flags & PMTU_REPORTED))
         s->head.flags |= PMTU_FITS;
 }

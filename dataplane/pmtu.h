@@ -9,8 +9,11 @@
 /* A router told `sender` that its packets are too big; mtu 0 = it did not say what fits. */
 void pmtu_told(struct meter *m, unsigned sender, uint32_t mtu);
 
-/* Every packet of a flow with FLOW_PMTU set, and every TCP segment with bytes seen before. */
-void pmtu_meter(struct meter *m, bool repeat);
+/* Every packet of a flow with FLOW_PMTU set. */
+void pmtu_meter(struct meter *m);
+
+/* A TCP segment with bytes that were seen before and are not acknowledged. */
+void pmtu_repeat(struct meter *m);
 
 void pmtu_take(const struct flow *f, const struct app_head *h, struct rec_flow *r);
 

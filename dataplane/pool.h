@@ -5,10 +5,10 @@
 /*
  * Bounded pools of equal blocks: all state that only some flows need, for as long as they need it.
  *
- * Samples in flight beyond the inline four, holes, SACKed ranges and pending verdicts are singly linked lists of 64-byte
- * nodes, named by a 32-bit index (0 = none). What a flow in trouble counts is a larger block, and so are the 64-bit sums
- * of a flow that outgrew its own counters. The memory is taken at start and touched when needed; when a pool is empty
- * the caller goes without and says so (null or a flag), never fails. Owner: one worker.
+ * Samples in flight beyond the inline four, holes, SACKed ranges and pending verdicts are singly linked lists of
+ * 64-byte nodes, named by a 32-bit index (0 = none). What a flow in trouble counts is a larger block, and so are the
+ * 64-bit sums of a flow that outgrew its own counters. The memory is taken at start and touched when needed; when a
+ * pool is empty the caller goes without and says so (null or a flag), never fails. Owner: one worker.
  */
 
 #include <assert.h>
@@ -27,6 +27,7 @@ enum node_flags {
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
     NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
     NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole, the verdict has fallen */
+    NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
     NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };
 
@@ -52,7 +53,8 @@ struct sent {
     uint64_t ts_ns[NODE_SENT_SLOTS];
 };
 
-/* What few flows have besides: the outside of a tunnel, as the first packet showed it, and VLAN tags without a window. */
+/* What few flows have besides: the outside of a tunnel, as the first packet showed it, and VLAN tags without a window.
+ */
 struct extra {
     uint32_t next;
     uint8_t kind;   /* as in app.h: this node is one of a list */
@@ -75,7 +77,6 @@ static_assert(sizeof(union node) == 64, "one line a node");
 
 /* Trouble of what one endpoint sends. */
 struct tcp_trouble {
-    uint32_t karn_lo, karn_hi;     /* ends in (karn_lo, karn_hi] give no sample */
     uint32_t sent_list, sent_tail; /* samples in flight that the ring has no room for, oldest first */
     uint32_t n_sent;               /* nodes of that list: bounded */
     uint32_t holes;                /* ranges not seen, ascending */

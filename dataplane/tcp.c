@@ -12,6 +12,7 @@
  */
 
 #include "common/seq.h"
+#include "dataplane/icmp_error.h"
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
@@ -190,6 +191,16 @@ static bool takes_probe(struct tcp_side *t, uint32_t ack)
     return true;
 }
 
+/* A pure ACK of what was acknowledged before, while nothing is outstanding. */
+static bool is_idle_ack(const struct meter *m, const struct tcp_side *t, uint32_t ack)
+{
+    const struct pkt *p = m->p;
+
+    return ack == t->una && t->una == t->nxt && (t->flags & SIDE_TROUBLE) && p->payload_len == 0 && p->n_sack == 0 &&
+           (p->tcp_window == m->f->side[p->sender].window || (t->flags & SIDE_FIN)) &&
+           !(p->tcp_flags & (TCP_SYN | TCP_FIN));
+}
+
 static void on_ack(struct meter *m)
 {
     const struct pkt *p = m->p;
@@ -215,6 +226,8 @@ static void on_ack(struct meter *m)
         METER_COUNT(m, receiver, dup_acks, 1);
         if (p->n_sack == 0)
             loss_dup_ack(m, s);
+    } else if (is_idle_ack(m, t, ack)) {
+        loss_idle_ack(m, s);
     }
     t->flags |= SIDE_ACK_SEEN;
     if (p->n_sack != 0)
@@ -320,8 +333,6 @@ static void on_data(struct meter *m)
         loss_below(m, s, start, end);
         is_new = seq_lt(t->nxt, end);
         t->nxt = seq_max(t->nxt, end);
-        if (t->flags & SIDE_TAINTED)
-            trouble_of(m)->dir[s].karn_hi = t->nxt;
     }
     if (is_new && p->payload_len != 0)
         on_turn(m, s);
@@ -450,6 +461,6 @@ void tcp_finish(struct meter *m)
         if (t->flags & SIDE_ZERO_WINDOW)
             METER_COUNT(m, s, zero_window_us, (f->last_ns - trouble_of(m)->dir[s].zero_since_ns) / 1000);
     }
-    if (tcp_is_unanswered(f))
+    if (tcp_is_unanswered(f) && !icmp_error_was_probe(m))
         METER_TALLY(m, unanswered_connects, 1);
 }

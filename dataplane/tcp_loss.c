@@ -13,16 +13,20 @@
  *  0. R's ACK is ahead of the data, or covers a hole: data that still comes within max(2 ms, min RTT tap-R) was only
  *     reordered by the mirror. No loss, no sample.
  *  1. Copies made by the mirror never get here (see dedup.c).
- *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or the covering ACK echoes an older TSval than
- * the repeat's (Eifel, RFC 3522) or comes sooner than R could have answered, or a DSACK (RFC 2883) reports it; else
- * lost downstream. The verdict waits for the covering ACK, and then for a DSACK.
+ *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
+ * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
+ * repeat's, the loss was real. Without timestamps: real when R had reported the gap by SACK; else spurious when the ACK
+ * comes sooner than R could have answered, or comes twice with nothing else outstanding. Else lost downstream. The
+ * verdict waits for the covering ACK, and then for a DSACK. Without SACK the duplicate ACK that answers a needless
+ * repeat is no complaint.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
  * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
  * so a receiver that keeps silent had everything in order, and only the mirror had not.
  *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
  * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
- * reported missing and then had, without a repeat on the mirror: lost downstream after a whole RTT, else reordered.
+ * reported missing and then had, without a repeat on the mirror: lost downstream if the ACK echoes a TSval newer than
+ * all that S had sent at the complaint (else, without timestamps: after a whole RTT), otherwise reordered.
  *  5. A hole that is never covered: unknown.
  *
  * A packet counts once. Known bias: a verdict without timestamps, moving IP ids or SACK rests on time alone; when the
@@ -33,6 +37,7 @@
 
 #include "common/seq.h"
 #include "common/timefmt.h"
+#include "dataplane/pmtu.h"
 #include "dataplane/tcp_rtt.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
@@ -96,7 +101,7 @@ static uint64_t mirror_wait_ns(const struct meter *m, unsigned s)
     return rtt_ns > MIRROR_REORDER_NS ? rtt_ns : MIRROR_REORDER_NS;
 }
 
-/* How long after a repeat its DSACK may still come. */
+/* How long after a repeat was covered its DSACK may still come. */
 static uint64_t dsack_wait_ns(const struct meter *m)
 {
     uint64_t mean_ns = 0;
@@ -133,20 +138,6 @@ static enum age age_against(const struct meter *m, const struct range *r)
     if ((r->flags & NODE_HAS_IP_ID) && (p->flags & PKT_HAS_IP_ID) && p->ip_id != r->ip_id)
         return (int16_t)(p->ip_id - r->ip_id) < 0 ? AGE_OLDER : AGE_NEWER;
     return AGE_UNKNOWN;
-}
-
-/* From here to the highest byte seen, ACKs that end a segment no longer time it (Karn). */
-static void taint(struct meter *m, unsigned s, uint32_t start)
-{
-    struct tcp_side *t = &m->f->side[s];
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
-
-    c->karn_lo = (t->flags & SIDE_TAINTED) ? seq_min(c->karn_lo, start) : start;
-    c->karn_hi = t->nxt;
-    if (m->f->trouble != 0)
-        t->flags |= SIDE_TAINTED;
-    else
-        rtt_forget(m, s);
 }
 
 /* ---- holes ---- */
@@ -194,7 +185,7 @@ static bool is_reordered(const struct meter *m, unsigned s, const struct range *
     }
     if (m->now_ns - hole->seen_ns > REORDER_MAX_NS)
         return false;
-    return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + min_rtt_ns(m->f, s);
+    return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + min_rtt_ns(m->f, s) * 3 / 4;
 }
 
 /* Cuts the hole at `at`; returns the index of the upper part, 0 when it is lost for want of a node. */
@@ -340,6 +331,16 @@ static bool missing_seen_again(struct meter *m, unsigned s, uint32_t start, uint
     return any;
 }
 
+/* Without SACK, R answers a needless repeat with a duplicate ACK, which then is no complaint. */
+static void expect_echo(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    if ((m->f->flags & FLOW_SACK) || trouble_of(m)->dir[s].n_nodes >= LIST_MAX / 2)
+        return;
+    struct range *r = pending_new(m, s, start, end);
+    if (r != NULL)
+        r->flags |= NODE_ECHO;
+}
+
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -350,6 +351,7 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     c->count.retrans_bytes += m->p->payload_len;
     if (seq_le(end, t->una) || is_sacked(m, s, start, end)) {
         VERDICT(m, s, spurious, spurious_pkts, start, end);
+        expect_echo(m, s, start, end);
         return;
     }
     bool complained = missing_seen_again(m, s, start, end);
@@ -362,6 +364,7 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     note_evidence(r, m, s);
     if (complained)
         r->flags |= NODE_SIGNALLED;
+    pmtu_repeat(m);
 }
 
 /*
@@ -386,7 +389,7 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         return;
     }
     start = seq_max(start, t->base);
-    taint(m, s, start);
+    rtt_forget_above(m, s, start);
     if (!fill(m, s, start, end))
         repeat(m, s, start, end);
 }
@@ -425,11 +428,14 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
 static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
     bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
+    bool echoes = at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS);
 
-    if (at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval))
-        return true;
+    if (echoes)
+        return seq_lt(m->p->tsecr, repeat->tsval);
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
         return true;
+    if ((m->f->flags & FLOW_SACK) && (repeat->flags & NODE_SIGNALLED))
+        return false; /* R lacked it; if the first copy came late, a DSACK will tell */
     /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach. */
     return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
 }
@@ -448,11 +454,13 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
 
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        if (!(r->flags & NODE_COVERED) && seq_le(start, r->start) && seq_le(r->end, end)) {
+        if (!(r->flags & (NODE_COVERED | NODE_ECHO)) && seq_le(start, r->start) && seq_le(r->end, end)) {
             bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
             if (spurious)
                 spurious_verdict(m, s, r);
-            if (spurious || (r->flags & NODE_FILL)) {
+            if (spurious && !(m->f->flags & FLOW_SACK)) {
+                r->flags |= NODE_ECHO;
+            } else if (spurious || (r->flags & NODE_FILL)) {
                 node_remove(m, s, link);
                 continue;
             }
@@ -483,26 +491,64 @@ static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t e
         return;
     range_at(m, index)->next = c->missing;
     c->missing = index;
+    if (m->f->side[s].flags & SIDE_TS) { /* S cannot have heard yet: what it sent so far is not newer than this */
+        range_at(m, index)->tsval = m->f->side[s].ts_max;
+        range_at(m, index)->flags |= NODE_HAS_TS;
+    }
+}
+
+/*
+ * R had complained about r since since_ns and has it now: was it sent again? The ACK that moves the left edge over r
+ * echoes the TSval of what filled it, and S had sent none newer than r's when the complaint began. Without timestamps,
+ * a repeat takes a round trip.
+ */
+static bool was_repaired(const struct meter *m, unsigned s, const struct range *r, uint64_t since_ns, bool cumulative)
+{
+    uint64_t rtt_ns = loss_full_rtt_ns(m->f);
+    bool at_edge = cumulative && seq_le(r->start, m->f->side[s].una);
+
+    if (at_edge && (r->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS))
+        return seq_lt(r->tsval, m->p->tsecr);
+    return rtt_ns != 0 && m->now_ns - since_ns >= rtt_ns;
 }
 
 /* Rule 4 for seen bytes: R had reported them missing, and now has all up to `end` from `start`. */
-static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+static void missing_verdict(struct meter *m, unsigned s, const struct range *r, bool cumulative)
 {
-    uint64_t rtt_ns = loss_full_rtt_ns(m->f);
+    if (!seq_le(m->f->side[s].base, r->start))
+        return;
+    if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
+        VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
+        return;
+    }
+    METER_COUNT(m, s, capture_gaps, 1);
+    VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+}
 
+/* [start, end) has arrived: each part of what was missing there is judged, the rest goes on missing. */
+static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
+{
     for (uint32_t *link = &trouble_of(m)->dir[s].missing; *link != 0;) {
         struct range *r = range_at(m, *link);
-        if (seq_lt(r->start, start) || seq_lt(end, r->end)) {
+        struct range part = *r;
+        part.start = seq_max(r->start, start);
+        part.end = seq_min(r->end, end);
+        if (!seq_lt(part.start, part.end)) {
             link = &r->next;
             continue;
         }
-        bool judged = seq_le(m->f->side[s].base, r->start), lost = rtt_ns != 0 && m->now_ns - r->seen_ns >= rtt_ns;
-        METER_COUNT(m, s, capture_gaps, judged && lost);
-        if (judged && lost)
-            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
-        else if (judged)
-            VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
-        node_remove(m, s, link);
+        missing_verdict(m, s, &part, cumulative);
+        if (part.start == r->start && part.end == r->end) {
+            node_remove(m, s, link);
+            continue;
+        }
+        if (seq_lt(r->start, part.start) && seq_lt(part.end, r->end))
+            split(m, s, r, part.end);
+        if (seq_lt(r->start, part.start))
+            r->end = part.start;
+        else
+            r->start = part.end;
+        link = &r->next;
     }
 }
 
@@ -516,7 +562,7 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
         hole_new(m, s, ack);
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
     if (c->missing != 0)
-        missing_covered(m, s, t->una, ack);
+        missing_covered(m, s, t->una, ack, true);
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
     if (c->pending != 0)
@@ -562,12 +608,39 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
         missing_note(m, s, from, highest);
 }
 
+/* Does a needless repeat explain a duplicate ACK? It is used up then. */
+static bool is_echo(struct meter *m, unsigned s)
+{
+    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
+        const struct range *r = range_at(m, *link);
+        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, m->f->side[s].una))
+            continue;
+        node_remove(m, s, link);
+        return true;
+    }
+    return false;
+}
+
 void loss_dup_ack(struct meter *m, unsigned s)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if (!(m->f->flags & FLOW_SACK))
+    if (!(m->f->flags & FLOW_SACK) && !is_echo(m, s))
         signal_missing(m, s, t->una + 1);
+}
+
+void loss_idle_ack(struct meter *m, unsigned s)
+{
+    if (!(m->f->flags & FLOW_SACK) && is_echo(m, s))
+        return;
+    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
+        const struct range *r = range_at(m, *link);
+        if ((r->flags & (NODE_COVERED | NODE_FILL | NODE_ECHO)) != NODE_COVERED || r->end != m->f->side[s].una)
+            continue;
+        spurious_verdict(m, s, r);
+        node_remove(m, s, link);
+        return;
+    }
 }
 
 /* Remembers [start, end) as reported; the list is kept ascending and merged. */
@@ -604,7 +677,8 @@ static void dsack(struct meter *m, unsigned s, struct sack_block block)
 {
     for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        bool told = !(r->flags & NODE_FILL) && seq_lt(r->start, block.right) && seq_lt(block.left, r->end);
+        bool told =
+            !(r->flags & (NODE_FILL | NODE_ECHO)) && seq_lt(r->start, block.right) && seq_lt(block.left, r->end);
         if (told && !is_repeated_again(m, r)) {
             spurious_verdict(m, s, r);
             node_remove(m, s, link);
@@ -644,7 +718,7 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
             hole_new(m, s, b.right);
         cover_holes(m, s, b.left, b.right);
         cover_repeats(m, s, b.left, b.right, false);
-        missing_covered(m, s, b.left, b.right);
+        missing_covered(m, s, b.left, b.right, false);
         sacked_insert(m, s, b.left, b.right);
         highest = seq_max(highest, b.right);
     }
@@ -669,8 +743,10 @@ void loss_resolve(struct meter *m, unsigned s)
     }
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        if ((r->flags & NODE_COVERED) && m->now_ns - r->seen_ns > dsack_wait_ns(m)) {
-            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+        uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
+        if ((r->flags & (NODE_COVERED | NODE_ECHO)) && m->now_ns - since_ns > dsack_wait_ns(m)) {
+            if (!(r->flags & NODE_ECHO))
+                VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
             node_remove(m, s, link);
         } else {
             link = &r->next;
@@ -695,7 +771,7 @@ void loss_finish(struct meter *m, unsigned s)
     }
     while (c->pending != 0) {
         struct range *r = range_at(m, c->pending);
-        if (flow_is_two_way(m->f) && !(r->flags & NODE_FILL))
+        if (flow_is_two_way(m->f) && !(r->flags & (NODE_FILL | NODE_ECHO)))
             VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
         node_remove(m, s, &c->pending);
     }

@@ -18,6 +18,9 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack);
 /* The peer of s repeated its ACK without reason but a missing segment. */
 void loss_dup_ack(struct meter *m, unsigned s);
 
+/* The peer of s repeated its ACK with nothing outstanding: some segment came twice. */
+void loss_idle_ack(struct meter *m, unsigned s);
+
 /* SACK blocks of the peer of s; ack is the packet's. */
 void loss_sack(struct meter *m, unsigned s, uint32_t ack);
 

@@ -5,8 +5,8 @@
  *
  * ACK RTT: from a segment to the ACK that acknowledges exactly its end. Karn's rule in its strict form: no sample from
  * a segment sent more than once, nor from one with a later repeat (or late fill) of anything before it, since the
- * ACK then waited for that. Such ends lie in (karn_lo, karn_hi]. Known bias: the receiver's delayed-ACK timer is
- * included; the minimum and p10 of many samples are the path, the median is what users feel.
+ * ACK then waited for that: those are forgotten, so that no ACK fits them. Known bias: the receiver's delayed-ACK timer
+ * is included; the minimum and p10 of many samples are the path, the median is what users feel.
  *
  * Timestamp RTT: from the first sight of a TSval to the first TSecr that returns it, used once (Jacobson, pping). It
  * may overestimate by the receiver's delay and by an application's silence, never underestimate. One TSval waits at a
@@ -95,18 +95,6 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
     return exact;
 }
 
-/* Is the ACK for a segment that a repeat, or a late fill before it, has spoilt? */
-bool rtt_is_tainted(struct meter *m, unsigned s, uint32_t ack)
-{
-    const struct tcp_trouble *t = trouble_dir(m, s);
-
-    if (!(m->f->side[s].flags & SIDE_TAINTED))
-        return false;
-    if (seq_le(t->karn_hi, ack))
-        m->f->side[s].flags &= (uint16_t)~SIDE_TAINTED;
-    return seq_lt(t->karn_lo, ack) && seq_le(ack, t->karn_hi);
-}
-
 void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr)
 {
     uint64_t rtt_ns = m->now_ns - trouble_dir(m, s)->ts_far_ns;
@@ -172,6 +160,31 @@ void rtt_forget(struct meter *m, unsigned s)
         side->flags &= (uint16_t)~SIDE_SENT_MORE;
     }
     side->sent_n = 0;
+}
+
+void rtt_forget_above(struct meter *m, unsigned s, uint32_t start)
+{
+    struct tcp_side *side = &m->f->side[s];
+    unsigned n = side->sent_n;
+
+    while (n != 0 && seq_lt(start, side->una + (uint16_t)(m->f->sent_end[s][n - 1] - (uint16_t)side->una)))
+        n--;
+    bool cut = n < side->sent_n;
+    side->sent_n = (uint8_t)n;
+    if (!(side->flags & SIDE_SENT_MORE))
+        return;
+    struct tcp_trouble *t = trouble_dir(m, s);
+    if (cut) { /* the nodes hold what was sent later */
+        pool_put_list(&m->pools->node, &t->sent_list);
+        t->n_sent = 0;
+        side->flags &= (uint16_t)~SIDE_SENT_MORE;
+        return;
+    }
+    for (uint32_t i = t->sent_list; i != 0; i = sent_at(m, i)->next) {
+        struct sent *node = sent_at(m, i);
+        while (node->count != 0 && seq_lt(start, node->end[node->head + node->count - 1u]))
+            node->count--;
+    }
 }
 
 void rtt_finish(struct meter *m, unsigned s)

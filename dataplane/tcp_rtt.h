@@ -15,7 +15,6 @@
 
 void rtt_sent_more(struct meter *m, unsigned s, uint32_t end);
 bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns);
-bool rtt_is_tainted(struct meter *m, unsigned s, uint32_t ack);
 void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr);
 
 /* Endpoint s sent new data ending at `end`: wait for its ACK. */
@@ -65,12 +64,8 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
     uint64_t rtt_ns = 0;
     bool exact = rtt_pop(m, s, ack, &rtt_ns);
 
-    if (__builtin_expect((t->flags & (SIDE_SENT_MORE | SIDE_TAINTED)) != 0, 0)) {
-        if ((t->flags & SIDE_SENT_MORE) && t->sent_n == 0)
-            exact = rtt_pop_more(m, s, ack, &rtt_ns) || exact;
-        if (rtt_is_tainted(m, s, ack))
-            return;
-    }
+    if (__builtin_expect((t->flags & SIDE_SENT_MORE) != 0, 0) && t->sent_n == 0)
+        exact = rtt_pop_more(m, s, ack, &rtt_ns) || exact;
     if (!exact)
         return;
     meter_stat(m, &m->f->rtt[1 - s], rtt_ns);
@@ -107,7 +102,7 @@ static inline void rtt_match_tsecr(struct meter *m, unsigned echoing, uint32_t t
         meter_stat(m, &m->f->ts_rtt[echoing], rtt_ns);
         trace_rtt(m, echoing, RTT_TIMESTAMP, tsecr, rtt_ns);
     }
-    t->flags &= (uint16_t)~(SIDE_TS_WAITS | SIDE_TS_FAR);
+    t->flags &= (uint16_t) ~(SIDE_TS_WAITS | SIDE_TS_FAR);
 }
 
 /* Moves what has waited for two seconds to where whole times are kept. f->last_ns is still that of the packet before.
@@ -116,6 +111,9 @@ void flow_age(struct meter *m);
 
 /* Forgets the samples in flight: what follows is ambiguous. */
 void rtt_forget(struct meter *m, unsigned s);
+
+/* Bytes from `start` on were sent again: what is in flight above gives no sample (Karn). */
+void rtt_forget_above(struct meter *m, unsigned s, uint32_t start);
 
 /* Gives back what waits. */
 void rtt_finish(struct meter *m, unsigned s);

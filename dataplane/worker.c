@@ -667,13 +667,13 @@ static inline void meter_by_protocol(struct worker *w, struct meter *m)
             app_udp(m);
     }
     if (__builtin_expect(m->f->flags & FLOW_PMTU, 0))
-        pmtu_meter(m, false);
+        pmtu_meter(m);
 }
 
 static inline bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
 {
     if (__builtin_expect(p->copy != COPY_NONE, 0))
-        return dedup_judge(&w->dedup, f, p, p->copy == COPY_SAME ? loss_full_rtt_ns(f) : 0);
+        return dedup_judge(&w->dedup, f, p, loss_full_rtt_ns(f));
     dedup_original(&w->dedup, f, p);
     return false;
 }

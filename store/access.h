@@ -14,9 +14,9 @@ struct store_access {
 };
 
 /*
- * The password is the first of: the first line of store.password_file, $SPANWARD_REDIS_PASSWORD, the URL's own. Likewise
- * the Sentinels': store.sentinel_password_file, $SPANWARD_SENTINEL_PASSWORD. -errno when a file that is named cannot be
- * read or is empty.
+ * The password is the first of: the first line of store.password_file, $SPANWARD_REDIS_PASSWORD, the URL's own.
+ * Likewise the Sentinels': store.sentinel_password_file, $SPANWARD_SENTINEL_PASSWORD. -errno when a file that is named
+ * cannot be read or is empty.
  */
 int store_access_load(const struct config *c, struct store_access *ret_access, struct error *e);
 /* Wipes the passwords. */

@@ -155,14 +155,16 @@ static uint64_t float16_value(unsigned f)
 
 static uint8_t crc8(const uint8_t *p, size_t len)
 {
-    unsigned crc = 0;
+    static const uint8_t of_nibble[16] = {0x00, 0x07, 0x0e, 0x09, 0x1c, 0x1b, 0x12, 0x15,
+                                          0x38, 0x3f, 0x36, 0x31, 0x24, 0x23, 0x2a, 0x2d};
+    uint8_t crc = 0;
 
     for (size_t i = 0; i < len; i++) {
         crc ^= p[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc & 0x80 ? crc << 1 ^ 0x07 : crc << 1) & 0xff;
+        crc = (uint8_t)(crc << 4 ^ of_nibble[crc >> 4]);
+        crc = (uint8_t)(crc << 4 ^ of_nibble[crc >> 4]);
     }
-    return (uint8_t)crc;
+    return crc;
 }
 
 /* Replaces frame_bytes and judged_pkts by their differences; false when one would be negative. */

@@ -71,6 +71,28 @@ size_t key_windows(char ret[KEY_BYTES], const char *sensor, enum window_scope sc
     return key_sensor(ret, sensor, tail);
 }
 
+bool key_frame_windows(struct key_frame *f, const char *sensor, enum window_scope scope, uint64_t length_s,
+                       uint64_t bucket_s)
+{
+    char name[3 * SCHEMA_SENSOR_BYTES];
+
+    if (key_escape(name, sizeof(name), sensor) == 0)
+        return false;
+    f->before_len = (size_t)snprintf(f->before, sizeof(f->before), "sw1:{%s}:w:%s:", name, window_scope_name(scope));
+    f->behind_len = (size_t)snprintf(f->behind, sizeof(f->behind), ":%" PRIu64 ":%" PRIu64 ":t", length_s, bucket_s);
+    return f->before_len < sizeof(f->before) && f->behind_len < sizeof(f->behind);
+}
+
+size_t key_framed(char ret[KEY_BYTES], const struct key_frame *f, const char *object)
+{
+    memcpy(ret, f->before, f->before_len);
+    size_t len = key_escape(ret + f->before_len, KEY_BYTES - f->before_len - sizeof(f->behind), object);
+    if (len == 0 || strlen(object) >= WINDOW_NAME_BYTES)
+        return 0;
+    memcpy(ret + f->before_len + len, f->behind, f->behind_len + 1);
+    return f->before_len + len + f->behind_len;
+}
+
 size_t key_top(char ret[KEY_BYTES], const char *sensor, enum schema_top kind, enum schema_tier tier, uint64_t start_s)
 {
     char tail[80];

@@ -42,6 +42,16 @@ size_t key_named(char ret[KEY_BYTES], const char *sensor, const char *kind, cons
 /* A bucket of windows; bucket_s is the bucket's start in seconds. */
 size_t key_windows(char ret[KEY_BYTES], const char *sensor, enum window_scope scope, const char *object,
                    uint64_t length_s, uint64_t bucket_s, enum key_half half);
+/* The same for many objects: what stands before and behind the object's name is made once. */
+struct key_frame {
+    char before[KEY_BYTES / 2], behind[64];
+    size_t before_len, behind_len;
+};
+/* False when the sensor's name does not fit. */
+bool key_frame_windows(struct key_frame *f, const char *sensor, enum window_scope scope, uint64_t length_s,
+                       uint64_t bucket_s);
+/* The key of the traffic half; its last byte is the half. */
+size_t key_framed(char ret[KEY_BYTES], const struct key_frame *f, const char *object);
 size_t key_top(char ret[KEY_BYTES], const char *sensor, enum schema_top kind, enum schema_tier tier, uint64_t start_s);
 
 #endif

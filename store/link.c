@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@
 #define RECEIVE_BYTES    (64u << 10)
 #define KEEPALIVE_IDLE_S 15
 #define KEEPALIVE_STEP_S 5
-#define POLL_MAX         128 /* links that are waited for at once */
+#define ELEMENTS_MAX     (1 << 22) /* of one array in a reply; we never ask for a tenth of it */
+#define POLL_MAX         128       /* links that are waited for at once */
 
 /* Owner: one thread. Invariant: awaited counts commands queued whose reply was not taken; failed <=> why is not "". */
 struct link {
@@ -98,6 +100,41 @@ bool link_is_replica(const struct link *l)
 const char *link_shown(const struct link *l)
 {
     return l->shown;
+}
+
+/* ---- parsing ---- */
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t element_count; /* hiredis changed its mind about this callback's argument */
+#else
+typedef int element_count;
+#endif
+
+/* hiredis's own functions, and the same with a bound; written once. */
+static pthread_once_t functions_once = PTHREAD_ONCE_INIT;
+static redisReplyObjectFunctions original, bounded; /* zero when there was no memory */
+
+/* hiredis would take memory for as many elements as the server announces, before the first has come. */
+static void *create_array(const redisReadTask *task, element_count elements)
+{
+    return elements > ELEMENTS_MAX ? NULL : original.createArray(task, elements);
+}
+
+static void learn_functions(void)
+{
+    redisReader *r = redisReaderCreate();
+
+    if (r == NULL)
+        return;
+    original = bounded = *r->fn;
+    bounded.createArray = create_array;
+    redisReaderFree(r);
+}
+
+redisReader *link_reader_new(void)
+{
+    pthread_once(&functions_once, learn_functions);
+    return bounded.createArray != NULL ? redisReaderCreateWithFunctions(&bounded) : NULL;
 }
 
 /* ---- connecting ---- */
@@ -512,6 +549,8 @@ static int log_in(struct link *l, const struct link_options *o, struct error *e)
         result = setup(l, o, 2, hello, "", &r, e);
         if (r != NULL)
             take_hello(l, r);
+        if (r != NULL && r->type == REDIS_REPLY_ERROR && store_fault_of(r->str) == STORE_FAULT_PASSING)
+            result = error_set(e, -EAGAIN, "Redis at %.100s: %.70s; %s", l->shown, r->str, store_fault_todo(r->str));
         freeReplyObject(r);
     }
     if (result == 0 && o->db != 0) {
@@ -530,7 +569,7 @@ int link_open(const struct link_options *o, const struct store_endpoint *at, str
     uint64_t deadline_ms = link_clock_ms() + o->connect_timeout_ms;
     struct link *l = calloc(1, sizeof(*l));
 
-    if (l == NULL || (l->reader = redisReaderCreate()) == NULL) {
+    if (l == NULL || (l->reader = link_reader_new()) == NULL) {
         free(l);
         return error_set(e, -ENOMEM, "no memory for a connection to Redis");
     }

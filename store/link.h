@@ -58,6 +58,9 @@ redisReply *link_call(struct link *l, int argc, const char *const *argv, unsigne
 /* What arrived without waiting (pushed messages); NULL: nothing, or the link failed. */
 redisReply *link_glance(struct link *l);
 
+/* A parser of replies that refuses absurd ones; NULL without memory. */
+redisReader *link_reader_new(void);
+
 uint64_t link_clock_ms(void);
 void link_sleep_ms(unsigned ms);
 

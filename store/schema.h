@@ -144,6 +144,11 @@ int schema_window_read(struct store *s, const struct schema_sensor *sensor, enum
 int schema_window_at(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
                      enum schema_tier tier, uint64_t start_ns, struct window **ret_windows, size_t *ret_n,
                      struct schema_skipped *skipped, struct error *e);
+/* The same for up to SCHEMA_WINDOWS_AT_ONCE windows from start_ns on; those of one object are ascending. */
+#define SCHEMA_WINDOWS_AT_ONCE 32
+int schema_window_all(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
+                      enum schema_tier tier, uint64_t start_ns, uint64_t n_windows, struct window **ret_windows,
+                      size_t *ret_n, struct schema_skipped *skipped, struct error *e);
 /* The same for the newest closed window of the tier, whose start is in sensor->latest_start_ns[tier]. */
 int schema_window_latest(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
                          enum schema_tier tier, struct window **ret_windows, size_t *ret_n,

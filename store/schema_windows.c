@@ -4,8 +4,8 @@
  * Reading windows: one object over time, or all objects of a scope at one time. Every field is checked, and what does
  * not fit is skipped and counted, never believed.
  *
- * Cost: a range of n windows of one object takes n / 120 HGETALL for each half, a window of all objects two HGET per
- * object, all in one pipeline.
+ * Cost: a range of n windows of one object takes n / 120 HGETALL for each half; up to 32 windows of all objects two
+ * HMGET per object, all in one pipeline.
  */
 
 #include "store/schema.h"
@@ -184,57 +184,122 @@ int schema_window_read(struct store *s, const struct schema_sensor *sensor, enum
     return result;
 }
 
-/* A read of all objects in one window: replies come as traffic, quality for each name of the list. */
+/*
+ * A read of all objects in some windows of one bucket: replies come as traffic, quality for each name of the list, each
+ * an array with a value for each window.
+ */
 struct slice {
     struct windows out;
     struct schema_skipped *skipped;
     const struct schema_list *names;
-    struct window pattern; /* scope, start, length */
-    bool have_traffic, refused;
+    struct window pattern; /* scope, length */
+    uint64_t first, count; /* number of the first window since the epoch; how many */
+    size_t object_at;      /* in out.at: first window of the object in progress */
+    bool refused;
 };
+
+static void take_traffic(struct slice *x, const char *name, const struct store_reply *values)
+{
+    x->object_at = x->out.n;
+    for (size_t i = 0; i < store_reply_count(values) && i < x->count; i++) {
+        const struct store_reply *value = store_reply_element(values, i);
+        struct window *w = store_reply_type(value) == STORE_STRING ? windows_add(&x->out) : NULL;
+        if (w == NULL)
+            continue;
+        *w = x->pattern;
+        w->start_ns = (x->first + i) * w->length_ns;
+        snprintf(w->name, sizeof(w->name), "%s", name);
+        if (!take_half(w, value, KEY_TRAFFIC, x->skipped))
+            x->out.n--;
+    }
+}
+
+/* The windows whose traffic was taken are in order: each finds its value by its time. */
+static void take_quality(struct slice *x, const struct store_reply *values)
+{
+    for (size_t k = x->object_at; k < x->out.n; k++) {
+        struct window *w = &x->out.at[k];
+        size_t i = (size_t)(w->start_ns / w->length_ns - x->first);
+        if (i < store_reply_count(values) && store_reply_type(store_reply_element(values, i)) == STORE_STRING)
+            take_half(w, store_reply_element(values, i), KEY_QUALITY, x->skipped);
+    }
+}
 
 static void on_slice(void *ctx, size_t index, const struct store_reply *r)
 {
     struct slice *x = ctx;
-    bool is_string = store_reply_type(r) == STORE_STRING;
 
     x->refused |= store_reply_type(r) == STORE_ERROR;
-    if (index % 2 == 1) {
-        if (x->have_traffic && is_string)
-            take_half(&x->out.at[x->out.n - 1], r, KEY_QUALITY, x->skipped);
-        return;
-    }
-    x->have_traffic = false;
-    struct window *w = is_string ? windows_add(&x->out) : NULL;
-    if (w == NULL)
-        return;
-    *w = x->pattern;
-    snprintf(w->name, sizeof(w->name), "%s", x->names->item[index / 2].name);
-    x->have_traffic = take_half(w, r, KEY_TRAFFIC, x->skipped);
-    if (!x->have_traffic)
-        x->out.n--;
+    if (index % 2 == 0)
+        take_traffic(x, x->names->item[index / 2].name, r);
+    else
+        take_quality(x, r);
 }
 
 static int append_slice(struct store *s, const char *sensor, const struct slice *x)
 {
-    uint64_t length_s = x->pattern.length_ns / NS_PER_S;
-    uint64_t number = x->pattern.start_ns / NS_PER_S / length_s;
-    uint64_t index = number % SCHEMA_BUCKET_FIELDS;
+    uint64_t length_s = x->pattern.length_ns / NS_PER_S, index = x->first % SCHEMA_BUCKET_FIELDS;
+    struct key_frame frame;
     char key[KEY_BYTES];
-    struct command c;
-    int result = 0;
+    int result =
+        key_frame_windows(&frame, sensor, x->pattern.scope, length_s, (x->first - index) * length_s) ? 0 : -EINVAL;
 
     for (size_t i = 0; i < x->names->n && result == 0; i++) {
-        size_t len = key_windows(key, sensor, x->pattern.scope, x->names->item[i].name, length_s,
-                                 (number - index) * length_s, KEY_TRAFFIC);
+        size_t len = key_framed(key, &frame, x->names->item[i].name);
         for (int half = 0; half < 2 && result == 0; half++) {
+            struct command c;
             if (len != 0)
                 key[len - 1] = half == KEY_TRAFFIC ? 't' : 'q';
-            command_start(&c, "HGET", key, len);
-            command_u64(&c, index);
+            command_start(&c, "HMGET", key, len);
+            for (uint64_t k = 0; k < x->count; k++)
+                command_u64(&c, index + k);
             result = command_append(&c, s);
         }
     }
+    return result;
+}
+
+/* The windows first, first + 1, ... of one bucket; added to x->out. */
+static int read_slice(struct store *s, const char *sensor, struct slice *x, struct error *e)
+{
+    int result = append_slice(s, sensor, x);
+
+    if (result != 0)
+        return read_discard(s, result, e);
+    return store_flush(s, on_slice, x) == 0 ? 0 : read_connection_lost(e);
+}
+
+int schema_window_all(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
+                      enum schema_tier tier, uint64_t start_ns, uint64_t n_windows, struct window **ret_windows,
+                      size_t *ret_n, struct schema_skipped *skipped, struct error *e)
+{
+    struct schema_skipped ignored = {0};
+    struct schema_list names = {0};
+    struct slice x = {.skipped = skipped != NULL ? skipped : &ignored, .names = &names};
+
+    if (n_windows == 0 || n_windows > SCHEMA_WINDOWS_AT_ONCE)
+        return error_set(e, -EINVAL, "1 to %d windows at once", SCHEMA_WINDOWS_AT_ONCE);
+    int result = schema_object_list(s, sensor->name, scope, start_ns, &names, e);
+    x.pattern.scope = scope;
+    x.pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
+    x.first = start_ns / x.pattern.length_ns;
+    if (result == 0 && names.n != 0) { /* at once: growing by copies costs more than reading */
+        x.out.size = names.n * n_windows;
+        x.out.at = malloc(x.out.size * sizeof(*x.out.at));
+        if (x.out.at == NULL)
+            result = error_set(e, -ENOMEM, "no memory for windows");
+    }
+    for (uint64_t left = n_windows; left != 0 && result == 0; left -= x.count) {
+        x.first += x.count;
+        uint64_t in_bucket = SCHEMA_BUCKET_FIELDS - x.first % SCHEMA_BUCKET_FIELDS;
+        x.count = left < in_bucket ? left : in_bucket;
+        result = read_slice(s, sensor->name, &x, e);
+    }
+    if (result == 0)
+        result = finish_windows(&x.out, 0, x.refused, ret_windows, ret_n, e);
+    else
+        free(x.out.at);
+    schema_list_free(&names);
     return result;
 }
 
@@ -242,25 +307,7 @@ int schema_window_at(struct store *s, const struct schema_sensor *sensor, enum w
                      enum schema_tier tier, uint64_t start_ns, struct window **ret_windows, size_t *ret_n,
                      struct schema_skipped *skipped, struct error *e)
 {
-    struct schema_skipped ignored = {0};
-    struct schema_list names = {0};
-    struct slice x = {.skipped = skipped != NULL ? skipped : &ignored, .names = &names};
-    int result = schema_object_list(s, sensor->name, scope, start_ns, &names, e);
-
-    if (result != 0)
-        return result;
-    x.pattern.scope = scope;
-    x.pattern.start_ns = start_ns;
-    x.pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
-    result = append_slice(s, sensor->name, &x);
-    if (result != 0) {
-        read_discard(s, result, e);
-    } else {
-        result = store_flush(s, on_slice, &x);
-        result = finish_windows(&x.out, result, x.refused, ret_windows, ret_n, e);
-    }
-    schema_list_free(&names);
-    return result;
+    return schema_window_all(s, sensor, scope, tier, start_ns, 1, ret_windows, ret_n, skipped, e);
 }
 
 int schema_window_latest(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,

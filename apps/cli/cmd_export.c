@@ -318,6 +318,33 @@ static int export_object(struct export *x, const struct schema_sensor *s, const 
     return ferror(stdout) ? cli_flush(x->cli) : CLI_OK;
 }
 
+static int compare_windows(const void *a, const void *b)
+{
+    const struct window *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order != 0 ? order : (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
+}
+
+/* A few windows of all objects take one look-up instead of one for each object. */
+static int export_slice(struct export *x, const struct schema_sensor *s, uint64_t first_ns, uint64_t n_windows)
+{
+    struct window *windows = NULL;
+    struct error e;
+    size_t n = 0;
+
+    if (schema_window_all(x->source->store, s, x->scope, x->tier, first_ns, n_windows, &windows, &n,
+                          &x->source->skipped, &e) < 0)
+        return cli_fail(x->cli, CLI_ERROR, "%s", e.text);
+    if (n != 0)
+        qsort(windows, n, sizeof(*windows), compare_windows);
+    for (size_t i = 0; i < n; i++)
+        print_window(x, s->name, &windows[i]);
+    x->n_windows += n;
+    free(windows);
+    return ferror(stdout) ? cli_flush(x->cli) : CLI_OK;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(((const struct schema_list_item *)a)->name, ((const struct schema_list_item *)b)->name);
@@ -336,6 +363,15 @@ static int export_sensor(struct export *x, const struct schema_sensor *s)
         return code;
     if (x->object != NULL)
         return export_object(x, s, x->object, since_ns, until_ns);
+    uint64_t length_ns = schema_tier_length_ns(x->tier, s->window_ns), latest_ns = s->latest_start_ns[x->tier];
+    uint64_t first_ns = (since_ns + length_ns - 1) / length_ns * length_ns;
+    if (latest_ns != UINT64_MAX && until_ns > latest_ns + length_ns)
+        until_ns = latest_ns + length_ns;
+    if (until_ns <= first_ns)
+        return CLI_OK;
+    uint64_t n_windows = (until_ns - first_ns + length_ns - 1) / length_ns;
+    if (n_windows <= SCHEMA_WINDOWS_AT_ONCE)
+        return export_slice(x, s, first_ns, n_windows);
     if (schema_object_list(x->source->store, s->name, x->scope, since_ns, &list, &e) < 0)
         return cli_fail(x->cli, CLI_ERROR, "%s", e.text);
     if (list.n != 0)

@@ -55,6 +55,46 @@ static json_t *use_of(const struct config *c, const struct window *w)
     return json_null();
 }
 
+static bool is_link(enum window_scope scope)
+{
+    return scope != WINDOW_PATH && scope != WINDOW_SERVICE;
+}
+
+/* Most bytes first. */
+static struct badness busyness(const json_t *row)
+{
+    double bytes = json_number_value(row_value(row, "derived.bytes"));
+
+    return (struct badness){{bytes > 0 ? (uint64_t)bytes : 0, 0, 0}};
+}
+
+static struct badness rank_of(const struct window *w)
+{
+    if (is_link(w->scope))
+        return (struct badness){{w->c.dir[0].bytes + w->c.dir[1].bytes, 0, 0}};
+    return badness_of_window(w);
+}
+
+static int compare_windows(const void *a, const void *b)
+{
+    struct badness x = rank_of(a), y = rank_of(b);
+    int order = badness_compare(&y, &x);
+
+    return order != 0 ? order : strcmp(((const struct window *)a)->name, ((const struct window *)b)->name);
+}
+
+/* Rows cost more than windows: of ten thousand, only those that will be shown are made. */
+static size_t keep_shown(struct cli *cli, struct window *windows, size_t n)
+{
+    size_t limit = cli->view.limit;
+
+    if (cli->args.n_rest != 0 || cli->view.sort != NULL || limit == 0 || n <= limit)
+        return n;
+    qsort(windows, n, sizeof(*windows), compare_windows);
+    cli->view.n_unseen += n - limit;
+    return limit;
+}
+
 static void append_windows(json_t *rows, const struct config *c, const struct window *windows, size_t n,
                            const char *sensor)
 {
@@ -96,22 +136,14 @@ static int add_sensor(struct cli *cli, struct source *source, const struct schem
         code = read_object(cli, source, s, scope, tier, &windows, &n);
     else if (schema_window_latest(source->store, s, scope, tier, &windows, &n, &source->skipped, &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
+    n = code == CLI_OK ? keep_shown(cli, windows, n) : 0;
     append_windows(rows, source->config, windows, n, s->name);
     free(windows);
     return code;
 }
 
-/* Most bytes first. */
-static struct badness busyness(const json_t *row)
-{
-    double bytes = json_number_value(row_value(row, "derived.bytes"));
-
-    return (struct badness){{bytes > 0 ? (uint64_t)bytes : 0, 0, 0}};
-}
-
 static int run_windows(struct cli *cli, enum window_scope scope, const char *history, const char *empty)
 {
-    bool is_link = scope != WINDOW_PATH && scope != WINDOW_SERVICE;
     struct source source;
     json_t *rows = json_array();
     int code = source_open(cli, SOURCE_SENSORS, &source);
@@ -129,7 +161,7 @@ static int run_windows(struct cli *cli, enum window_scope scope, const char *his
         return code;
     }
     if (cli->args.n_rest == 0)
-        rows_sort_worst(rows, is_link ? busyness : badness_of_scope);
+        rows_sort_worst(rows, is_link(scope) ? busyness : badness_of_scope);
     else if (cli->view.columns == NULL && cli->view.mode != TABLE_JSON)
         cli->view.columns = history;
     return cli_rows(cli, rows, empty);

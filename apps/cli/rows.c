@@ -352,9 +352,14 @@ static json_t *count(uint64_t v)
 }
 
 /* Loss is unknown where data was seen but none of it in both directions. */
+static bool is_judged(const struct window_dir *d)
+{
+    return d->data_pkts == 0 || d->judged_pkts != 0;
+}
+
 static json_t *judged(const struct window_dir *d, uint64_t v)
 {
-    return d->data_pkts == 0 || d->judged_pkts != 0 ? count(v) : json_null();
+    return is_judged(d) ? count(v) : json_null();
 }
 
 static void set_counters(json_t *row, const struct window *w, const struct words *words)
@@ -439,6 +444,20 @@ struct badness badness_of_flow(const json_t *row)
 struct badness badness_of_scope(const json_t *row)
 {
     return (struct badness){{part(row, "derived.lost_pkts"), part(row, "failed_connects"), part(row, "derived.pkts")}};
+}
+
+struct badness badness_of_window(const struct window *w)
+{
+    uint64_t lost = 0;
+    bool known = true;
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct window_dir *d = &w->c.dir[i];
+        known &= is_judged(d);
+        lost += d->lost_upstream_pkts + d->lost_downstream_pkts;
+    }
+    return (struct badness){
+        {known ? lost : 0, w->c.refused_connects + w->c.unanswered_connects, w->c.dir[0].pkts + w->c.dir[1].pkts}};
 }
 
 int badness_compare(const struct badness *a, const struct badness *b)

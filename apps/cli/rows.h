@@ -46,6 +46,7 @@ struct badness {
 };
 struct badness badness_of_flow(const json_t *row);
 struct badness badness_of_scope(const json_t *row);
+struct badness badness_of_window(const struct window *w); /* of the row that row_of_window would make */
 int badness_compare(const struct badness *a, const struct badness *b);
 
 /* Sorts an array of rows, worst first. */

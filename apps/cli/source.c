@@ -110,7 +110,7 @@ int source_open(struct cli *cli, enum source_want want, struct source *ret)
     place_use_zone(s.config);
     if (open_store(cli, &s, &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
-    else if (want == SOURCE_SENSORS && load_sensors(&s, args_value(&cli->args, "sensor"), &e) < 0)
+    else if (want != SOURCE_ENTITIES && load_sensors(&s, args_value(&cli->args, "sensor"), &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
     else if (want == SOURCE_SENSORS)
         code = require_sensor(cli, &s);

@@ -20,7 +20,7 @@ struct source {
     struct schema_skipped skipped;
 };
 
-enum source_want { SOURCE_ENTITIES, SOURCE_SENSORS };
+enum source_want { SOURCE_ENTITIES, SOURCE_SENSORS, SOURCE_ANY_SENSORS /* none is no error */ };
 
 /*
  * Opens what the options name (--config, --redis, --sensor). On failure the reason has been printed, the exit code is

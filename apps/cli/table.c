@@ -539,7 +539,7 @@ int table_print(FILE *out, const struct column *columns, json_t *rows, const str
         if (r < 0)
             error_set(e, r, "out of memory");
         if (!view->no_note)
-            put_note(out, &l, json_array_size(rows) - l.n_rows, view);
+            put_note(out, &l, json_array_size(rows) - l.n_rows + view->n_unseen, view);
     } else {
         print_for_programs(out, &l, list, view);
     }

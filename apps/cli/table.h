@@ -57,6 +57,7 @@ struct table_view {
     const char *columns; /* "name,name", "all" or NULL */
     const char *sort;    /* "name" or "-name" or NULL */
     size_t limit;        /* 0: all rows */
+    size_t n_unseen;     /* further rows that were not even made */
     bool utc;
     bool colour;
     unsigned width; /* 0: unlimited */

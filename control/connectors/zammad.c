@@ -148,7 +148,7 @@ static char *subject(char *ret, size_t size, const struct connector_request *r)
 static json_t *article(const struct connector_request *r)
 {
     char title[512];
-    char *text = r->op == OUTBOX_CREATE ? strdup(r->body) : track_comment(r);
+    char *text = track_comment(r);
     char *html = text != NULL ? content_html(text) : NULL;
     json_t *list = attachments(r), *j = NULL;
 

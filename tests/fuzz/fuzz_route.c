@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "store/link.h"
 #include "store/route.h"
 
 static void check_range(void *ctx, int first, int last, const struct store_endpoint *master)
@@ -29,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(len <= size && n <= 8);
     if (len != 0)
         assert(route_command_slot(args, n) < ROUTE_SLOTS && (route_is_repeatable(args, n) || n > 0));
-    redisReader *reader = redisReaderCreate();
+    redisReader *reader = link_reader_new();
     if (reader == NULL)
         return 0;
     redisReaderFeed(reader, (const char *)data, size);

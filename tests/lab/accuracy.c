@@ -200,22 +200,32 @@ static bool is_clean(const struct done *d)
     return strncmp(d->run->name, "clean", 5) == 0;
 }
 
+/* Few cases leave room for two by chance; the full matrix has enough of them. */
+static bool within(const struct session *s, uint64_t good, uint64_t of, double limit)
+{
+    return (double)(of - good) <= (1 - limit) * (double)of + (s->o.full ? 0 : 2);
+}
+
+static bool run_holds(const struct session *s, const struct done *d)
+{
+    const struct score *n = &d->score;
+
+    return (!is_clean(d) || n->false_losses == 0) && within(s, n->rtt_found, n->rtt_reference, 0.99) &&
+           (n->ack_rtt.median_pct <= 1 || n->ack_rtt.median_us <= 5) && n->ack_rtt.p99_pct <= 3 &&
+           (n->handshake.median_pct <= 1 || n->handshake.median_us <= 5) && n->handshake.p99_pct <= 3;
+}
+
 static bool limits_hold(const struct session *s)
 {
     bool ok = true;
 
     for (unsigned c = 0; c < SCORE_COUNT; c++) {
         struct class_score sum = total_of(s, c);
-        double p = score_precision(&sum), r = score_recall(&sum);
-        ok &= (p < 0 || p >= limit_of(c)) && (r < 0 || r >= limit_of(c));
+        ok &=
+            within(s, sum.right, sum.right + sum.wrong, limit_of(c)) && within(s, sum.found, sum.visible, limit_of(c));
     }
-    for (size_t i = 0; i < s->n_done; i++) {
-        const struct score *n = &s->done[i].score;
-        ok &= !is_clean(&s->done[i]) || n->false_losses == 0;
-        ok &= n->rtt_reference == 0 || (double)n->rtt_found >= 0.99 * (double)n->rtt_reference;
-        ok &= (n->ack_rtt.median_pct <= 1 || n->ack_rtt.median_us <= 5) && n->ack_rtt.p99_pct <= 3;
-        ok &= (n->handshake.median_pct <= 1 || n->handshake.median_us <= 5) && n->handshake.p99_pct <= 3;
-    }
+    for (size_t i = 0; i < s->n_done; i++)
+        ok &= run_holds(s, &s->done[i]);
     return ok;
 }
 

@@ -30,6 +30,20 @@ static struct in6_addr mapped(const uint8_t *v4)
     return a;
 }
 
+static void parse_sack(const uint8_t *o, const uint8_t *end, struct lab_frame_info *ret)
+{
+    while (o < end && *o != 0) {
+        size_t len = *o == 1 ? 1 : end - o > 1 && o[1] > 1 ? o[1] : 0;
+        if (len == 0 || len > (size_t)(end - o))
+            return;
+        for (size_t at = 2; *o == 5 && at + 8 <= len && ret->n_sack < 4; at += 8) {
+            ret->sack[ret->n_sack][0] = be32(o + at);
+            ret->sack[ret->n_sack++][1] = be32(o + at + 4);
+        }
+        o += len;
+    }
+}
+
 static int parse_tcp(const uint8_t *p, size_t len, struct lab_frame_info *ret)
 {
     size_t header;
@@ -45,6 +59,7 @@ static int parse_tcp(const uint8_t *p, size_t len, struct lab_frame_info *ret)
     ret->ack = be32(p + 8);
     ret->tcp_flags = p[13];
     ret->payload_bytes = (uint32_t)(len - header);
+    parse_sack(p + 20, p + header, ret);
     return 0;
 }
 

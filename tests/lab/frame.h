@@ -25,6 +25,8 @@ struct lab_frame_info {
     uint32_t seq, ack;
     uint32_t payload_bytes; /* TCP and UDP */
     uint32_t ip_bytes;      /* IP total length */
+    uint8_t n_sack;
+    uint32_t sack[4][2]; /* left, right */
 };
 
 /* -EPROTO for what is no whole IPv4 or IPv6 packet without fragments and extension headers. */

@@ -145,7 +145,8 @@ static int open_all(struct run *r, const struct lab_outputs *out, struct error *
         r->relay = lab_relay_new(s, r->ends, r->rules, r->truth, r->capture);
     if (r->relay == NULL)
         return error_set(e, -ENOMEM, "out of memory");
-    return watch_all(r, e);
+    rc = lab_relay_open_mirror(r->relay, e);
+    return rc < 0 ? rc : watch_all(r, e);
 }
 
 static void set_fidelity(struct run *r)

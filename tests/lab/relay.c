@@ -16,10 +16,14 @@
 #include "tests/lab/relay.h"
 
 #include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "tests/lab/wrap.h"
 
 #define FRAMES_MAX    65536
 #define READ_BURST    32
@@ -54,6 +58,8 @@ struct lab_relay {
     uint64_t out_busy_ns[LAB_SIDES];
     uint64_t last_ns;
     struct lab_relay_counts counts;
+    struct lab_prefix inside; /* of the left hosts, where their addresses are translated */
+    int mirror_fd;            /* -1 = none */
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -87,6 +93,12 @@ struct lab_relay *lab_relay_new(const struct lab_scenario *s, const struct lab_n
     r->rules = rules;
     r->truth = truth;
     r->capture = capture;
+    r->mirror_fd = -1;
+    for (size_t i = s->n_traffic; i > 0; i--) {
+        const struct lab_traffic *t = &s->traffic[i - 1];
+        r->inside.addr = t->from == LAB_LEFT ? t->client.first : t->server.first;
+    }
+    r->inside.len = s->nat.len;
     r->start_ns = clock_ns(CLOCK_MONOTONIC);
     r->epoch_ns = s->epoch_ns != 0 ? s->epoch_ns : clock_ns(CLOCK_REALTIME);
     return r;
@@ -102,9 +114,24 @@ void lab_relay_free(struct lab_relay *r)
     }
     for (size_t i = 0; i < r->n_spare; i++)
         free(r->spare[i]);
+    if (r->mirror_fd >= 0)
+        close(r->mirror_fd);
     free(r->spare);
     free(r->heap);
     free(r);
+}
+
+int lab_relay_open_mirror(struct lab_relay *r, struct error *e)
+{
+    struct sockaddr_ll at = {.sll_family = AF_PACKET};
+
+    if (r->scenario->mirror[0] == '\0')
+        return 0;
+    at.sll_ifindex = (int)if_nametoindex(r->scenario->mirror);
+    r->mirror_fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (at.sll_ifindex == 0 || r->mirror_fd < 0 || bind(r->mirror_fd, (struct sockaddr *)&at, sizeof(at)) != 0)
+        return error_set(e, -errno, "mirror %s: %s", r->scenario->mirror, strerror(errno));
+    return 0;
 }
 
 bool lab_relay_idle(const struct lab_relay *r)
@@ -173,18 +200,33 @@ static void frame_put(struct lab_relay *r, struct lab_frame *f)
     r->spare[r->n_spare++] = f;
 }
 
-static size_t captured_len(const struct lab_relay *r, const struct lab_frame *f)
+static size_t captured_len(const struct lab_relay *r, const struct lab_frame *f, size_t len)
 {
-    if (f->len <= r->scenario->snap_bytes || (r->scenario->whole_udp && f->info.proto == IPPROTO_UDP))
-        return f->len;
+    if (len <= r->scenario->snap_bytes || (r->scenario->whole_udp && f->info.proto == IPPROTO_UDP))
+        return len;
     return r->scenario->snap_bytes;
+}
+
+static void mirror(struct lab_relay *r, const uint8_t *frame, size_t len)
+{
+    if (r->mirror_fd < 0)
+        return;
+    if (send(r->mirror_fd, frame, len, 0) == (ssize_t)len)
+        r->counts.mirrored++;
+    else
+        r->counts.mirror_failed++;
 }
 
 static int capture(struct lab_relay *r, struct lab_frame *f, uint64_t at_ns)
 {
     int again = f->captured_as[0] != 0, rc;
 
-    rc = lab_pcapng_write(r->capture, r->epoch_ns + at_ns, f->bytes, captured_len(r, f), f->len);
+    uint8_t seen[LAB_FRAME_MAX + LAB_WRAP_MAX];
+    size_t len =
+        lab_wrap((enum lab_wrap_kind)r->scenario->wrap, f->bytes, f->len, (enum lab_side)f->to, f->number, seen);
+
+    mirror(r, seen, len);
+    rc = lab_pcapng_write(r->capture, r->epoch_ns + at_ns, seen, captured_len(r, f, len), len);
     if (rc < 0)
         return rc;
     f->captured_as[again] = lab_pcapng_frames(r->capture);
@@ -267,6 +309,8 @@ static void at_out(struct lab_relay *r, struct lab_frame *f, uint64_t planned_ns
         r->counts.late_max_ns = now - planned_ns;
     f->out_ns = r->epoch_ns + now;
     lab_truth_at_out(r->truth, f);
+    if (f->to == LAB_LEFT && r->scenario->nat.len != 0)
+        lab_translate(f->bytes, f->len, false, &r->inside);
     if (write(r->ends[f->to].tap_fd, f->bytes, f->len) != (ssize_t)f->len)
         r->counts.write_failed++;
 }
@@ -364,6 +408,8 @@ static int read_one(struct lab_relay *r, enum lab_side from)
         frame_put(r, f);
         return -EMSGSIZE; /* an offload is on after all */
     }
+    if (from == LAB_LEFT && r->scenario->nat.len != 0)
+        lab_translate(f->bytes, (size_t)len, true, &r->scenario->nat);
     if ((f->bytes[0] & 1) != 0 || lab_frame_parse(f->bytes, (size_t)len, &f->info) < 0) {
         r->counts.ignored++;
         frame_put(r, f);

@@ -16,9 +16,11 @@
 struct lab_relay;
 
 struct lab_relay_counts {
-    uint64_t frames;       /* taken from the senders */
-    uint64_t ignored;      /* multicast and what is neither IPv4 nor IPv6: never on the wire */
-    uint64_t write_failed; /* frames that a receiver's device refused */
+    uint64_t frames;        /* taken from the senders */
+    uint64_t ignored;       /* multicast and what is neither IPv4 nor IPv6: never on the wire */
+    uint64_t write_failed;  /* frames that a receiver's device refused */
+    uint64_t mirrored;      /* sent to the scenario's mirror device */
+    uint64_t mirror_failed; /* that it did not take */
     uint64_t in_flight_max;
     uint64_t late_max_ns; /* by how much a frame left later than planned, at worst */
 };
@@ -27,6 +29,9 @@ struct lab_relay_counts {
 struct lab_relay *lab_relay_new(const struct lab_scenario *s, const struct lab_netns ends[LAB_SIDES],
                                 struct lab_rules *rules, struct lab_truth *truth, struct lab_pcapng *capture);
 void lab_relay_free(struct lab_relay *r);
+
+/* The scenario's mirror device, in the caller's namespace: it gets every captured frame when it is captured. */
+int lab_relay_open_mirror(struct lab_relay *r, struct error *e);
 
 /* Carries what is due, takes what is there. Then returns; *ret_wait_ns is the time to the next event (UINT64_MAX =
  * none): wait that long for lab_netns.tap_fd to become readable. -errno on an error that ends the run, -EFBIG when

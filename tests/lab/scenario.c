@@ -525,6 +525,21 @@ static int statement_congestion(struct lab_scenario *s, const char *word, struct
     return 0;
 }
 
+static int statement_nat(struct lab_scenario *s, const char *word, struct error *e)
+{
+    if (parse_prefix(word, &s->nat) < 0 || s->nat.len < 96 || !lab_addr_is_v4(&s->nat.addr))
+        return error_set(e, -EINVAL, "nat needs an IPv4 prefix such as 100.64.0.0/16");
+    return 0;
+}
+
+static int statement_mirror(struct lab_scenario *s, const char *word, struct error *e)
+{
+    if (strlen(word) >= sizeof(s->mirror))
+        return error_set(e, -EINVAL, "'%s' is no device", word);
+    strcpy(s->mirror, word);
+    return 0;
+}
+
 /* Statements of two words: a scalar, a knob of the stack, or the start time. */
 static int statement_scalar(struct lab_scenario *s, char **words, size_t n, struct error *e)
 {
@@ -543,6 +558,14 @@ static int statement_scalar(struct lab_scenario *s, char **words, size_t n, stru
         return statement_epoch(s, words[1], e);
     if (n == 2 && strcmp(words[0], "cc") == 0)
         return statement_congestion(s, words[1], e);
+    if (n == 2 && strcmp(words[0], "nat") == 0)
+        return statement_nat(s, words[1], e);
+    if (n == 2 && strcmp(words[0], "mirror") == 0)
+        return statement_mirror(s, words[1], e);
+    if (n == 2 && strcmp(words[0], "wrap") == 0) {
+        static const char *const kinds[] = {"none", "qinq", "vxlan", NULL};
+        return parse_word(words[1], kinds, &s->wrap) == 0 ? 0 : error_set(e, -EINVAL, "wrap is none, qinq or vxlan");
+    }
     return error_set(e, -EINVAL, "unknown statement '%s' with %zu words", words[0], n);
 }
 

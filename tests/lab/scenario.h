@@ -117,6 +117,9 @@ struct lab_sysctl {
     char value[80];
 };
 
+/* What the tap sees around each frame. */
+enum lab_wrap_kind { LAB_WRAP_NONE, LAB_WRAP_QINQ, LAB_WRAP_VXLAN };
+
 #define LAB_MAX_RULES   64
 #define LAB_MAX_DELAYS  32
 #define LAB_MAX_TRAFFIC 64
@@ -132,6 +135,9 @@ struct lab_scenario {
     uint64_t mss_bytes;                  /* 0 = from the MTU */
     uint64_t rate_bits_per_s[LAB_SIDES]; /* of the link of a side, both ways; 0 = not limited */
     char congestion[16];                 /* of every TCP socket */
+    uint32_t wrap;                       /* enum lab_wrap_kind */
+    struct lab_prefix nat;               /* the left hosts' addresses have this prefix at the tap; len 0 = their own */
+    char mirror[16];                     /* device that gets a copy of the capture as it happens; "" = none */
     bool whole_udp;                      /* UDP is not cut by snap */
     struct lab_rule rules[LAB_MAX_RULES];
     size_t n_rules;

@@ -10,8 +10,9 @@
  *  capture     its bytes are not in the capture at all, and an ACK in the capture covers them
  *  duplicate,  the capture has it twice
  *  second hop
- *  reordering  first transmissions only. Before the tap: the capture has a younger segment earlier. Behind it: the
- *              capture has an ACK that R sent between the arrival of a younger segment and that of this one
+ *  reordering  first transmissions only. The capture has an ACK by which R says that it has younger bytes, but not
+ *              these (else only the mirror may have had them out of order); and, if it happened before the tap, the
+ *              capture has a younger segment earlier
  *  spurious    the resend and an earlier transmission of its bytes are in the capture
  *
  * Everything else is listed apart: a lost tail, a lost repair of something that had not been seen missing.
@@ -171,22 +172,36 @@ static bool sees_capture_loss(const struct view *v, const struct truth_frame *f)
     return false;
 }
 
-/* Did R complain between the arrival of the first younger segment and that of this one? */
+/* Does this ACK say that R has something above f, but not f? */
+static bool complains(const struct view *v, const struct truth_frame *a, const struct truth_frame *f)
+{
+    bool above = false;
+
+    if (!is_captured(a) || (a->flags & 16) == 0 || (int32_t)(a->ack - v->first_seq) > f->lo)
+        return false;
+    for (unsigned i = 0; i < a->n_sack; i++) {
+        int64_t left = (int32_t)(a->sack[i][0] - v->first_seq), right = (int32_t)(a->sack[i][1] - v->first_seq);
+        if (left <= f->lo && f->hi <= right)
+            return false;
+        above |= left >= f->hi;
+    }
+    return above;
+}
+
+/* Without SACK only the first gap is reported: two ACKs in a row that end where f begins. */
 static bool is_complained_about(const struct view *v, const struct truth_frame *f)
 {
-    uint64_t from_ns = UINT64_MAX;
+    const struct truth_frame *last = NULL;
 
-    for (size_t i = 0; i < v->n; i++) {
-        const struct truth_frame *g = v->by_lo[i];
-        if (g->n > f->n && g->out_ns != 0 && g->out_ns < f->out_ns && g->out_ns < from_ns)
-            from_ns = g->out_ns;
-    }
     for (size_t i = 0; i < v->n_back; i++) {
         const struct truth_frame *a = &v->back[i];
-        if (a->in_ns > f->out_ns + 1000000)
-            break;
-        if (a->in_ns > from_ns && is_captured(a) && a->len == 0 && (int32_t)(a->ack - v->first_seq) <= f->lo)
+        if (complains(v, a, f))
             return true;
+        if (!is_captured(a) || a->len != 0 || (a->flags & 7) != 0)
+            continue;
+        if (last != NULL && a->ack == last->ack && (int32_t)(a->ack - v->first_seq) == f->lo)
+            return true;
+        last = a;
     }
     return false;
 }
@@ -200,8 +215,8 @@ static bool sees_reordering(const struct view *v, const struct truth_frame *f)
         if (is_captured(g) && g->captured_as[0] < f->captured_as[0])
             return false;
     }
-    if (f->late_tap)
-        return top_before(v, f) > f->lo;
+    if (f->late_tap && top_before(v, f) <= f->lo)
+        return false;
     return is_complained_about(v, f);
 }
 

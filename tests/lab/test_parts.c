@@ -9,6 +9,7 @@
 #include "tests/lab/rules.h"
 #include "tests/lab/scenario.h"
 #include "tests/lab/truth.h"
+#include "tests/lab/wrap.h"
 
 static struct lab_scenario scenario;
 static struct error e;
@@ -372,6 +373,61 @@ START_TEST(truth_knows_what_leaves_no_trace)
 }
 END_TEST
 
+/* ---- what stands in between ---- */
+
+static const uint8_t plain[60] = {2,  0,  0, 0, 0,  1, 2, 0, 0,   0, 0, 2, 8, 0, 0x45, 0,  0, 46, 0,    7,    0,  0,
+                                  64, 17, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1, 4, 0, 0,    53, 0, 26, 0x12, 0x34, 'a'};
+
+START_TEST(wrapped_frames_hold_the_frame)
+{
+    static const uint8_t tags[8] = {0x88, 0xa8, 0, 100, 0x81, 0, 0, 20};
+    uint8_t out[LAB_FRAME_MAX + LAB_WRAP_MAX];
+
+    ck_assert_uint_eq(lab_wrap(LAB_WRAP_NONE, plain, sizeof(plain), LAB_LEFT, 1, out), sizeof(plain));
+    ck_assert_mem_eq(out, plain, sizeof(plain));
+    ck_assert_uint_eq(lab_wrap(LAB_WRAP_QINQ, plain, sizeof(plain), LAB_LEFT, 1, out), sizeof(plain) + 8);
+    ck_assert_mem_eq(out, plain, 12);
+    ck_assert_mem_eq(out + 12, tags, 8);
+    ck_assert_mem_eq(out + 20, plain + 12, sizeof(plain) - 12);
+    ck_assert_uint_eq(lab_wrap(LAB_WRAP_VXLAN, plain, sizeof(plain), LAB_RIGHT, 9, out), sizeof(plain) + 50);
+    ck_assert_mem_eq(out + 50, plain, sizeof(plain));
+    ck_assert(out[23] == 17 && out[36] == 4789 >> 8 && out[37] == (4789 & 255) && out[42] == 8 && out[48] == 100);
+    ck_assert_uint_eq(out[16] << 8 | out[17], 20 + 8 + 8 + sizeof(plain));
+}
+END_TEST
+
+START_TEST(translation_there_and_back_changes_nothing)
+{
+    struct lab_prefix outside = {.len = 96 + 16}, inside = {.len = 96 + 16};
+    static const uint8_t translated[4] = {100, 64, 0, 1};
+    uint8_t frame[sizeof(plain)];
+
+    memcpy(&outside.addr.s6_addr[12], (const uint8_t[]){100, 64, 0, 0}, 4);
+    memcpy(&inside.addr.s6_addr[12], (const uint8_t[]){10, 0, 0, 0}, 4);
+    memcpy(frame, plain, sizeof(plain));
+    lab_translate(frame, sizeof(frame), true, &outside);
+    ck_assert_mem_eq(frame + 26, translated, 4);
+    ck_assert_mem_ne(frame + 40, plain + 40, 2); /* the UDP checksum */
+    lab_translate(frame, sizeof(frame), true, &inside);
+    ck_assert_mem_eq(frame + 26, plain + 26, sizeof(plain) - 26);
+}
+END_TEST
+
+START_TEST(sack_blocks_are_read)
+{
+    uint8_t f[14 + 20 + 32] = {[12] = 8, [14] = 0x45, [17] = 52, [22] = 64, [23] = 6, [46] = 0x80, [47] = 16};
+    static const uint8_t options[12] = {1, 1, 5, 10, 0, 0, 1, 0, 0, 0, 2, 0};
+    struct lab_frame_info info;
+
+    memcpy(f + 54, options, sizeof(options));
+    ck_assert_int_eq(lab_frame_parse(f, sizeof(f), &info), 0);
+    ck_assert(info.n_sack == 1 && info.sack[0][0] == 256 && info.sack[0][1] == 512);
+    f[57] = 200; /* longer than the header */
+    ck_assert_int_eq(lab_frame_parse(f, sizeof(f), &info), 0);
+    ck_assert_uint_eq(info.n_sack, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lab-parts");
@@ -393,6 +449,9 @@ int main(void)
     tcase_add_test(c, truth_knows_resends);
     tcase_add_test(c, truth_knows_what_leaves_no_trace);
     tcase_add_test(c, truth_calls_only_the_overtaken_late);
+    tcase_add_test(c, wrapped_frames_hold_the_frame);
+    tcase_add_test(c, translation_there_and_back_changes_nothing);
+    tcase_add_test(c, sack_blocks_are_read);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -9,8 +9,10 @@
 
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <pcap/pcap.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,6 +234,63 @@ START_TEST(without_rules_nothing_is_lost)
 }
 END_TEST
 
+/* Behind a translator the capture has other addresses, right checksums, and the hosts notice nothing. */
+START_TEST(addresses_are_translated)
+{
+    static const char *const lines[] = {CALM,
+                                        "nat 100.64.0.0/16",
+                                        "rule lose-up kind=data every=97",
+                                        "traffic bulk client=10.0.0.1*3 server=192.0.2.1 resp=500k",
+                                        "traffic dns client=10.0.0.1 server=192.0.2.53 count=3 requests=2",
+                                        NULL};
+    struct lab_result n = run_ok(lines);
+    struct captured c = read_capture();
+    json_error_t why;
+    json_t *summary = json_load_file(summary_path, 0, &why), *flow;
+    size_t i;
+
+    ck_assert_msg(summary != NULL, "%s", why.text);
+    ck_assert_uint_eq(c.bad_tcp_checksums, 0);
+    ck_assert_uint_eq(n.endpoints.total_retrans, n.total.resent_pkts);
+    ck_assert_uint_eq(n.endpoints.not_ok, 0);
+    ck_assert_uint_ge(n.flows, 6);
+    json_array_foreach(json_object_get(summary, "flows"), i, flow)
+        ck_assert_int_eq(strncmp(json_string_value(json_object_get(flow, "client")), "100.64.0.", 9), 0);
+    json_decref(summary);
+}
+END_TEST
+
+/* The device named in the scenario gets every frame of the capture, when it is captured. */
+START_TEST(a_device_sees_the_capture_live)
+{
+    static const char *const lines[] = {CALM,
+                                        "mirror lab0",
+                                        "wrap qinq",
+                                        "rule copy every=5",
+                                        "rule miss every=7",
+                                        "traffic bulk client=10.0.0.1 server=192.0.2.1 resp=300k",
+                                        NULL};
+    char line[512];
+    uint64_t received = 0;
+    FILE *f;
+
+    ck_assert_int_eq(unshare(CLONE_NEWNET), 0); /* this test is a process of its own */
+    ck_assert_int_eq(system("ip link add lab0 type veth peer name lab1 && ip link set lab0 up mtu 9000 && "
+                            "ip link set lab1 up mtu 9000 && sysctl -qw net.ipv6.conf.all.disable_ipv6=1"),
+                     0);
+    struct lab_result n = run_ok(lines);
+    ck_assert_uint_eq(n.relay.mirrored, n.capture_frames);
+    ck_assert_uint_eq(n.relay.mirror_failed, 0);
+    f = fopen("/proc/thread-self/net/dev", "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof(line), f) != NULL)
+        sscanf(line, " lab1: %*u %" SCNu64, &received);
+    fclose(f);
+    ck_assert_uint_ge(received, n.capture_frames);
+    ck_assert_uint_le(received, n.capture_frames + 10); /* the host's own, before IPv6 was off */
+}
+END_TEST
+
 static const struct {
     const char *lines[8];
 } loss_runs[] = {
@@ -390,6 +449,8 @@ static Suite *suite(void)
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, without_rules_nothing_is_lost);
+    tcase_add_test(c, addresses_are_translated);
+    tcase_add_test(c, a_device_sees_the_capture_live);
     tcase_add_loop_test(c, each_drop_is_one_retransmission, 0, sizeof(loss_runs) / sizeof(loss_runs[0]));
     tcase_add_test(c, the_mirror_can_err_alone);
     tcase_add_test(c, held_frames_are_overtaken);

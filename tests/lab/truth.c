@@ -346,6 +346,12 @@ static void add_tcp(struct text *x, const struct lab_frame_info *i)
     }
     flags[n] = '\0';
     add(x, ",\"flags\":\"%s\",\"seq\":%u,\"ack\":%u", flags, i->seq, i->ack);
+    if (i->n_sack == 0)
+        return;
+    add(x, ",\"sack\":[");
+    for (unsigned k = 0; k < i->n_sack; k++)
+        add(x, "%s[%u,%u]", k == 0 ? "" : ",", i->sack[k][0], i->sack[k][1]);
+    add(x, "]");
 }
 
 static void add_captured(struct text *x, const struct lab_frame *f)

@@ -89,6 +89,13 @@ static struct truth_frame frame_of(json_t *o)
             f.captured_ns[i] = number(copy, "ts_ns");
         }
     }
+    json_array_foreach(json_object_get(o, "sack"), i, copy)
+    {
+        if (f.n_sack < 4) {
+            f.sack[f.n_sack][0] = (uint32_t)json_integer_value(json_array_get(copy, 0));
+            f.sack[f.n_sack++][1] = (uint32_t)json_integer_value(json_array_get(copy, 1));
+        }
+    }
     return f;
 }
 

@@ -25,6 +25,8 @@ struct truth_frame {
     uint16_t did; /* 1 << enum lab_action */
     uint8_t dir;  /* 0 = c2s */
     uint8_t flags;
+    uint8_t n_sack;
+    uint32_t sack[4][2];
     bool resend, needless, late_tap, late_out;
 };
 

@@ -98,3 +98,114 @@ rt_sql() { # SQL: rows from RT's own database, columns separated by tabs
         $db->do("PRAGMA busy_timeout = 10000");
         print join("\t", map { $_ // "" } @$_), "\n" for @{$db->selectall_arrayref($ARGV[1])};' "$dir/rt/db" "$1"
 }
+
+# Redmine with SQLite: a copy of Debian's, with the empty database that the package made. Sets $redmine_port and
+# $redmine_key (a file), $redmine_alice_key (a person's). One start of Rails makes the project and everything in it.
+start_redmine() {
+    local home=$dir/redmine db=/var/lib/dbconfig-common/sqlite3/redmine/instances/default/redmine_default site
+    [[ -d /usr/share/redmine && -r $db ]] || skip 'no redmine, redmine-sqlite'
+    redmine_port=$(free_port) redmine_key=$dir/redmine.key
+    cp -a /usr/share/redmine "$home"
+    rm "$home/instances" "$home/config/database.yml" "$home/Gemfile.lock"
+    cp -L /usr/share/redmine/Gemfile.lock "$home/"
+    site=$home/instances/default
+    mkdir -p "$site"/{config,files,log,tmp,public/plugin_assets}
+    cp "$db" "$dir/redmine.db"
+    printf 'production:\n  adapter: sqlite3\n  database: %s\n  timeout: 10000\n' "$dir/redmine.db" >"$site/config/database.yml"
+    cp "$site/config/database.yml" "$home/config/database.yml"
+    head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$site/config/secret_key.txt"
+    cat >"$home/test.ru" <<-'END'
+	require File.expand_path('config/environment', __dir__)
+	Setting.rest_api_enabled = 1
+	def person(login, last, admin = false)
+	  u = User.new(firstname: last, lastname: last, mail: "#{login}@example.org", admin: admin)
+	  u.login = login
+	  u.password = u.password_confirmation = 'long-password-1'
+	  u.save!
+	  u
+	end
+	p = Project.create!(name: 'Network', identifier: 'spanward', is_public: false, tracker_ids: Tracker.pluck(:id),
+	                    enabled_module_names: ['issue_tracking'])
+	f = IssueCustomField.new(name: 'Spanward key', field_format: 'string', is_filter: true)
+	f.tracker_ids = Tracker.pluck(:id)
+	f.projects = [p]
+	f.save!
+	role = Role.find_by(name: 'Manager')
+	%w[spanward alice].each do |login|
+	  u = person(login, login.capitalize)
+	  Member.create!(principal: u, project: p, roles: [role])
+	  File.write(File.join(ENV['KEYS'], "#{login}.key"), u.api_key)
+	end
+	run RedmineApp::Application
+	END
+    export KEYS=$dir
+    (cd "$home" && exec env RUBYLIB="$(echo /usr/share/rubygems-integration/all/gems/webrick-*/lib)" \
+        RAILS_ENV=production BUNDLE_GEMFILE="$home/Gemfile" setsid \
+        bundle exec rackup -s webrick -E production -o 127.0.0.1 -p "$redmine_port" test.ru) >>"$dir/redmine.log" 2>&1 </dev/null &
+    started+=("$!")
+    redmine_pid=$!
+    for ((i = 0; i < 300; i++)); do
+        [[ ! -s $dir/alice.key ]] && kill -0 "$redmine_pid" 2>/dev/null || break
+        sleep 0.2
+    done
+    redmine_key=$dir/spanward.key redmine_alice_key=$dir/alice.key
+    wait_http 60 -H "X-Redmine-API-Key: $(<"$redmine_key")" "http://127.0.0.1:$redmine_port/users/current.json" ||
+        { tail "$dir/redmine.log"; return 1; }
+}
+
+start_alertmanager() { # sets $am_port
+    command -v prometheus-alertmanager >/dev/null || skip 'no prometheus-alertmanager'
+    am_port=$(free_port)
+    printf 'route:\n  receiver: none\nreceivers:\n  - name: none\n' >"$dir/am.yml"
+    start alertmanager prometheus-alertmanager --config.file="$dir/am.yml" --storage.path="$dir/am" \
+        --web.listen-address="127.0.0.1:$am_port" --cluster.listen-address= --log.level=error
+    wait_http 20 "http://127.0.0.1:$am_port/api/v2/status" || { tail "$dir/alertmanager.log"; return 1; }
+}
+
+# Exim with STARTTLS required, and mail into a Maildir. Sets $smtp_port, $smtp_ca, $smtp_mail. Needs root: exim does.
+start_smtpd() {
+    command -v exim4 >/dev/null || skip 'no exim4-daemon-light'
+    ((EUID == 0)) || skip 'exim takes a configuration from root only'
+    smtp_port=$(free_port) smtp_ca=$dir/smtp.crt smtp_mail=$dir/mail
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+        -keyout "$dir/smtp.key" -out "$smtp_ca" 2>/dev/null
+    mkdir -p "$dir/spool" "$smtp_mail"
+    chown Debian-exim "$dir/spool" "$smtp_mail" "$dir/smtp.key" "$smtp_ca"
+    chmod 755 "$dir"
+    cat >"$dir/exim.conf" <<-END
+	primary_hostname = localhost
+	spool_directory = $dir/spool
+	log_file_path = $dir/spool/exim-%s.log
+	pid_file_path = $dir/exim.pid
+	local_interfaces = 127.0.0.1
+	domainlist local = example.org
+	tls_advertise_hosts = *
+	tls_certificate = $smtp_ca
+	tls_privatekey = $dir/smtp.key
+	tls_on_connect_ports =
+	acl_smtp_mail = check_mail
+	acl_smtp_rcpt = check_rcpt
+	keep_environment =
+	begin acl
+	check_mail:
+	  deny ! encrypted = *
+	       message = 530 Must issue a STARTTLS command first
+	  accept
+	check_rcpt:
+	  accept local_parts = noc
+	  deny message = 550 no such user
+	begin routers
+	all:
+	  driver = accept
+	  transport = keep
+	begin transports
+	keep:
+	  driver = appendfile
+	  directory = $smtp_mail
+	  maildir_format
+	  user = Debian-exim
+	END
+    start exim exim4 -bdf -oX "127.0.0.1.$smtp_port" -C "$dir/exim.conf"
+    smtpd_pid=$pid
+    wait_port "$smtp_port" 10 || { tail "$dir/exim.log" "$dir"/spool/exim-*.log; return 1; }
+}

@@ -177,6 +177,51 @@ START_TEST(a_sender_that_does_not_listen)
 }
 END_TEST
 
+/* Nobody tells, but one large segment comes again and again while the receiver is there. */
+static uint32_t silent(uint32_t payload, bool alive, bool *ret_black_hole)
+{
+    struct drive *d = connected(4);
+
+    for (unsigned i = 0; i < 5; i++) {
+        tcp_at(d, 20 + 300 * i, 4, false, TCP_ACK, 1001, 5001, payload);
+        if (alive)
+            tcp_at(d, 40 + 300 * i, 4, true, TCP_ACK, 5000, 1001, 1); /* a keep-alive of the receiver's */
+    }
+    drive_finish(d);
+    uint32_t n_events = d->n_events;
+    *ret_black_hole = tcp_flow(d)->pmtu[C2S].black_hole;
+    ck_assert(!tcp_flow(d)->pmtu[C2S].told);
+    drive_free(d);
+    return n_events;
+}
+
+START_TEST(a_black_hole_without_a_word)
+{
+    bool black_hole;
+
+    ck_assert_uint_eq(silent(1460, true, &black_hole), 1);
+    ck_assert(black_hole);
+    ck_assert_uint_eq(silent(1460, false, &black_hole), 0); /* a dead receiver is none */
+    ck_assert(!black_hole);
+    ck_assert_uint_eq(silent(500, true, &black_hole), 0); /* nor are small segments */
+    ck_assert(!black_hole);
+}
+END_TEST
+
+/* tcptraceroute: each SYN dies on the way and somebody says so. */
+START_TEST(a_syn_that_a_hop_reports_is_not_unanswered)
+{
+    struct drive *d = drive_new(drive_options());
+
+    tcp_at(d, 0, 4, false, TCP_SYN, 1000, 0, 0);
+    error_at(d, 5, 4, 11, 0, 0, false, 6, ports);
+    drive_finish(d);
+    ck_assert_uint_eq(d->sum[WINDOW_MIRROR].unanswered_connects, 0);
+    ck_assert(!(tcp_flow(d)->flags & RFLOW_UNANSWERED));
+    drive_free(d);
+}
+END_TEST
+
 /* Any word of a message, cut anywhere: read within bounds, or refused. */
 START_TEST(quotes_that_are_cut)
 {
@@ -193,4 +238,5 @@ START_TEST(quotes_that_are_cut)
 END_TEST
 
 UNIT_MAIN("icmp_error", errors_find_their_flow, a_traceroutes_probes_are_answered, a_sender_that_adapts,
-          a_sender_that_does_not_listen, quotes_that_are_cut)
+          a_sender_that_does_not_listen, quotes_that_are_cut, a_black_hole_without_a_word,
+          a_syn_that_a_hop_reports_is_not_unanswered)

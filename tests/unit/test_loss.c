@@ -406,6 +406,122 @@ START_TEST(absurd_numbers_are_left_alone)
 }
 END_TEST
 
+/* ---- evidence against appearances ---- */
+
+/* An ACK in less than the smallest RTT so far, but it echoes the repeat: the queue has drained, the loss was real. */
+START_TEST(an_echo_of_the_repeat_outweighs_time)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(230, 1001, 100, 5001, TS(1210, 1)),
+                           S(232, 5001, 0, 1101, TS(2, 1210)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* The same without timestamps: R had reported the gap by SACK, and no DSACK followed. */
+START_TEST(a_gap_in_sack_outweighs_time)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.5, 1101, 100, 5001),
+                           S(30.5, 5001, 0, 1001, SACK(1101, 1201)), C(40, 1001, 100, 5001), S(43, 5001, 0, 1201));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* Without SACK a needless repeat is answered by a duplicate ACK: that is no complaint about what is on its way. */
+START_TEST(the_answer_to_a_needless_repeat_is_no_complaint)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1001, 100, 5001),
+                           C(41, 1101, 100, 5001), S(50, 5001, 0, 1101), S(51, 5001, 0, 1201));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A FIN whose ACK was late, sent again: two ACKs say that both arrived, and no DSACK can. */
+START_TEST(two_acks_of_a_repeat_at_the_end)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, FIN), C(230, 1001, 100, 5001, FIN), S(700, 5001, 0, 1102),
+                           S(700.1, 5001, 0, 1102));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, FIN), C(230, 1001, 100, 5001, FIN), S(700, 5001, 0, 1102));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A complaint of more than a round trip, but the ACK that ends it echoes the first copy: it was only late. */
+START_TEST(a_late_first_copy_is_told_by_its_echo)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.5, 1101, 100, 5001, TS(1000, 1)),
+                           S(31, 5001, 0, 1001, TS(2, 900), SACK(1101, 1201)), S(60, 5001, 0, 1201, TS(3, 1000)));
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.5, 1101, 100, 5001, TS(1000, 1)),
+             S(31, 5001, 0, 1001, TS(2, 900), SACK(1101, 1201)), S(35, 5001, 0, 1201, TS(3, 1012)));
+    VERDICTS(d, C2S, .lost_downstream_pkts = 1, .capture_gaps = 1); /* the mirror missed the repeat */
+    drive_free(d);
+}
+END_TEST
+
+/* Two neighbours overtaken behind the tap arrive one after the other: each is told. */
+START_TEST(neighbours_that_arrive_one_by_one)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             S(31, 5001, 0, 1001, SACK(1201, 1301)), S(33, 5001, 0, 1101, SACK(1201, 1301)), S(34, 5001, 0, 1301));
+    VERDICTS(d, C2S, .reordered_pkts = 2);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             C(20.3, 1301, 100, 5001), S(31, 5001, 0, 1001, SACK(1301, 1401)),
+             S(33, 5001, 0, 1001, SACK2(1101, 1201, 1301, 1401)), S(34, 5001, 0, 1401));
+    VERDICTS(d, C2S, .reordered_pkts = 3); /* the one in the middle first */
+    drive_free(d);
+}
+END_TEST
+
+/* The DSACK may come long after the repeat, when the ACKs were held up: the wait begins when the repeat is covered. */
+START_TEST(a_dsack_behind_held_acks)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), S(900, 5001, 0, 1101),
+                           C(901, 1101, 100, 5001), S(902, 5001, 0, 1101, SACK(1001, 1101)), S(911, 5001, 0, 1201));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* No IP id, and only some packets pass the mirror twice: an equal TSval behind a router is no repeat. */
+START_TEST(a_second_hop_without_ip_id)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1), .id = NO_ID),
+                           C(30, 1101, 100, 5001, TS(1010, 1), .id = NO_ID),
+                           C(45, 1101, 100, 5001, TS(1010, 1), .id = NO_ID, .ttl = 63, .mac = 9),
+                           C(50, 1201, 100, 5001, TS(1030, 1), .id = NO_ID), S(60, 5001, 0, 1301, TS(2, 1030)));
+    VERDICTS(d, C2S, 0);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].second_hop_pkts, 1);
+    drive_free(d);
+    /* a newer TSval: the sender did send it again, over another path */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1), .id = NO_ID),
+             C(60, 1001, 100, 5001, TS(1040, 1), .id = NO_ID, .ttl = 63, .mac = 9), S(70, 5001, 0, 1101, TS(2, 1040)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* What was sent between two repeats, and after them, gives samples; what was in flight above one does not. */
+START_TEST(only_what_is_in_flight_above_a_repeat_is_ambiguous)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(40, 1001, 100, 5001),
+                           S(50, 5001, 0, 1201), C(60, 1201, 100, 5001), C(60.1, 1301, 100, 5001),
+                           C(60.2, 1401, 100, 5001), C(65, 1401, 100, 5001), S(70, 5001, 0, 1301),
+                           S(70.1, 5001, 0, 1401), S(75, 5001, 0, 1501), C(80, 1501, 100, 5001), S(90, 5001, 0, 1601));
+    ck_assert_uint_eq(d->flow[0].rtt[S2C].n, 4); /* SYN, 1301, 1401, 1601 */
+    ck_assert_uint_eq(d->flow[0].rtt[S2C].max_ns, 10 * NS_PER_MS);
+    drive_free(d);
+}
+END_TEST
+
 UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_was_missed_and_is_spurious,
           copies_are_no_repeats, a_repeat_with_the_same_ip_id_is_no_copy, equal_acks_without_ip_id_are_duplicate_acks,
           repeat_of_unacknowledged_bytes_is_lost_downstream, repeat_of_acknowledged_bytes_is_spurious,
@@ -418,4 +534,8 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_partial_ack_closes_only_what_it_covers, an_ack_alone_shows_a_gap,
           a_hole_that_nobody_acknowledges_is_unknown, one_way_counts_repeats_and_judges_nothing,
           mid_stream_only_later_bytes_are_judged, sequence_numbers_wrap, timestamps_wrap, urgent_data_is_data,
+          an_echo_of_the_repeat_outweighs_time, a_gap_in_sack_outweighs_time,
+          the_answer_to_a_needless_repeat_is_no_complaint, two_acks_of_a_repeat_at_the_end,
+          a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
+          a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous,
           out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure, absurd_numbers_are_left_alone)

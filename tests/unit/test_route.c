@@ -15,7 +15,7 @@ START_TEST(slots)
         const char *key;
         int slot;
     } known[] = {{"123456789", 12739},   {"foo", 12182}, {"{foo}:a", 12182}, {"a{foo}{bar}", 12182},
-                 {"foo{}{bar}", 8363},   {"", 0},        {"{", 4092},       {"{user1000}.following", 3443},
+                 {"foo{}{bar}", 8363},   {"", 0},        {"{", 4092},        {"{user1000}.following", 3443},
                  {"foo{{bar}}zap", 4015}};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <sys/wait.h>
 #include "store/url.h"
-#include "tests/unit/private_redis.h"
+#include "tests/unit/servers.h"
 
 START_TEST(urls)
 {
@@ -348,6 +348,147 @@ START_TEST(private_server_says_why_not)
 }
 END_TEST
 
+/* The class of Redis's own answer to a write; "" in ret_text: it was done. */
+static enum store_fault try_write(struct store *s, char ret_text[160])
+{
+    struct store_reply *r = store_command(s, "SET k v");
+    enum store_fault f = STORE_FAULT_NONE;
+
+    ck_assert_msg(r != NULL, "%s", store_why(s));
+    ret_text[0] = '\0';
+    if (store_reply_type(r) == STORE_ERROR) {
+        snprintf(ret_text, 160, "%s", store_reply_string(r, NULL));
+        f = store_fault_of(ret_text);
+    }
+    store_reply_free(r);
+    return f;
+}
+
+START_TEST(real_refusals_pass_and_the_connection_stays)
+{
+    static const struct {
+        const char *begin, *word, *end;
+        enum store_fault fault;
+    } refusals[] = {
+        {"CONFIG SET maxmemory 1", "OOM ", "CONFIG SET maxmemory 0", STORE_FAULT_PASSING},
+        {"CONFIG SET min-replicas-to-write 1", "NOREPLICAS ", "CONFIG SET min-replicas-to-write 0",
+         STORE_FAULT_PASSING},
+        {"REPLICAOF 127.0.0.1 1", "READONLY ", "REPLICAOF NO ONE", STORE_FAULT_DEMOTED},
+    };
+    struct server server = {.port = 0};
+    char dir[64], url[64], text[160], said[256];
+
+    make_temporary_dir(dir);
+    start_server(&server, dir, (const char *const[]){"--busy-reply-threshold", "20", NULL});
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%d", server.port);
+    struct store *s = connect_redis(url);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        cli(server.port, said, sizeof(said), "%s", refusals[i].begin);
+        ck_assert_str_eq(said, "OK");
+        ck_assert_int_eq(try_write(s, text), refusals[i].fault);
+        ck_assert_msg(strncmp(text, refusals[i].word, strlen(refusals[i].word)) == 0, "%s", text);
+        ck_assert(!store_is_broken(s));
+        cli(server.port, said, sizeof(said), "%s", refusals[i].end);
+        ck_assert_int_eq(try_write(s, text), STORE_FAULT_NONE);
+    }
+    char port[8];
+    snprintf(port, sizeof(port), "%d", server.port);
+    pid_t script =
+        spawn(dir, "script", (const char *const[]){"redis-cli", "-p", port, "EVAL", "while true do end", "0", NULL});
+    for (double end = seconds() + 5; try_write(s, text) == STORE_FAULT_NONE; usleep(5000))
+        ck_assert_double_lt(seconds(), end);
+    ck_assert_msg(strncmp(text, "BUSY ", 5) == 0 && store_fault_of(text) == STORE_FAULT_PASSING, "%s", text);
+    cli(server.port, said, sizeof(said), "SCRIPT KILL");
+    ck_assert_str_eq(said, "OK");
+    waitpid(script, NULL, 0);
+    ck_assert_int_eq(try_write(s, text), STORE_FAULT_NONE);
+
+    struct store *other = NULL;
+    struct error e = {""};
+    cli(server.port, said, sizeof(said), "CONFIG SET maxclients 1");
+    ck_assert_int_eq(store_open(&(struct store_options){.url = url}, &other, &e), -EAGAIN);
+    ck_assert_ptr_nonnull(strstr(e.text, "raise its maxclients"));
+    store_close(s);
+    kill_server(&server);
+    remove_dir(dir);
+}
+END_TEST
+
+START_TEST(a_server_that_loads_is_told_from_one_that_is_gone)
+{
+    struct server server = {.port = 0};
+    struct store *s = NULL;
+    struct error e = {""};
+    char dir[64], url[64], said[256];
+
+    make_temporary_dir(dir);
+    start_server(&server, dir, (const char *const[]){"--enable-debug-command", "yes", NULL});
+    cli(server.port, said, sizeof(said), "DEBUG POPULATE 3000 k 100");
+    cli(server.port, said, sizeof(said), "SAVE");
+    ck_assert_str_eq(said, "OK");
+    kill_server(&server);
+    start_server(
+        &server, dir,
+        (const char *const[]){"--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024", NULL});
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%d", server.port);
+    struct store_options o = {.url = url};
+    ck_assert_int_eq(store_open(&o, &s, &e), -EAGAIN);
+    ck_assert_ptr_nonnull(strstr(e.text, "it is reading its data from disk; wait"));
+    for (double end = seconds() + 20; store_open(&o, &s, &e) != 0; usleep(50000)) {
+        ck_assert_msg(strstr(e.text, "LOADING") != NULL, "%s", e.text);
+        ck_assert_double_lt(seconds(), end);
+    }
+    store_close(s);
+    kill_server(&server);
+    remove_dir(dir);
+}
+END_TEST
+
+static void swallow(void *ctx, size_t index, const struct store_reply *r)
+{
+    (void)ctx;
+    (void)index;
+    (void)r;
+}
+
+/* A server that forgets (no AOF): what was acknowledged last is there again after the reconnect, once. */
+START_TEST(a_journal_survives_a_server_that_forgets)
+{
+    struct server server = {.port = 0};
+    struct store *s = NULL;
+    struct error e = {""};
+    char dir[64], url[64], said[256];
+
+    make_temporary_dir(dir);
+    start_server(&server, dir, NULL);
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%d", server.port);
+    ck_assert_int_eq(store_open(&(struct store_options){.url = url, .journal_bytes = 1 << 20}, &s, &e), 0);
+    for (int i = 1; i <= 50; i++) {
+        char id[24];
+        int len = snprintf(id, sizeof(id), "%d-0", i);
+        store_append(s, (struct store_arg[]){{"XADD", 4}, {"x", 1}, {id, (size_t)len}, {"f", 1}, {id, (size_t)len}}, 5);
+        store_append(s, (struct store_arg[]){{"HINCRBY", 7}, {"n", 1}, {"f", 1}, {"1", 1}}, 4); /* not repeatable */
+        ck_assert_int_eq(store_flush(s, swallow, NULL), 0);
+    }
+    kill_server(&server);
+    ck_assert_ptr_null(store_command(s, "PING"));
+    start_server(&server, dir, NULL);
+    ck_assert_int_eq(store_reconnect(s, &e), 0);
+    ck_assert_int_eq(store_reconnect(s, &e), 0); /* and once more over what is there */
+    cli(server.port, said, sizeof(said), "XLEN x");
+    ck_assert_str_eq(said, "50");
+    cli(server.port, said, sizeof(said), "EXISTS n");
+    ck_assert_str_eq(said, "0");
+    struct store_stats stats;
+    store_stats_get(s, &stats);
+    ck_assert_uint_eq(stats.repeated, 100);
+    ck_assert_uint_eq(stats.reconnects, 2);
+    store_close(s);
+    kill_server(&server);
+    remove_dir(dir);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {urls,
@@ -359,7 +500,10 @@ int main(void)
                                   a_dead_server_breaks_and_comes_back,
                                   private_server_is_private_joined_and_stopped,
                                   private_server_ends_with_its_parent,
-                                  private_server_says_why_not};
+                                  private_server_says_why_not,
+                                  real_refusals_pass_and_the_connection_stays,
+                                  a_server_that_loads_is_told_from_one_that_is_gone,
+                                  a_journal_survives_a_server_that_forgets};
 
     need_redis();
     return unit_run("store", tests, sizeof(tests) / sizeof(tests[0]));

@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# real.sh BUILD SOURCE rt|redmine|notify: control with a real ticketing system, from --check-config to what people do there.
+#
+#   rt, redmine   what is missing is said; ten faults become ten tickets; nothing is filed twice by a store that forgot;
+#                 a person takes one, names a change and resolves it, and that arrives here; five more runs change nothing
+#   notify        Alertmanager and a mail server at once: alerts with their labels, resolved; mails in threads, over TLS
+set -euo pipefail
+build=$1 source=$2 system=$3
+dir=$(mktemp -d "${TMPDIR:-/tmp}/spanward-test-XXXXXX")
+# shellcheck source=tests/tickets/servers.sh
+. "$source/tests/tickets/servers.sh"
+finish() { stop_all; rm -rf "$dir"; }
+trap finish EXIT
+unset SPANWARD_REDIS SPANWARD_CONFIG
+export HOME=$dir NO_COLOR=1
+
+failures=0 checks=0
+holds() { # TEXT COMMAND...
+    checks=$((checks + 1))
+    "${@:2}" && return
+    echo "FAILED: $1"
+    failures=$((failures + 1))
+}
+equals() { [[ $1 == "$2" ]] || { echo "  got: $1"; echo "  not: $2"; false; }; }
+
+control() { "$build/spanward-control" --config "$dir/config.yaml" --redis "$redis_url" "$@" >"$dir/control.log" 2>&1; }
+# Until nothing waits any more: a real system on a busy machine takes its time.
+deliver_all() {
+    for _ in {1..12}; do
+        control "$@" || return 1
+        ! grep -q '; 0 messages wait' "$dir/control.log" || return 0
+    done
+    return 1
+}
+check_config() { "$build/spanward-control" --check-config --config "$dir/config.yaml" >"$dir/check.log" 2>&1; }
+entity() { redis-cli -s "$dir/redis/sock" --raw hvals "sw1:{ctl}:$1"; }
+field() { grep -o "\"$1\":\"[^\"]*\"" | cut -d '"' -f 4; }
+config() { printf 'sensor:\n  state_dir: %s\ntime:\n  zone: UTC\ntickets:\n  mode: file\n  poll: 1s\n  settle: 3s\n  retry_most: 3s\n  breaker: 1s\n' "$dir/state"
+    printf '  %s\n' "$@"; }
+
+"$build/tests/tickets/make-faults" 10 "$dir/truth" >"$dir/faults" # ten that go on to the end
+
+make_rt_person() { # a token of root's
+    # shellcheck disable=SC2016 # perl's variables
+    perl -I"$tickets_lib/lib" -MRT -e 'RT->LoadConfig; RT->Init; my $u = RT::User->new(RT->SystemUser); $u->Load("root");
+        my ($ok, $why, $secret) = RT::AuthToken->new(RT->SystemUser)->Create(Owner => $u->Id, Description => "test");
+        print $secret' 2>/dev/null >"$dir/root.token"
+}
+rt_api() { curl -sf -H "Authorization: token $(<"$dir/root.token")" -H 'Content-Type: application/json' "${@:2}" \
+    "http://127.0.0.1:$rt_port/REST/2.0/$1"; }
+
+test_rt() {
+    make_rt "$source"
+    make_rt_person
+    start_rt
+    config 'rt:' "  url: http://127.0.0.1:$rt_port" "  token_file: $rt_token" '  queue: Nowhere' >"$dir/config.yaml"
+    holds 'a queue that is missing is an exit code of its own' equals "$(check_config; echo $?)" 4
+    holds 'and told with how to make it' grep -q 'Nowhere is not there.*setup-rt' "$dir/check.log"
+    config 'rt:' "  url: http://127.0.0.1:$rt_port" "  token_file: $rt_token" '  field: Other' >"$dir/config.yaml"
+    holds 'a field that is missing, too' equals "$(check_config; echo $?)" 4
+    holds 'is named' grep -q 'custom field Other is not on the queue' "$dir/check.log"
+    config 'rt:' "  url: http://127.0.0.1:$rt_port" "  token_file: $rt_token" >"$dir/config.yaml"
+    holds 'what setup-rt made is good' check_config
+    holds 'setup-rt does nothing the second time' equals \
+        "$("$source/scripts/setup-rt" --token-file "$rt_token" 2>/dev/null | grep -c -E ': (made|put|gave|wrote)')" 0
+    holds 'ten faults are filed' deliver_all --replay "$dir/faults"
+    holds 'as ten tickets' equals "$(rt_sql 'SELECT COUNT(*), COUNT(DISTINCT Subject) FROM Tickets')" $'10\t10'
+    # Redis forgets all but what makes the same keys: the tickets are found, not made again.
+    local install
+    install=$(redis-cli -s "$dir/redis/sock" --raw get 'sw1:{ctl}:meta' | field install)
+    local id
+    id=$(entity ticket | grep '"TKT-1"' | field remote_id)
+    rt_api "ticket/$id" -X PUT -d '{"Owner":"root"}' >/dev/null
+    rt_api "ticket/$id/comment" -X POST -d '{"Content":"It was change CHG0042, see there","ContentType":"text/plain"}' >/dev/null
+    rt_api "ticket/$id" -X PUT -d '{"Status":"resolved"}' >/dev/null
+    holds 'the next run reads it back' deliver_all --once
+    local ticket
+    ticket=$(entity ticket | grep '"id":"TKT-1"')
+    holds 'its owner' equals "$(field remote_owner <<<"$ticket")" root
+    holds 'its state' equals "$(field remote_state <<<"$ticket")" resolved
+    holds 'as commands of that person' equals "$(entity audit | grep -c '"actor":"rt:root"')" 3
+    holds 'the change is named' grep -q CHG0042 <<<"$(entity audit)"
+    holds 'the incident is his now' equals "$(entity incident | grep '"ticket":"TKT-1"' | field owner)" root
+    for _ in 1 2 3; do control --once; done
+    holds 'nothing is read twice' equals "$(entity audit | grep -c '"actor":"rt:root"')" 3
+    redis-cli -s "$dir/redis/sock" flushall >/dev/null
+    # A new state with the old installation's name: the store came back from an old backup.
+    redis-cli -s "$dir/redis/sock" set 'sw1:{ctl}:meta' "{\"install\":\"$install\",\"version\":1,\"zone\":\"UTC\"}" >/dev/null
+    holds 'a store that forgot files again' deliver_all --replay "$dir/faults"
+    holds 'and finds what is there' equals "$(rt_sql 'SELECT COUNT(*) FROM Tickets')" 10
+    holds 'all ten' equals "$(entity connector | grep -o '"found":[0-9]*')" '"found":10'
+}
+
+redmine_api() { curl -sf -H "X-Redmine-API-Key: $(<"$redmine_alice_key")" -H 'Content-Type: application/json' "${@:2}" \
+    "http://127.0.0.1:$redmine_port/$1"; }
+
+test_redmine() {
+    start_redmine
+    config 'redmine:' "  url: http://127.0.0.1:$redmine_port" "  key_file: $redmine_key" '  resolved: Nonsense' >"$dir/config.yaml"
+    holds 'a status that is missing' equals "$(check_config; echo $?)" 4
+    holds 'is named' grep -q 'status Nonsense is not there' "$dir/check.log"
+    config 'redmine:' "  url: http://127.0.0.1:$redmine_port" "  key_file: $redmine_key" >"$dir/config.yaml"
+    holds 'the right settings are good' check_config
+    holds 'ten faults are filed' deliver_all --replay "$dir/faults"
+    holds 'as ten issues' grep -q '"total_count":10,' <<<"$(redmine_api 'issues.json?status_id=*')"
+    local id alice
+    id=$(entity ticket | grep '"TKT-1"' | field remote_id)
+    alice=$(redmine_api users/current.json | grep -o '"id":[0-9]*' | head -n 1 | cut -d : -f 2)
+    redmine_api "issues/$id.json" -X PUT \
+        -d "{\"issue\":{\"assigned_to_id\":$alice,\"status_id\":3,\"notes\":\"It was change CHG0043\"}}" >/dev/null
+    holds 'the next run reads it back' deliver_all --once
+    local ticket
+    ticket=$(entity ticket | grep '"id":"TKT-1"')
+    holds 'its owner' equals "$(field remote_owner <<<"$ticket")" 'Alice Alice'
+    holds 'its state' equals "$(field remote_state <<<"$ticket")" resolved
+    holds 'the change is named' grep -q CHG0043 <<<"$(entity audit)"
+    local before
+    before=$(entity audit | wc -l)
+    for _ in 1 2 3; do control --once; done
+    holds 'nothing is read twice' equals "$(entity audit | wc -l)" "$before"
+    "$build/tests/tickets/make-faults" 40 "$dir/truth" >"$dir/faults2"
+    redis-cli -s "$dir/redis/sock" flushall >/dev/null
+    holds 'faults that end are closed' deliver_all --replay "$dir/faults2"
+    holds 'in Redmine' equals "$(redmine_api 'issues.json?status_id=closed&limit=100' | grep -o '"total_count":[0-9]*')" '"total_count":20'
+}
+
+test_notify() {
+    start_alertmanager
+    start_smtpd
+    config "ca_file: $smtp_ca" 'alertmanager:' "  url: http://127.0.0.1:$am_port" 'smtp:' "  url: smtp://localhost:$smtp_port" \
+        '  from: spanward@example.org' '  to: noc@example.org' 'max_per_hour: 0' >"$dir/config.yaml"
+    holds 'both answer' check_config
+    sed -i "/ca_file/d" "$dir/config.yaml"
+    holds 'a certificate that nobody knows is refused' equals "$(check_config; echo $?)" 4
+    config "ca_file: $smtp_ca" 'alertmanager:' "  url: http://127.0.0.1:$am_port" 'smtp:' "  url: smtp://localhost:$smtp_port" \
+        '  from: spanward@example.org' '  to: noc@example.org' 'max_per_hour: 0' >"$dir/config.yaml"
+    "$build/tests/tickets/make-faults" 40 "$dir/truth" >"$dir/faults"
+    holds 'forty faults are told' deliver_all --replay "$dir/faults"
+    holds 'those that go on are alerts' equals \
+        "$(curl -sf "http://127.0.0.1:$am_port/api/v2/alerts?filter=alertname=SpanwardFault" | grep -o '"ticket":' | wc -l)" 20
+    sleep 1
+    local mails opened closed
+    mails=$(find "$smtp_mail/new" -type f | wc -l)
+    opened=$(grep -L '^In-Reply-To:' "$smtp_mail"/new/* | wc -l)
+    holds 'each has a mail that opens its thread' equals "$opened" 40
+    holds 'and others that answer it' test "$mails" -ge 60
+    holds 'every answer is to a mail that is there' equals "$(comm -13 \
+        <(grep -h '^Message-ID:' "$smtp_mail"/new/* | cut -d ' ' -f 2 | sort -u) \
+        <(grep -h '^In-Reply-To:' "$smtp_mail"/new/* | cut -d ' ' -f 2 | sort -u) | wc -l)" 0
+    holds 'no mail came twice' equals "$(grep -h '^Message-ID:' "$smtp_mail"/new/* | sort | uniq -d | wc -l)" 0
+    holds 'over TLS' equals "$(grep -h -c 'P=esmtps' "$dir/spool/exim-main.log")" "$mails"
+    holds 'subjects are encoded words' grep -q '^Subject: =?UTF-8?B?' "$(find "$smtp_mail/new" -type f | head -n 1)"
+    closed=$(control --once; find "$smtp_mail/new" -type f | wc -l)
+    holds 'another run says nothing new' equals "$closed" "$mails"
+}
+
+start_redis
+"test_$system"
+echo "$checks checks, $failures failures"
+((failures == 0)) || { tail -n 5 "$dir/control.log" "$dir/check.log"; exit 1; }
