@@ -222,6 +222,22 @@ static void make_window(struct sim *s, uint32_t path, uint64_t ns, const struct 
         apply_capture_loss(s, capture, path, ns, o);
 }
 
+bool sim_observed(const struct sim *s, uint64_t ns)
+{
+    return span_at(s, SIM_OUTAGE, ns, s->window_s * NS_PER_S) == NULL;
+}
+
+bool sim_observe(struct sim *s, uint32_t path, uint64_t ns, struct observation *ret)
+{
+    struct local_time t;
+
+    if (!sim_observed(s, ns))
+        return false;
+    local_from_ns(ns, &t);
+    make_window(s, path, ns, &t, span_at(s, SIM_CAPTURE, ns, s->window_s * NS_PER_S), ret);
+    return true;
+}
+
 static bool write_step(struct sim *s, FILE *f, uint64_t ns)
 {
     struct local_time t;
@@ -229,7 +245,7 @@ static bool write_step(struct sim *s, FILE *f, uint64_t ns)
     const struct sim_span *capture = span_at(s, SIM_CAPTURE, ns, length_ns);
     bool ok = write_commands(s, f, ns);
 
-    if (span_at(s, SIM_OUTAGE, ns, length_ns) != NULL)
+    if (!sim_observed(s, ns))
         return ok;
     local_from_ns(ns, &t);
     for (uint32_t i = 0; ok && i < s->n_paths; i++) {
@@ -351,8 +367,14 @@ int simulate_run(const struct simulate_options *o, struct error *e)
     sim_plan_commands(&s);
     sim_sort(&s);
     rc = s.failed ? error_set(e, -ENOMEM, "no memory for the plan") : 0;
-    if (rc == 0)
+    if (rc == 0 && o->out_path != NULL)
         rc = write_stream(&s, e);
+    if (rc == 0 && o->publish_url != NULL) {
+        for (uint32_t i = 0; i < s.n_paths; i++)
+            s.path[i].next = 0;
+        s.next_command = 0;
+        rc = sim_publish(&s, o->publish_url, e);
+    }
     if (rc == 0 && o->truth_path != NULL)
         rc = sim_write_truth(&s, scenario->name, e);
     sim_free(&s);

@@ -128,6 +128,14 @@ struct sim_span *sim_add_span(struct sim *s, enum sim_span_kind kind, uint64_t s
 void sim_sort(struct sim *s);
 void sim_free(struct sim *s);
 
+/* simulate.c: what the sensors see of a path in the window that starts at ns; false in an outage. Time only goes on. */
+struct observation;
+bool sim_observe(struct sim *s, uint32_t path, uint64_t ns, struct observation *ret);
+bool sim_observed(const struct sim *s, uint64_t ns);
+
+/* simulate_publish.c: in lockstep with the control that runs on the store at url. */
+int sim_publish(struct sim *s, const char *url, struct error *e);
+
 /* simulate_truth.c */
 void sim_plan_commands(struct sim *s);
 int sim_write_truth(const struct sim *s, const char *scenario, struct error *e);

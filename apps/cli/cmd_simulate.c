@@ -2,7 +2,8 @@
 
 /*
  * spanward simulate: weeks of windows with planted faults and the truth about them, for trying out control, thresholds
- * and tickets before a real fault comes. The stream goes to `spanward-control --replay`.
+ * and tickets before a real fault comes. The stream goes to `spanward-control --replay`,
+ * or straight into a store that control follows.
  */
 
 #include "apps/cli/command.h"
@@ -73,6 +74,7 @@ static int parse_options(const struct cli *cli, struct simulate_options *o, stru
     o->window_s = (unsigned)window;
     o->scenario = args_value(a, "scenario");
     o->out_path = args_value(a, "out");
+    o->publish_url = args_value(a, "publish");
     o->truth_path = args_value(a, "truth");
     return 0;
 }
@@ -84,8 +86,9 @@ static int run_simulate(struct cli *cli)
 
     if (args_has(&cli->args, "list"))
         return list_scenarios(cli);
-    if (args_value(&cli->args, "out") == NULL)
-        return cli_fail(cli, CLI_USAGE, "needs --out FILE (- is standard output); see: spanward simulate --help");
+    if (args_value(&cli->args, "out") == NULL && args_value(&cli->args, "publish") == NULL)
+        return cli_fail(cli, CLI_USAGE,
+                        "needs --out FILE (- is standard output) or --publish URL; see: spanward simulate --help");
     if (local_init(o.zone != NULL ? o.zone : "", &e) < 0 || parse_options(cli, &o, &e) < 0)
         return cli_fail(cli, CLI_USAGE, "%s", e.text);
     int r = simulate_run(&o, &e);
@@ -109,6 +112,7 @@ static const struct option_def options[] = {
     {"zone", "ZONE", 0, "IANA zone in which hours of the week count"},
     {"end", "DATE", 0, "the day after the last one, 2026-11-17"},
     {"out", "FILE", 'o', "the window stream; - is standard output"},
+    {"publish", "URL", 0, "through a Redis, in lockstep with the spanward-control that runs on it"},
     {"truth", "FILE", 0, "what was planted, as JSON"},
     {NULL, NULL, 0, NULL},
 };
@@ -117,7 +121,7 @@ const struct command command_simulate = {
     .name = "simulate",
     .group = "What happens next",
     .summary = "make weeks of windows with planted faults, for spanward-control --replay",
-    .usage = "--out FILE",
+    .usage = "--out FILE | --publish URL",
     .examples = examples,
     .sets = OPTIONS_OUTPUT,
     .options = options,
