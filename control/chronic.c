@@ -15,7 +15,7 @@
  * says already.
  *
  * Both go through a Benjamini-Hochberg round of their own (q = 0.05) and also need six onsets in four distinct weeks,
- * p < 0.001 and three times the peers' rate. With fewer than ten peers nothing is said.
+ * p < 0.0001 and three times the peers' rate. With fewer than ten peers nothing is said.
  */
 
 #include <math.h>
@@ -28,7 +28,7 @@
 #include "control/stats.h"
 
 #define FALSE_DISCOVERY 0.05
-#define MOST_P          1e-3
+#define MOST_P          1e-4
 #define LEAST_ONSETS    6u
 #define LEAST_WEEKS     4u
 #define LEAST_RATIO     3.0

@@ -4,7 +4,7 @@
  * A simulated history through the real store, in lockstep with control.
  *
  * Windows are published as a live sensor named "simulator" does: minutes, quarters and hours, each with its markers, in
- * order of time. Data time is ahead of control by two hours at most; a command of the plan is given when control has
+ * order of time. Data time is ahead of control by a day at most; a command of the plan is given when control has
  * come to its time, and is waited for. So retention holds on data time (store/lockstep.h): what control has not taken
  * yet is there, what a tier no longer keeps is not. With control running on the same store, weeks pass in minutes, by
  * the way that live windows go.
@@ -26,7 +26,7 @@
 #include "store/schema.h"
 
 #define SENSOR         "simulator"
-#define AHEAD_NS       (120 * NS_PER_MIN)
+#define AHEAD_NS       (24 * NS_PER_HOUR) /* half of what minutes are kept */
 #define PATIENCE_MS    60000u
 #define POLL_MS        5u
 #define BASE_WINDOW_NS (10 * NS_PER_S)

@@ -14,6 +14,7 @@
 #define RTT_LEAST_NS 2e6
 #define DRIFT_SCORE  1.5
 #define DRIFT_FACTOR 1.15
+#define MOST_USUAL   1.5 /* times the median of all hours */
 
 static bool latency_present(const struct observation *o, int side)
 {
@@ -37,15 +38,25 @@ static enum verdict judge_latency(const struct series *x, const struct detect_pa
     return VERDICT_OUT;
 }
 
+/* What is usual at this hour, but not much more than at all hours: a fault of every morning is no normal. */
+static double usual(const struct series *x)
+{
+    const struct baseline_bin *bins = x->baseline.group[BASELINE_DAY_GROUP];
+    double all = bins != NULL ? baseline_quantile(&bins[BASELINE_GROUP_BINS - 1], 0.5) : 0;
+
+    return all > 0 ? fmin(x->view.median, MOST_USUAL * all) : x->view.median;
+}
+
 static void limit_latency(struct series *x, const struct detect_params *p)
 {
     const struct baseline_view *v = &x->view;
+    double median = usual(x);
     bool drifting = x->s.drift >= SERIES_DRIFTING;
     double score = drifting ? DRIFT_SCORE : RTT_SCORE;
     double factor = drifting ? DRIFT_FACTOR : p->rtt_factor;
 
-    x->high = v->median * fmax(exp(score * v->spread_up), factor);
-    x->high = fmax(x->high, v->median + (drifting ? RTT_LEAST_NS / 2 : RTT_LEAST_NS));
+    x->high = median * fmax(exp(score * v->spread_up), factor);
+    x->high = fmax(x->high, median + (drifting ? RTT_LEAST_NS / 2 : RTT_LEAST_NS));
 }
 
 const struct detector detector_latency = {latency_present, judge_latency, limit_latency};

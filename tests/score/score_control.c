@@ -266,6 +266,9 @@ static void score_recurring(struct scores *s, const struct world *w, const json_
         count(s, M_sixth, p != NULL && occurrences_before(f, p->confirmed_ns) <= LEAST_HITS);
         if (p != NULL)
             count(s, M_named, hours_right(f, p));
+        if (p != NULL && !hours_right(f, p))
+            fprintf(stderr, "misnamed: %s %s is weekday %lld %02lld-%02lld\n", p->id, p->pattern_text,
+                    (long long)ns_of(f, "weekday"), (long long)ns_of(f, "from_hour"), (long long)ns_of(f, "to_hour"));
     } else if ((kind_is(f, "daily") || kind_is(f, "weekdays") || kind_is(f, "weekends")) && strong) {
         count(s, M_other, p != NULL);
     } else if (kind_is(f, "month_end") && hits >= 5) {

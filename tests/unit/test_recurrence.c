@@ -351,7 +351,89 @@ START_TEST(history_forgets_the_oldest)
 }
 END_TEST
 
+static uint32_t always(const void *ctx, int32_t date)
+{
+    (void)ctx;
+    (void)date;
+    return 0xFFFFFF;
+}
+
+START_TEST(month_ends)
+{
+    struct history h = {0};
+    static struct recurrence_days d;
+    struct recurrence_pattern found;
+    struct error e;
+    double best = 1;
+    int32_t last = INT32_MIN;
+
+    ck_assert_int_eq(local_init("UTC", &e), 0);
+    srand48(7);
+    for (int32_t date = MONDAY - 210; date < MONDAY; date++) {
+        if (recurrence_month_day(MONTH_DAY_LAST, date)) {
+            add_onset(&h, date, 19, (unsigned)(drand48() * 10), 90);
+            last = date;
+        } else if (drand48() < 0.02) {
+            add_onset(&h, date, (unsigned)(drand48() * 24), 0, 30);
+        }
+    }
+    recurrence_collect_long(&d, &h, MONDAY, always, NULL);
+    ck_assert(recurrence_month_end(&d, &found, &best));
+    ck_assert_int_eq(found.weekday, MONTH_DAY_LAST);
+    ck_assert_uint_ge(found.k, 6);
+    ck_assert_uint_eq(found.k, found.n);
+    ck_assert_double_lt(best, 1e-6);
+    ck_assert(recurrence_matches(PATTERN_MONTH_END, found.weekday, 19, 21, last, 20));
+    ck_assert(!recurrence_matches(PATTERN_MONTH_END, found.weekday, 19, 21, last - 1, 20));
+    history_fini(&h);
+    /* As many onsets, but on any day: nothing. */
+    for (int32_t date = MONDAY - 200; date < MONDAY; date += 28)
+        add_onset(&h, date + (int32_t)(drand48() * 20), 19, 0, 90);
+    recurrence_collect_long(&d, &h, MONDAY, always, NULL);
+    ck_assert(!recurrence_month_end(&d, &found, &best));
+    history_fini(&h);
+}
+END_TEST
+
+START_TEST(periods_below_a_day)
+{
+    struct history h = {0};
+    struct recurrence_pattern found;
+    struct error e;
+    double best = 1;
+    char text[96];
+
+    ck_assert_int_eq(local_init("UTC", &e), 0);
+    srand48(8);
+    for (int32_t date = MONDAY - 14; date < MONDAY; date++) {
+        for (unsigned hour = 1; hour < 24; hour += 2) {
+            if (drand48() < 0.85)
+                add_onset(&h, date, hour, 20 + (unsigned)(drand48() * 4), 12);
+        }
+    }
+    ck_assert(recurrence_hourly(&h, MONDAY, always, NULL, &found, &best));
+    ck_assert_uint_eq(found.period_min, 120);
+    ck_assert_uint_ge(found.phase_min, 80);
+    ck_assert_uint_le(found.phase_min, 84);
+    ck_assert_str_eq(recurrence_period_text(text, sizeof(text), 120, 80), "every 2 hours, at 01:20 and so on");
+    history_fini(&h);
+    /* Daily at one time, an afternoon of flapping, and onsets at any minute have no such period. */
+    for (int32_t date = MONDAY - 14; date < MONDAY; date++)
+        add_onset(&h, date, 8, 3, 60);
+    for (unsigned k = 0; k < 12; k++)
+        add_onset(&h, MONDAY - 3, 12 + k / 2, 30 * (k % 2), 9);
+    ck_assert(!recurrence_hourly(&h, MONDAY, always, NULL, &found, &best));
+    history_fini(&h);
+    for (int32_t date = MONDAY - 14; date < MONDAY; date++) {
+        for (unsigned hour = 0; hour < 24; hour++)
+            add_onset(&h, date, hour, (unsigned)(drand48() * 60), 9);
+    }
+    ck_assert(!recurrence_hourly(&h, MONDAY, always, NULL, &found, &best));
+    history_fini(&h);
+}
+END_TEST
+
 UNIT_MAIN("recurrence", hypergeometric_against_pascal, binomial_and_beta_binomial, clean_weeks_of_the_design,
           false_discovery_rounds, four_of_four, unobserved_is_no_exposure, ten_alarms_of_one_morning_count_once,
           power_of_the_rule, noise_does_not_recur, groups_of_days, midnight_names_and_matching,
-          history_forgets_the_oldest)
+          history_forgets_the_oldest, month_ends, periods_below_a_day)

@@ -57,7 +57,7 @@ START_TEST(fifty_pieces_give_the_same_bytes)
 
     fixture_start(&f);
     snprintf(path, sizeof(path), "%s/w", f.dir);
-    simulate(path, "mixed", 8, 6);
+    simulate(path, "full", 8, 34); /* with circuits, changes and maintenance, too */
     char *whole = state_after_one_go(path);
     uint64_t steps = 8 * 7 * 96;
     srand48(1);
@@ -87,7 +87,7 @@ START_TEST(kills_give_the_same_bytes)
 
     fixture_start(&f);
     snprintf(path, sizeof(path), "%s/w", f.dir);
-    simulate(path, "mixed", 6, 4);
+    simulate(path, "full", 6, 31);
     char *whole = state_after_one_go(path);
     control_close(f.c);
     f.c = NULL;
@@ -103,7 +103,7 @@ START_TEST(kills_give_the_same_bytes)
         }
         ck_assert_int_gt(child, 0);
         int status;
-        if (kills < 25) {
+        if (kills < 50) {
             usleep((useconds_t)(5000 + drand48() * 40000));
             kill(child, SIGKILL);
         }
