@@ -6,6 +6,7 @@
 #   rt, redmine   what is missing is said; ten faults become ten tickets; nothing is filed twice by a store that forgot;
 #                 a person takes one, names a change and resolves it, and that arrives here; five more runs change nothing
 #   notify        Alertmanager and a mail server at once: alerts with their labels, resolved; mails in threads, over TLS
+# shellcheck disable=SC1091,SC2154 # variables of servers.sh
 set -euo pipefail
 build=$1 source=$2 system=$3
 dir=$(mktemp -d "${TMPDIR:-/tmp}/spanward-test-XXXXXX")

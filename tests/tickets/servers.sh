@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables of those who source it
 #
 # For scripts that need real ticketing systems: each start_NAME runs a private instance on loopback with its database in
 # $dir, and skips (77) when it is not installed. Sourced with $dir set; everything started here ends with stop_all.
@@ -145,7 +146,7 @@ start_redmine() {
     started+=("$!")
     redmine_pid=$!
     for ((i = 0; i < 300; i++)); do
-        [[ ! -s $dir/alice.key ]] && kill -0 "$redmine_pid" 2>/dev/null || break
+        if [[ -s $dir/alice.key ]] || ! kill -0 "$redmine_pid" 2>/dev/null; then break; fi
         sleep 0.2
     done
     redmine_key=$dir/spanward.key redmine_alice_key=$dir/alice.key
