@@ -136,7 +136,14 @@ START_TEST(dns_icmp_rtp_and_quic_parts)
         .id = 7, .qtype = 1, .rcode = 3, .rtt_ns = 29678000, .flags = RDNS_ANSWERED | RDNS_QUERY_SEEN, .name_len = 9};
     memcpy(m.dns[0].name, "a\"\x1b\\\xff.com", 9);
     m.dns[1] = (struct rec_dns){.id = 8, .qtype = 65280, .retries = 2, .flags = RDNS_QUERY_SEEN};
-    m.rtp = (struct rec_rtp){.ssrc = 0xdeadbeef, .dir = 1, .expected = 100, .lost = 2, .jitter_ns = 1234567};
+    m.rtp = (struct rec_rtp){.ssrc = 0xdeadbeef,
+                             .dir = 1,
+                             .expected = 100,
+                             .lost = 2,
+                             .jitter_ns = 1234567,
+                             .clock_hz = 8000,
+                             .mos_centi = 391,
+                             .paused = 7};
     ndjson_flow(&text, &m.f, &names);
     json_t *v = checked();
     ck_assert_str_eq(json_string_value(at(v, "dns.0.query")), "a\"\\x1b\\\\\\xff.com");
@@ -145,6 +152,8 @@ START_TEST(dns_icmp_rtp_and_quic_parts)
     ck_assert(json_is_null(at(v, "dns.1.rtt_us")) && json_is_null(at(v, "dns.1.rcode")) &&
               json_is_true(at(v, "dns.1.unanswered")));
     ck_assert_double_eq_tol(json_number_value(at(v, "rtp.0.jitter_us")), 1234.567, 1e-9);
+    ck_assert_double_eq_tol(json_number_value(at(v, "rtp.0.mos_estimate")), 3.91, 1e-9);
+    ck_assert_int_eq(json_integer_value(at(v, "rtp.0.paused")), 7);
     ck_assert_str_eq(json_string_value(at(v, "quic.version")), "1");
     ck_assert(json_is_null(at(v, "quic.handshake_us")));
     ck_assert_ptr_null(json_object_get(v, "tcp"));
