@@ -311,15 +311,21 @@ static bool over_the_limit(const struct control *c, const struct connector_statu
 
 /* --- the limit and its summary --- */
 
+static bool waits_for_an_hour(const struct outbox_row *r, const struct connector_status *s)
+{
+    return r->e.state == OUTBOX_ROW_PENDING && r->e.op == OUTBOX_CREATE && !is_summary(r->e.ticket) &&
+           strcmp(r->e.connector, s->e.name) == 0;
+}
+
+/* How many creates this hour has no room for. */
 static size_t count_held(const struct control *c, const struct connector_status *s)
 {
-    size_t n = 0;
+    uint64_t most = rules_of(c)->max_per_hour;
+    size_t room = most > s->e.hour_creates ? (size_t)(most - s->e.hour_creates) : 0, n = 0;
 
-    for (size_t i = 0; i < c->outbox.n; i++) {
-        const struct outbox_row *r = c->outbox.item[i];
-        n += waits(r) && strcmp(r->e.connector, s->e.name) == 0 && over_the_limit(c, s, r);
-    }
-    return n;
+    for (size_t i = 0; i < c->outbox.n; i++)
+        n += waits_for_an_hour(c->outbox.item[i], s);
+    return n > room ? n - room : 0;
 }
 
 static void compose_summary(const struct control *c, const struct connector_status *s, size_t held, struct ticket *t)
@@ -336,8 +342,7 @@ static void compose_summary(const struct control *c, const struct connector_stat
     for (size_t i = 0; i < c->outbox.n && shown < SUMMARY_LINES; i++) {
         const struct outbox_row *r = c->outbox.item[i];
         size_t room = sizeof(t->e.body) - at;
-        if (!waits(r) || strcmp(r->e.connector, s->e.name) != 0 || !over_the_limit(c, s, r) ||
-            strlen(r->e.title) + sizeof(r->e.ticket) + 8 > room)
+        if (!waits_for_an_hour(r, s) || strlen(r->e.title) + sizeof(r->e.ticket) + 8 > room)
             continue;
         at += (size_t)snprintf(t->e.body + at, room, "  %-8s %s\n", r->e.ticket, r->e.title);
         shown++;

@@ -421,6 +421,18 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
 }
 
 /*
+ * An ACK leaps over the repeat from two segments below and more, and echoes what was sent before it: had R lacked the
+ * bytes, its ACKs would have stopped in front of them.
+ */
+static bool is_jumped(const struct meter *m, unsigned s, const struct range *repeat)
+{
+    const uint16_t mask = NODE_HAS_TS | NODE_SIGNALLED;
+
+    return (repeat->flags & mask) == NODE_HAS_TS && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval) &&
+           seq_diff(repeat->start, m->f->side[s].una) >= 2 * seq_diff(repeat->end, repeat->start);
+}
+
+/*
  * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
  * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
  * the edge moves; a SACK says nothing of the kind.
@@ -432,6 +444,8 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
 
     if (echoes)
         return seq_lt(m->p->tsecr, repeat->tsval);
+    if (cumulative && is_jumped(m, s, repeat))
+        return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
         return true;
     if ((m->f->flags & FLOW_SACK) && (repeat->flags & NODE_SIGNALLED))

@@ -418,6 +418,22 @@ START_TEST(an_echo_of_the_repeat_outweighs_time)
 }
 END_TEST
 
+/* ACKs held back, then one for all: it leaps over the repeat and echoes what came before it. */
+START_TEST(an_ack_that_leaps_over_a_repeat)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1101, 100, 5001, TS(1000, 1)),
+                           C(20.2, 1201, 100, 5001, TS(1000, 1)), C(225, 1201, 100, 5001, TS(1205, 1)),
+                           S(240, 5001, 0, 1301, TS(2, 1000)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1101, 100, 5001, TS(1000, 1)),
+             C(20.2, 1201, 100, 5001, TS(1000, 1)), S(30, 5001, 0, 1201, TS(2, 1000)),
+             C(225, 1201, 100, 5001, TS(1205, 1)), S(240, 5001, 0, 1301, TS(2, 1205)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* The same without timestamps: R had reported the gap by SACK, and no DSACK followed. */
 START_TEST(a_gap_in_sack_outweighs_time)
 {
@@ -534,7 +550,7 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_partial_ack_closes_only_what_it_covers, an_ack_alone_shows_a_gap,
           a_hole_that_nobody_acknowledges_is_unknown, one_way_counts_repeats_and_judges_nothing,
           mid_stream_only_later_bytes_are_judged, sequence_numbers_wrap, timestamps_wrap, urgent_data_is_data,
-          an_echo_of_the_repeat_outweighs_time, a_gap_in_sack_outweighs_time,
+          an_echo_of_the_repeat_outweighs_time, an_ack_that_leaps_over_a_repeat, a_gap_in_sack_outweighs_time,
           the_answer_to_a_needless_repeat_is_no_complaint, two_acks_of_a_repeat_at_the_end,
           a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
           a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous,

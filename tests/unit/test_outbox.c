@@ -3,6 +3,7 @@
 /* The outbox with a connector made of a script of answers: order, coalescing, back-off, breaker, dead letters, pauses,
  * dry runs, and what a restart between sending and recording leaves behind. */
 
+#include "control/backsync.h"
 #include "tests/unit/control_fixture.h"
 
 /* Answers to give, one per call; what was asked. */
@@ -270,6 +271,177 @@ START_TEST(dry_run_then_filed)
 }
 END_TEST
 
+/* Three of seven an hour, and one ticket that tells of the rest. */
+START_TEST(too_many_wait_and_one_ticket_says_so)
+{
+    struct fixture f;
+    struct script s = {0};
+    struct outbox_rules rules = outbox_default_rules;
+    uint64_t now = 1000 * HOUR_NS;
+    unsigned creates = 0, summaries = 0;
+
+    rules.max_per_hour = 3;
+    fixture_start(&f);
+    f.options.dry_run = false;
+    f.options.connector = "script";
+    f.options.rules = &rules;
+    fixture_reopen(&f);
+    for (unsigned i = 0; i < 7; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "A%u~B%u", i, i);
+        incident(&f, name, false);
+    }
+    for (unsigned hour = 0; hour < 4; hour++) {
+        unsigned before = creates;
+        deliver(&f, &plain, &s, now + hour * HOUR_NS);
+        for (unsigned i = 0; i < s.calls; i++) {
+            bool summary = strncmp(s.seen[i].ticket, "LIM-", 4) == 0;
+            creates += s.seen[i].op == OUTBOX_CREATE && !summary;
+            summaries += s.seen[i].op == OUTBOX_CREATE && summary;
+            if (hour == 0 && summary)
+                ck_assert_str_eq(s.seen[i].title, "Spanward: more than 3 new faults in an hour, 4 tickets wait");
+        }
+        s.calls = 0;
+        ck_assert_uint_le(creates - before, 3);
+        fixture_reopen(&f); /* the count outlives a restart */
+    }
+    ck_assert_uint_eq(creates, 7);
+    ck_assert_uint_eq(summaries, 1);
+    fixture_stop(&f);
+}
+END_TEST
+
+/* A create that may have arrived is not repeated before it could have been found. */
+START_TEST(a_doubtful_create_waits_until_it_would_be_seen)
+{
+    struct fixture f;
+    struct script s = {.n_answers = 1, .answer = {CONNECTOR_DOUBT}};
+    uint64_t now = 1000 * HOUR_NS;
+
+    start_filing(&f);
+    incident(&f, "A~B", false);
+    ck_assert_int_eq(deliver(&f, &asking, &s, now), 1);
+    ck_assert_int_eq(deliver(&f, &asking, &s, now + 29 * NS_PER_S), 0);
+    fixture_reopen(&f); /* nor after a kill */
+    ck_assert_int_eq(deliver(&f, &asking, &s, now + 29 * NS_PER_S), 0);
+    s.found = 1;
+    ck_assert_int_eq(deliver(&f, &asking, &s, now + 31 * NS_PER_S), 1);
+    ck_assert_uint_eq(s.calls, 1); /* it was there: not sent again */
+    ck_assert_uint_eq(s.finds, 2);
+    ck_assert_str_eq(row(&f, 0).remote_id, "FOUND");
+    fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(what_was_closed_is_reopened)
+{
+    struct fixture f;
+    struct script s = {0};
+
+    start_filing(&f);
+    incident(&f, "A~B", true);
+    fixture_until(&f, "A~B", f.now_ns + 60 * MIN_NS, 0);
+    incident(&f, "A~B", false); /* a later occurrence */
+    ck_assert_int_eq(deliver(&f, &plain, &s, NS_PER_S), 3);
+    ck_assert_int_eq(s.seen[1].op, OUTBOX_CLOSE);
+    ck_assert_int_eq(s.seen[2].op, OUTBOX_REOPEN);
+    fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(by_hand)
+{
+    struct fixture f;
+    struct script s = {.n_answers = 2, .answer = {CONNECTOR_REFUSED, CONNECTOR_REFUSED}};
+    struct error e = {""};
+    struct found found;
+
+    start_filing(&f);
+    incident(&f, "A~B", true);
+    incident(&f, "C~D", true);
+    ck_assert_int_ge(deliver(&f, &plain, &s, NS_PER_S), 2);
+    ck_assert_int_eq(row(&f, 0).state, OUTBOX_ROW_DEAD);
+    ck_assert_int_eq(outbox_retry(f.c, 99, &e), -ENOENT);
+    ck_assert_int_eq(outbox_retry(f.c, row(&f, 0).seq, &e), 0);
+    ck_assert_int_eq(outbox_drop(f.c, row(&f, 2).seq, &e), 0); /* the other's create, and with it its close */
+    ck_assert_int_eq(deliver(&f, &plain, &s, 2 * NS_PER_S), 2);
+    fixture_find(&f, ENTITY_OUTBOX, &found);
+    ck_assert_int_eq(found.u.outbox[0].state, OUTBOX_ROW_SENT);
+    ck_assert_int_eq(found.u.outbox[1].state, OUTBOX_ROW_SENT);
+    ck_assert_int_eq(found.u.outbox[2].state, OUTBOX_ROW_DROPPED);
+    ck_assert_int_eq(found.u.outbox[3].state, OUTBOX_ROW_DROPPED);
+    fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(keys_differ_between_installations)
+{
+    struct fixture f;
+    char key[2][FINGERPRINT_BYTES];
+
+    for (int i = 0; i < 2; i++) {
+        fixture_start(&f);
+        f.options.dry_run = false;
+        f.options.connector = "script";
+        f.options.install = i == 0 ? "one" : "two";
+        fixture_reopen(&f);
+        incident(&f, "A~B", false);
+        snprintf(key[i], sizeof(key[i]), "%s", row(&f, 0).key);
+        fixture_stop(&f);
+    }
+    ck_assert_str_ne(key[0], key[1]);
+}
+END_TEST
+
+/* A person takes an incident's ticket and resolves it there: once, whoever tells it how often. */
+START_TEST(what_people_do_there)
+{
+    struct fixture f;
+    struct script s = {0};
+    struct connector_change x = {.remote_id = "R-0", .state = REMOTE_RESOLVED, .has_owner = true, .owner = "alice"};
+    struct found found;
+
+    start_filing(&f);
+    incident(&f, "A~B", false);
+    deliver(&f, &plain, &s, NS_PER_S);
+    snprintf(x.author, sizeof(x.author), "alice");
+    for (int i = 0; i < 3; i++)
+        ck_assert(backsync_apply(f.c, "script", &x));
+    snprintf(x.remote_id, sizeof(x.remote_id), "R-77");
+    ck_assert(!backsync_apply(f.c, "script", &x));
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    ck_assert_str_eq(found.u.incident[0].owner, "alice");
+    ck_assert_int_eq(found.u.incident[0].state, INCIDENT_ACKED);
+    fixture_find(&f, ENTITY_TICKET, &found);
+    ck_assert_int_eq(found.u.ticket[0].remote_state, REMOTE_RESOLVED);
+    ck_assert_int_eq(deliver(&f, &plain, &s, 2 * NS_PER_S), 0); /* no echo */
+    fixture_stop(&f);
+}
+END_TEST
+
+START_TEST(changes_in_texts)
+{
+    static const struct {
+        const char *text, *change;
+    } rows[] = {{"fixed by change CHG0012345, see there", "CHG0012345"},
+                {"chg123", "chg123"},
+                {"Change: 4711", "4711"},
+                {"change number NET-42.", "NET-42"},
+                {"change of plans", NULL},
+                {"we changed it", NULL},
+                {"exchange 4711", NULL},
+                {"", NULL}};
+    char change[64];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool found = backsync_find_change(rows[i].text, change, sizeof(change));
+        ck_assert_msg(found == (rows[i].change != NULL), "%s", rows[i].text);
+        if (found)
+            ck_assert_str_eq(change, rows[i].change);
+    }
+}
+END_TEST
+
 START_TEST(backoff_grows_within_bounds)
 {
     for (uint64_t a = 1; a < 40; a++) {
@@ -287,4 +459,6 @@ END_TEST
 
 UNIT_MAIN("outbox", create_then_close_in_order, pending_updates_coalesce, dead_letters_hold_back_their_ticket_only,
           pauses_end_with_new_settings, breaker_and_retry_after, asks_before_a_create, dry_run_then_filed,
-          backoff_grows_within_bounds)
+          too_many_wait_and_one_ticket_says_so, a_doubtful_create_waits_until_it_would_be_seen,
+          what_was_closed_is_reopened, by_hand, keys_differ_between_installations, what_people_do_there,
+          changes_in_texts, backoff_grows_within_bounds)

@@ -650,6 +650,7 @@ START_TEST(full_lanes_drop_and_count)
     enum { BURSTS = 200, WORKERS = 2, DEPTH = 4 };
     static struct batch b;
     static unsigned owned[BURSTS * BATCH_MAX];
+    static uint8_t bytes[BURSTS * BATCH_MAX][64]; /* they are read when somebody works */
     struct spsc *ring[WORKERS];
     struct worker *w[WORKERS];
     struct reshard *r;
@@ -664,7 +665,6 @@ START_TEST(full_lanes_drop_and_count)
     for (unsigned k = 0; k < BURSTS; k++) { /* nobody works */
         void *owner[BATCH_MAX];
         struct talk t = {.af = 4, .host = {1, 2}, .id = {(uint16_t)(k + 1)}};
-        uint8_t bytes[BATCH_MAX][64];
         b.n = BATCH_MAX;
         for (unsigned i = 0; i < BATCH_MAX; i++) {
             t.host[0] = i;
@@ -672,8 +672,9 @@ START_TEST(full_lanes_drop_and_count)
             packet_udp(p, 1000, 2000, 4);
             packet_payload(p, k, 4);
             packet_finish(p);
-            memcpy(bytes[i], p->byte, p->len);
-            b.pkt[i] = (struct pkt){.data = bytes[i], .ts_ns = START_S * NS_PER_S + k, .cap_len = p->len};
+            memcpy(bytes[k * BATCH_MAX + i], p->byte, p->len);
+            b.pkt[i] =
+                (struct pkt){.data = bytes[k * BATCH_MAX + i], .ts_ns = START_S * NS_PER_S + k, .cap_len = p->len};
             b.pkt[i].wire_len = b.pkt[i].snap_len = p->len;
             b.pkt[i].rx_vlan = RX_NO_VLAN;
             owner[i] = &owned[k * BATCH_MAX + i];
