@@ -148,8 +148,7 @@ static void add_to(struct agg *total, const struct agg *a)
             hist_merge(&total->hist[i], &a->hist[i]);
 }
 
-uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns,
-                  struct agg *total)
+uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns, struct agg *total)
 {
     uint64_t dropped = out->dropped;
 

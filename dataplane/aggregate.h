@@ -63,8 +63,8 @@ static inline void agg_count_peak(struct agg *a, uint64_t ms, uint32_t bytes)
         a->c.peak_1ms_bytes = a->ms_bytes;
 }
 
-/* Sends every touched entry as REC_WINDOW and clears it, having added it to `total` if that is not NULL. Returns how many
- * did not fit the ring. */
+/* Sends every touched entry as REC_WINDOW and clears it, having added it to `total` if that is not NULL. Returns how
+ * many did not fit the ring. */
 uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns,
                   struct agg *total);
 

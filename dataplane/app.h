@@ -12,7 +12,6 @@
 
 #include "dataplane/meter.h"
 
-
 #define APP_KINDS(X)                                                                                                   \
     X(EXTRA, "tunnel and VLAN tags of the first packet")                                                               \
     X(ECHO, "echo request that waits")                                                                                 \

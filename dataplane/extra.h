@@ -18,8 +18,8 @@ void extra_keep(struct flow *f, const struct pkt *p, struct pool *pool);
 const struct extra *extra_of(const struct flow *f, const struct pool *pool);
 
 /*
- * Fills in the record's tunnel fields. src is the tunnel's end on the client's side; of a mirror's tunnel (ERSPAN, TZSP)
- * it is the mirror, whoever sent the packet inside.
+ * Fills in the record's tunnel fields. src is the tunnel's end on the client's side; of a mirror's tunnel (ERSPAN,
+ * TZSP) it is the mirror, whoever sent the packet inside.
  */
 void extra_fill(const struct flow *f, const struct extra *x, struct rec_flow *r);
 

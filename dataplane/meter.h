@@ -6,8 +6,8 @@
  * What every meter gets: the flow, the packet, and where to count.
  *
  * A verdict is counted in several places at once: in the flow and in the windows of its path and service, and of its
- * VLAN and tunnel if it has them, each in its own idea of direction. METER_COUNT does that, so that no meter knows about
- * windows. The mirror's window is the sum over the services, made when the window ends (aggregate.c).
+ * VLAN and tunnel if it has them, each in its own idea of direction. METER_COUNT does that, so that no meter knows
+ * about windows. The mirror's window is the sum over the services, made when the window ends (aggregate.c).
  */
 
 #include "dataplane/aggregate.h"
@@ -27,7 +27,7 @@ enum {
 
 struct meter {
     struct flow *f;
-    struct pkt *p;   /* NULL while a flow is being finished */
+    struct pkt *p; /* NULL while a flow is being finished */
     const struct flow_key *key;
     uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pools *pools;

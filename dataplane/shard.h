@@ -26,7 +26,8 @@ static inline unsigned shard_of(const struct flow_key *key)
         uint32_t a, b;
         memcpy(&a, &key->addr[0], 4);
         memcpy(&b, &key->addr[1], 4);
-        return (unsigned)(fold64(((uint64_t)a << 32 | b) ^ 0x9e3779b97f4a7c15ull, 0xc2b2ae3d27d4eb4full) >> 32) % SHARDS;
+        return (unsigned)(fold64(((uint64_t)a << 32 | b) ^ 0x9e3779b97f4a7c15ull, 0xc2b2ae3d27d4eb4full) >> 32) %
+               SHARDS;
     }
     static_assert(sizeof(w) == sizeof(key->addr), "a pair of addresses");
     memcpy(w, key->addr, sizeof(w));

@@ -54,8 +54,8 @@ struct worker {
     struct ledger ledger;
 
     uint64_t clock_ns, swept_ns;
-    uint64_t least_idle_ns; /* the shortest of the time-outs */
-    uint32_t changes_seen;  /* of the table, when this burst was looked up */
+    uint64_t least_idle_ns;                  /* the shortest of the time-outs */
+    uint32_t changes_seen;                   /* of the table, when this burst was looked up */
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
     uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
     uint64_t clock_backwards;

@@ -110,8 +110,8 @@ void key_finish(struct pkt *p)
     p->sender = 1;
 }
 
-/* All that decoders fill in, by the line: the compiler would clear it with one string instruction, which takes longer to
- * start than this. */
+/* All that decoders fill in, by the line: the compiler would clear it with one string instruction, which takes longer
+ * to start than this. */
 static inline void clear_decoded(struct pkt *p)
 {
     const size_t bytes = offsetof(struct pkt, id) - offsetof(struct pkt, verdict);

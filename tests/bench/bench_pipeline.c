@@ -145,8 +145,8 @@ static struct worker *make_worker(const struct options *o, struct site_table *si
         die("no memory");
     site_table_finish(sites);
     const struct worker_options options = {
-        .flows = o->mix == MIX_NEW ? o->flows * 8 : o->flows + o->flows / 8 + 1024,
-        .trouble_blocks = o->flows / 16 + 4096,
+        .flows = o->mix == MIX_NEW ? o->flows * 8 : o->flows + o->flows / 64 + 1024,
+        .trouble_blocks = (o->mix == MIX_VXLAN ? o->flows : o->flows / 16) + 4096, /* a tunnelled flow has a node */
         .dns_entries = 64,
         .max_paths = 64,
         .max_services = 64,
@@ -273,7 +273,7 @@ static void usage(void)
     fputs("Examples:\n"
           "  bench-pipeline --flows 1000000 --seconds 5 --json\n"
           "  bench-pipeline --flows 65536 --mix dup\n"
-          "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup] [--json]\n",
+          "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup|vxlan] [--json]\n",
           stdout);
 }
 
@@ -299,7 +299,7 @@ int main(int argc, char **argv)
         else if (c == 's')
             o.seconds = strtod(optarg, NULL);
         else if (c == 'm' && mix_parse(optarg, &o.mix) != 0)
-            die("--mix takes tcp, new, imix or dup");
+            die("--mix takes tcp, new, imix, dup or vxlan");
         else if (c == 'j')
             o.json = true;
         else if (c == 'h')

@@ -10,13 +10,14 @@
 
 #include "common/bytes.h"
 
-#define SLOT_BYTES          128u /* headers and the start of the payload: the rest of a frame is never looked at */
+#define SLOT_BYTES          192u /* headers and the start of the payload: the rest of a frame is never looked at */
 #define HEADERS             66u
+#define VXLAN_HEADERS       50u /* Ethernet, IPv4, UDP, VXLAN around the frame */
 #define FCS                 4u
 #define MSS                 1448u
 #define VISITS_PER_FLOW_NEW 8u /* MIX_NEW: handshake, request, response, close */
 
-static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup"};
+static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup", "vxlan"};
 
 const char *mix_name(enum mix mix)
 {
@@ -116,6 +117,11 @@ static struct segment step(struct traffic *t, struct bench_flow *f, uint32_t pay
     return s;
 }
 
+static uint32_t outer_bytes(const struct traffic *t)
+{
+    return t->mix == MIX_VXLAN ? VXLAN_HEADERS : 0;
+}
+
 static uint32_t payload_for(struct traffic *t)
 {
     uint32_t frame = t->frame_bytes;
@@ -124,7 +130,30 @@ static uint32_t payload_for(struct traffic *t)
         uint32_t r = (uint32_t)(next_random(t) % 12);
         frame = r < 7 ? 64 : r < 11 ? 594 : 1518;
     }
-    return frame > HEADERS + FCS ? frame - HEADERS - FCS : 1;
+    uint32_t headers = HEADERS + FCS + outer_bytes(t);
+    return frame > headers ? frame - headers : 1;
+}
+
+/* The outside of VXLAN; each flow's tunnel is one of 16. */
+static void write_vxlan(uint8_t *p, uint32_t id, uint32_t inner_bytes)
+{
+    static const uint8_t macs[12] = {2, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 4};
+
+    memcpy(p, macs, sizeof(macs));
+    put_be16(p + 12, 0x0800);
+    put_be16(p + 14, 0x4500);
+    put_be16(p + 16, 36 + inner_bytes);
+    put_be32(p + 18, 0x00004000);
+    put_be16(p + 22, 0x4011);
+    put_be16(p + 24, 0);
+    put_be32(p + 26, 0xc6336401);
+    put_be32(p + 30, 0xc6336402);
+    put_be16(p + 34, 0xc000 | (id & 0x3fff));
+    put_be16(p + 36, 4789);
+    put_be16(p + 38, 16 + inner_bytes);
+    put_be16(p + 40, 0);
+    put_be32(p + 42, 0x08000000);
+    put_be32(p + 46, (100 + id % 16) << 8);
 }
 
 static void write_frame(struct traffic *t, uint8_t *p, uint32_t id, const struct segment *s)
@@ -160,7 +189,7 @@ static void write_frame(struct traffic *t, uint8_t *p, uint32_t id, const struct
 
 static void describe(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t payload)
 {
-    uint32_t wire = HEADERS + payload;
+    uint32_t wire = outer_bytes(t) + HEADERS + payload;
 
     if (wire < 60)
         wire = 60;
@@ -176,7 +205,10 @@ static void fill_one(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t i
     struct segment s = step(t, &t->flow[id], payload_for(t));
 
     t->now_ns += t->gap_ns;
-    write_frame(t, t->frames + (size_t)slot * SLOT_BYTES, id, &s);
+    uint8_t *frame = t->frames + (size_t)slot * SLOT_BYTES;
+    if (t->mix == MIX_VXLAN)
+        write_vxlan(frame, id, HEADERS + s.payload);
+    write_frame(t, frame + outer_bytes(t), id, &s);
     describe(t, k, slot, s.payload);
 }
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include "dataplane/batch.h"
 
-enum mix { MIX_TCP, MIX_NEW, MIX_IMIX, MIX_DUP, MIX_COUNT };
+enum mix { MIX_TCP, MIX_NEW, MIX_IMIX, MIX_DUP, MIX_VXLAN, MIX_COUNT };
 
 /* A flow as its two ends know it. */
 struct bench_flow {
@@ -34,7 +34,6 @@ struct traffic {
     uint64_t random;
     uint8_t *frames; /* reused */
     uint32_t slots;
-    uint32_t last_slot; /* MIX_DUP repeats it */
 };
 
 int traffic_init(struct traffic *t, uint32_t n_flows, enum mix mix, uint32_t frame_bytes, uint32_t slots);

@@ -79,7 +79,8 @@ START_TEST(found_until_released)
 }
 END_TEST
 
-/* Keys that differ in one byte anywhere are different flows, whatever their hash. (Of an IPv4 address 4 bytes count.) */
+/* Keys that differ in one byte anywhere are different flows, whatever their hash. (Of an IPv4 address 4 bytes count.)
+ */
 static void check_every_byte(const struct flow_key *key)
 {
     uint32_t victim;
