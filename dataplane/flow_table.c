@@ -12,8 +12,9 @@
 
 #include "dataplane/memory.h"
 
-#define FIRST_ENOUGH 6u /* slots in use below which the first bucket is taken without comparing */
-#define SWEEP_AHEAD  4u /* records fetched in front of the sweep's hand */
+#define FIRST_ENOUGH 6u  /* slots in use below which the first bucket is taken without comparing */
+#define NEIGHBOURS   16u /* buckets */
+#define SWEEP_AHEAD  4u  /* records fetched in front of the sweep's hand */
 
 static uint32_t bucket_count(uint32_t n_flows)
 {
@@ -100,17 +101,34 @@ static unsigned used_slots(const struct bucket *b)
     return BUCKET_SLOTS - (unsigned)__builtin_popcount(bucket_matches(b, 0));
 }
 
-static uint32_t idlest_of(const struct flow_table *t, uint32_t one, uint32_t two)
+/* Which of two flows is to go? One that was never answered before one that was, so that a flood of SYNs, or of keys
+ * that collide, evicts its own kind; else the one that is idle longer. */
+static bool goes_first(const struct flow *a, const struct flow *b)
 {
-    uint32_t idlest = FLOW_NONE;
+    if (flow_is_two_way(a) != flow_is_two_way(b))
+        return flow_is_two_way(b);
+    return a->last_ns < b->last_ns;
+}
 
-    for (unsigned i = 0; i < 2 * BUCKET_SLOTS; i++) {
-        const struct bucket *b = &t->bucket[i < BUCKET_SLOTS ? one : two];
-        uint32_t index = b->index[i % BUCKET_SLOTS];
-        if (b->sig[i % BUCKET_SLOTS] != 0 && (idlest == FLOW_NONE || t->flow[index].last_ns < t->flow[idlest].last_ns))
-            idlest = index;
-    }
-    return idlest;
+static void consider(const struct flow_table *t, uint32_t bucket, uint32_t *victim)
+{
+    const struct bucket *b = &t->bucket[bucket];
+
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        if (b->sig[i] != 0 && (*victim == FLOW_NONE || goes_first(&t->flow[b->index[i]], &t->flow[*victim])))
+            *victim = b->index[i];
+}
+
+/* When it is records that there are none of, not slots, the neighbours are asked as well. */
+static uint32_t victim_of(const struct flow_table *t, uint32_t one, uint32_t two, bool slots)
+{
+    uint32_t victim = FLOW_NONE;
+
+    consider(t, one, &victim);
+    consider(t, two, &victim);
+    for (uint32_t i = 1; slots && i <= NEIGHBOURS && (victim == FLOW_NONE || flow_is_two_way(&t->flow[victim])); i++)
+        consider(t, (one + i) & t->bucket_mask, &victim);
+    return victim;
 }
 
 static uint32_t take_record(struct flow_table *t)
@@ -139,7 +157,7 @@ uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct sho
     uint32_t index = room != 0 ? take_record(t) : FLOW_NONE;
 
     if (index == FLOW_NONE) {
-        *ret_victim = idlest_of(t, one, two);
+        *ret_victim = victim_of(t, one, two, room != 0);
         return FLOW_NONE;
     }
     unsigned slot = (unsigned)__builtin_ctz(room) / 2;

@@ -7,10 +7,10 @@
  *
  * A bucket is one cache line: eight 16-bit signatures and eight 32-bit record indices. A key lives in one of two
  * buckets (its second is the first xor a value derived from the signature); an insert takes the first while it
- * has room to spare, else the emptier one, so that one prefetch nearly always hits. When both are full, the flow in
- * them that has been idle longest is evicted, and counted. The hash is seeded per process, so that nobody outside can
- * prepare collisions. Records come from a free list, most recently freed first: memory that was never needed is never
- * touched.
+ * has room to spare, else the emptier one, so that one prefetch nearly always hits. When both are full, one of
+ * their flows is evicted, and counted: the idlest of those that were never answered, else the idlest. The hash is
+ * seeded per process, so that nobody outside can prepare collisions. Records come from a free list, most recently freed
+ * first: memory that was never needed is never touched.
  *
  * A record holds the whole key of an IPv4 flow. The addresses of an IPv6 flow lie in an array beside the records, and
  * the record has a seeded digest of them, so that an unequal key is nearly always seen without that line.

@@ -195,7 +195,7 @@ START_TEST(examples_parse)
             struct error e = {""};
             int argc = 0;
             snprintf(copy, sizeof(copy), "%s", x->line);
-            copy[strcspn(copy, "|>")] = '\0';
+            copy[strcspn(copy, "|<>")] = '\0';
             for (char *w = strtok_r(copy, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
                 argv[argc++] = w;
             ck_assert_str_eq(argv[0], command_table[i]->name);

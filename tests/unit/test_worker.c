@@ -183,6 +183,69 @@ START_TEST(a_full_table_evicts_and_counts)
 }
 END_TEST
 
+/* A segment of host 10.0.0.n to or from a server; `bytes` of payload. */
+static void tcp_at(struct drive *d, double s, uint32_t n, bool answer, uint32_t seq, uint32_t ack, uint8_t flags,
+                   uint32_t bytes)
+{
+    struct ip_spec ip = {
+        .from = {10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}, .to = {11, 0, 0, 1}, .proto = 6};
+    struct tcp_spec t = {.from = 40000, .to = 443, .window = 8000, .seq = seq, .ack = ack, .flags = flags};
+    static uint16_t id;
+
+    if (answer) {
+        memcpy(ip.to, ip.from, 4);
+        memcpy(ip.from, (const uint8_t[]){11, 0, 0, 1}, 4);
+        t.from = 443;
+        t.to = 40000;
+    }
+    ip.id = ++id;
+    packet_ethernet(&packet, 1, 2, 0x0800);
+    packet_ipv4(&packet, &ip);
+    packet_tcp(&packet, &t);
+    packet_payload(&packet, id, bytes);
+    packet_finish(&packet);
+    drive_packet(d, DRIVE_START + (uint64_t)(s * 1e9), &packet);
+}
+
+/*
+ * Twelve times as many SYNs as the table has room for, from addresses of their own: connections that were answered
+ * stay, each in one record with all its packets and samples.
+ */
+START_TEST(a_flood_of_syns_evicts_its_own_kind)
+{
+    enum { LIVE = 100, ROUNDS = 20, SYNS = 150 };
+    struct worker_options options = drive_options();
+    options.flows = 256;
+    struct drive *d = drive_new(options);
+    double s = 0;
+
+    for (uint32_t n = 0; n < LIVE; n++) {
+        tcp_at(d, s += 1e-5, n, false, 100, 0, TCP_SYN, 0);
+        tcp_at(d, s += 1e-5, n, true, 500, 101, TCP_SYN | TCP_ACK, 0);
+        tcp_at(d, s += 1e-5, n, false, 101, 501, TCP_ACK, 0);
+    }
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        for (uint32_t n = 0; n < SYNS; n++)
+            tcp_at(d, s += 1e-6, 0x10000 + round * SYNS + n, false, 7, 0, TCP_SYN, 0);
+        for (uint32_t n = 0; n < LIVE; n++) {
+            tcp_at(d, s += 1e-6, n, false, 101 + 10 * round, 501, TCP_ACK | TCP_PSH, 10);
+            tcp_at(d, s += 1e-6, n, true, 501, 111 + 10 * round, TCP_ACK, 0);
+        }
+    }
+    drive_finish(d);
+    const struct ledger *l = worker_ledger(d->worker);
+    unsigned whole = 0;
+    for (uint32_t i = 0; i < d->n_flows; i++)
+        whole += d->flow[i].dir[C2S].pkts == 2 + ROUNDS && d->flow[i].dir[S2C].pkts == 1 + ROUNDS &&
+                 d->flow[i].rtt[1].n == 1 + ROUNDS && d->flow[i].end == FLOW_END_EOF;
+    ck_assert_uint_eq(whole, LIVE);
+    ck_assert_uint_gt(d->end.flows_evicted, ROUNDS * SYNS / 2);
+    ck_assert_uint_eq(l->offered, 3 * LIVE + ROUNDS * (SYNS + 2 * LIVE));
+    ck_assert_uint_eq(l->processed + l->drops[LEDGER_table_full], l->offered);
+    drive_free(d);
+}
+END_TEST
+
 START_TEST(what_finds_no_room_is_in_other)
 {
     struct worker_options options = drive_options();
@@ -305,6 +368,6 @@ END_TEST
 
 UNIT_MAIN("worker", a_vlan_has_windows_of_its_own, windows_begin_at_multiples_of_their_length,
           a_first_window_that_began_earlier, a_clock_that_jumps_ahead_leaves_no_trail, time_never_runs_backwards,
-          idle_split_by_the_flows_own_gap, active_split, a_full_table_evicts_and_counts, what_finds_no_room_is_in_other,
-          time_passes_without_packets, left_out_packets_are_in_the_ledger, the_busiest_millisecond,
-          vlans_in_the_key_or_not, bursts_change_nothing)
+          idle_split_by_the_flows_own_gap, active_split, a_full_table_evicts_and_counts,
+          a_flood_of_syns_evicts_its_own_kind, what_finds_no_room_is_in_other, time_passes_without_packets,
+          left_out_packets_are_in_the_ledger, the_busiest_millisecond, vlans_in_the_key_or_not, bursts_change_nothing)
