@@ -41,6 +41,7 @@
 #include "dataplane/tcp_rtt.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
+#define LEAP_BYTES        16384
 #define REORDER_MAX_NS    (200 * NS_PER_MS)
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
@@ -421,15 +422,15 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
 }
 
 /*
- * An ACK leaps over the repeat from two segments below and more, and echoes what was sent before it: had R lacked the
- * bytes, its ACKs would have stopped in front of them.
+ * An ACK leaps over the repeat from far below, and echoes what was sent before it: had R lacked the bytes, its ACKs
+ * would have stopped in front of them. Less than LEAP_BYTES may be one delayed ACK that the repeat itself set free.
  */
-static bool is_jumped(const struct meter *m, unsigned s, const struct range *repeat)
+static bool is_leapt_over(const struct meter *m, unsigned s, const struct range *repeat)
 {
     const uint16_t mask = NODE_HAS_TS | NODE_SIGNALLED;
 
     return (repeat->flags & mask) == NODE_HAS_TS && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval) &&
-           seq_diff(repeat->start, m->f->side[s].una) >= 2 * seq_diff(repeat->end, repeat->start);
+           seq_diff(repeat->start, m->f->side[s].una) >= LEAP_BYTES;
 }
 
 /*
@@ -444,7 +445,7 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
 
     if (echoes)
         return seq_lt(m->p->tsecr, repeat->tsval);
-    if (cumulative && is_jumped(m, s, repeat))
+    if (cumulative && is_leapt_over(m, s, repeat))
         return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
         return true;

@@ -172,7 +172,7 @@ static int run_detect(struct cli *cli)
 static const struct example examples[] = {
     {"detect latency.csv > scored.csv", "a score and a label for every row"},
     {"detect latency.csv | awk -F, '$4 == 1'", "only what is anomalous"},
-    {"detect - < latency.csv", "from a pipe, answered row by row"},
+    {"detect - | tee scored.csv", "rows from a pipe, answered one by one"},
     {NULL, NULL},
 };
 

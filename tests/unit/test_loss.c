@@ -421,15 +421,16 @@ END_TEST
 /* ACKs held back, then one for all: it leaps over the repeat and echoes what came before it. */
 START_TEST(an_ack_that_leaps_over_a_repeat)
 {
-    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1101, 100, 5001, TS(1000, 1)),
-                           C(20.2, 1201, 100, 5001, TS(1000, 1)), C(225, 1201, 100, 5001, TS(1205, 1)),
-                           S(240, 5001, 0, 1301, TS(2, 1000)));
+    struct drive *d =
+        PLAY(C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),
+             C(11, 1001, 0, 5001), C(20, 1001, 20000, 5001, TS(1000, 1)), C(20.1, 21001, 100, 5001, TS(1000, 1)),
+             C(225, 21001, 100, 5001, TS(1205, 1)), S(240, 5001, 0, 21101, TS(2, 1000)));
     VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
     drive_free(d);
-    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1101, 100, 5001, TS(1000, 1)),
-             C(20.2, 1201, 100, 5001, TS(1000, 1)), S(30, 5001, 0, 1201, TS(2, 1000)),
-             C(225, 1201, 100, 5001, TS(1205, 1)), S(240, 5001, 0, 1301, TS(2, 1205)));
-    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    d = PLAY(C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),
+             C(11, 1001, 0, 5001), C(20, 1001, 200, 5001, TS(1000, 1)), C(20.1, 1201, 100, 5001, TS(1000, 1)),
+             C(45, 1201, 100, 5001, TS(1025, 1)), S(56, 5001, 0, 1301, TS(2, 1000)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1); /* a delayed ACK, let go by the repeat */
     drive_free(d);
 }
 END_TEST
