@@ -46,7 +46,7 @@ struct analytics_options {
     uint64_t window_ns; /* whole seconds */
     bool live;
 
-    const char *store_url; /* NULL: no store */
+    const char *store_url;             /* NULL: no store */
     const struct store_options *store; /* log-in, TLS, Sentinels; url and time-outs are not used. NULL: none */
     uint64_t spool_bytes;              /* 0: 64 MiB; a limit, not an allocation */
     const char *spool_dir;             /* where the spool goes that memory cannot keep; NULL: nowhere */

@@ -36,7 +36,9 @@ static const struct option_def row_options[] = {
 };
 
 static const struct option_def store_options[] = {
-    {"redis", "URL", 0, "unix:/path, redis[s]://host:port, redis+cluster://, redis+sentinel:// (also: SPANWARD_REDIS, store.redis in the configuration)"},
+    {"redis", "URL", 0,
+     "unix:/path, redis[s]://host:port, redis+cluster://, redis+sentinel:// (also: SPANWARD_REDIS, store.redis in the "
+     "configuration)"},
     {"config", "FILE", 0, "configuration file"},
     {NULL, NULL, 0, NULL},
 };

@@ -677,7 +677,9 @@ START_TEST(windows_leave_as_lines_or_csv)
     expect_in(head, "sensor,scope,object,tier,start_ns,length_ns,quality,missing_pct,a2b_pkts,a2b_bytes");
     expect_in(head, "rtt_a_us_n,rtt_a_us_min,rtt_a_us_p10");
     expect_in(first, "s1,path,branch~hq,1min,1700000040000000000,60000000000,unsure,0,5000,");
-    expect_in(first, ",10,999.936,1007.616,2015.232,2981.888,4030.464,5001.216,0,,,,,,,0,"); /* as stored: to 2^-11 and a bucket */
+    expect_in(
+        first,
+        ",10,999.936,1007.616,2015.232,2981.888,4030.464,5001.216,0,,,,,,,0,"); /* as stored: to 2^-11 and a bucket */
     for (const char *p = head; *p != '\0'; p++)
         of_head += *p == ',';
     for (const char *p = first; *p != '\0'; p++)

@@ -176,7 +176,7 @@ START_TEST(full_buckets_name_the_idlest)
     struct flow_key key = key_of(99);
     ck_assert_uint_eq(insert_at(hash, &key, &victim), FLOW_NONE);
     ck_assert_uint_eq(victim, index[7]); /* 7 * 7 % 16 = 1 */
-    for (uint32_t n = 0; n < 16; n++) /* all but one were answered: that one goes, though it is the least idle */
+    for (uint32_t n = 0; n < 16; n++)    /* all but one were answered: that one goes, though it is the least idle */
         flow_at(&table, index[n])->pkts[0] = flow_at(&table, index[n])->pkts[1] = n != 0;
     flow_at(&table, index[0])->pkts[0] = 1;
     ck_assert_uint_eq(insert_at(hash, &key, &victim), FLOW_NONE);
