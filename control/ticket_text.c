@@ -608,12 +608,13 @@ static struct chart_point *points_of(const struct history *h, const struct entit
             continue;
         local_from_ns(o->onset_ns, &t);
         uint64_t hours = o->end_ns > o->onset_ns ? (o->end_ns - o->onset_ns) / (3600 * NS_PER_S) + 1 : 1;
-        list[n++] = (struct chart_point){.onset_ns = o->onset_ns,
-                                         .value = (double)o->value,
-                                         .expected = (double)o->baseline,
-                                         .n = o->exposure_n,
-                                         .hour_of_week = t.hour_of_week,
-                                         .hours = (uint16_t)(hours < HOURS_PER_WEEK ? hours : HOURS_PER_WEEK)};
+        list[n] = (struct chart_point){.onset_ns = o->onset_ns,
+                                       .value = (double)o->value,
+                                       .expected = (double)o->baseline,
+                                       .n = o->exposure_n,
+                                       .hour_of_week = t.hour_of_week,
+                                       .hours = (uint16_t)(hours < HOURS_PER_WEEK ? hours : HOURS_PER_WEEK)};
+        n++;
     }
     *ret_n = n;
     return list;
