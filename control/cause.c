@@ -108,15 +108,11 @@ static void add_sites(struct control *c, struct control_object *o)
 /* Circuits first, so that of equals the circuit is named. */
 static void causes_update(struct control *c)
 {
-    size_t paths = 0;
-
-    for (size_t i = 0; i < c->objects.n; i++)
-        paths += c->objects.item[i]->scope == SCOPE_PATH;
-    if (c->causes_version == c->registers_version + 1 && c->causes_objects == paths)
+    if (c->causes_version == c->registers_version + 1 && c->causes_objects == c->objects.n)
         return;
     causes_free(c);
     c->causes_version = c->registers_version + 1;
-    c->causes_objects = paths;
+    c->causes_objects = c->objects.n;
     for (size_t i = 0; i < c->registers[REGISTER_CIRCUIT].n; i++) {
         const struct entity_register *e = &c->registers[REGISTER_CIRCUIT].item[i]->e;
         if (e->closed_ns == 0)
