@@ -38,6 +38,7 @@ free_port() { # a port that nobody listens on just now
     return 1
 }
 wait_port() { # PORT SECONDS
+    local i
     for ((i = 0; i < $2 * 10; i++)); do
         (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
         sleep 0.1
@@ -45,6 +46,7 @@ wait_port() { # PORT SECONDS
     return 1
 }
 wait_http() { # SECONDS CURL-ARGUMENT...
+    local i
     for ((i = 0; i < $1 * 5; i++)); do
         curl -sf -o /dev/null --max-time 5 "${@:2}" && return 0
         sleep 0.2
@@ -103,7 +105,7 @@ rt_sql() { # SQL: rows from RT's own database, columns separated by tabs
 # Redmine with SQLite: a copy of Debian's, with the empty database that the package made. Sets $redmine_port and
 # $redmine_key (a file), $redmine_alice_key (a person's). One start of Rails makes the project and everything in it.
 start_redmine() {
-    local home=$dir/redmine db=/var/lib/dbconfig-common/sqlite3/redmine/instances/default/redmine_default site
+    local i home=$dir/redmine db=/var/lib/dbconfig-common/sqlite3/redmine/instances/default/redmine_default site
     [[ -d /usr/share/redmine && -r $db ]] || skip 'no redmine, redmine-sqlite'
     redmine_port=$(free_port) redmine_key=$dir/redmine.key
     cp -a /usr/share/redmine "$home"
