@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"a", "b", "where", NULL};
     static const char *const values[] = {"{{b}} {{?a}}", "",
-                                         "Br\xc3\xbc"
-                                         "cke \xe2\x86\x94"};
+                                         ("Br\xc3\xbc"
+                                          "cke \xe2\x86\x94")};
     struct template *t = NULL;
     struct error e;
     char out[64];
