@@ -37,14 +37,15 @@
 #include "store/access.h"
 #include "store/store.h"
 
-#define POLL_MS          1000u
-#define LIVE_STEPS       600u
-#define DELIVER_ROWS     20u
-#define TEMPLATE_DIR     "/etc/spanward/templates" /* what is not there is built in */
-#define FLUSH_NS         (20 * NS_PER_S)
-#define TRIAL_NS         (7 * 86400 * NS_PER_S)
-#define BUSY_MS          100u
-#define RECONNECT_MOST_S 30u
+#define POLL_MS             1000u
+#define LIVE_STEPS          600u
+#define DELIVER_ROWS        20u
+#define TEMPLATE_DIR        "/etc/spanward/templates" /* what is not there is built in */
+#define FLUSH_NS            (20 * NS_PER_S)
+#define TRIAL_NS            (7 * 86400 * NS_PER_S)
+#define BUSY_MS             100u
+#define RECONNECT_MOST_S    30u
+#define CIRCUIT_PATHS_BYTES 512u
 
 static volatile int stop_flag;
 
@@ -104,6 +105,8 @@ struct program {
     struct store_access access;
     char zone[64];
     struct holidays holidays;
+    struct control_circuit *circuits; /* of the configuration */
+    char (*circuit_paths)[CIRCUIT_PATHS_BYTES];
 };
 
 static uint64_t wall_ns(void)
@@ -232,6 +235,26 @@ static enum log_level level_of(const char *name)
     return LOG_LEVEL_INFO;
 }
 
+/* The paths behind a configured circuit: from its site to the peer, or to any, in either order of their names. */
+static int make_circuits(struct program *p, struct error *e)
+{
+    size_t n = p->config->n_circuits;
+
+    p->circuits = calloc(n + 1, sizeof(*p->circuits));
+    p->circuit_paths = calloc(n + 1, sizeof(*p->circuit_paths));
+    if (p->circuits == NULL || p->circuit_paths == NULL)
+        return error_set(e, -ENOMEM, "no memory for the circuits");
+    for (size_t i = 0; i < n; i++) {
+        const struct config_circuit *k = &p->config->circuits[i];
+        const char *peer = k->peer != NULL ? k->peer : "*";
+        snprintf(p->circuit_paths[i], sizeof(p->circuit_paths[i]), "%s~%s,%s~%s", k->site, peer, peer, k->site);
+        p->circuits[i] = (struct control_circuit){.name = k->id, .objects = p->circuit_paths[i]};
+    }
+    p->options.circuits = p->circuits;
+    p->options.n_circuits = n;
+    return 0;
+}
+
 static int load_settings(struct program *p, struct error *e)
 {
     int rc = place_load_config(p->args.config, &p->config, e);
@@ -276,7 +299,7 @@ static int load_settings(struct program *p, struct error *e)
         .owner_ctx = p->config,
     };
     dispatch_notifiers(p->dispatch, p->options.notify, CONTROL_NOTIFIERS);
-    return rc;
+    return rc == 0 ? make_circuits(p, e) : rc;
 }
 
 static int open_store(struct program *p, struct error *e)
@@ -346,6 +369,8 @@ static void program_close(struct program *p)
     hooks_close(p->hooks);
     dispatch_close(p->dispatch);
     ticket_templates_free(p->templates);
+    free(p->circuits);
+    free(p->circuit_paths);
     stream_close(p->stream);
     config_free(p->config);
 }
