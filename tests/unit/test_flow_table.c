@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The flow table: look-up by full key, two buckets to choose from, eviction of the idlest, and the wheel. */
+/* The flow table: look-up by full key, two buckets to choose from, eviction of the idlest, and the sweep. */
 
 #include "dataplane/flow_table.h"
 
