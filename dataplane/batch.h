@@ -133,12 +133,17 @@ struct pkt {
     uint32_t flow;                 /* index into the flow table, FLOW_NONE: not found yet */
     uint16_t path, service;        /* window entries that it counts in */
     uint16_t vlan_agg, tunnel_agg; /* likewise, as in_vlan and in_tunnel say */
-    uint8_t copy;                  /* enum copy_candidate */
-    uint8_t shard;                 /* see shard.h */
-    uint8_t path_dir, client_dir;  /* direction in terms of the path, and of client and server */
-    uint8_t counted;               /* belongs to a flow and is no copy */
-    uint8_t is_data, is_judged;    /* TCP data; of a flow seen both ways */
-    uint8_t in_vlan, in_tunnel;
+    union {
+        uint64_t fresh; /* all of these at once, to clear them */
+        struct {
+            uint8_t copy;               /* enum copy_candidate */
+            uint8_t counted;            /* belongs to a flow and is no copy */
+            uint8_t is_data, is_judged; /* TCP data; of a flow seen both ways */
+            uint8_t in_vlan, in_tunnel;
+            uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
+        };
+    };
+    uint8_t shard; /* see shard.h */
 
     struct sack_block sack[MAX_SACK]; /* the first n_sack count */
 };

@@ -23,7 +23,6 @@
 
 #include "dataplane/flow.h"
 #include "dataplane/shard.h"
-#include "dataplane/shard.h"
 
 #define COPY_SAME_MAX_NS 2000000ull
 #define COPY_HOP_MAX_NS  200000000ull
@@ -75,8 +74,11 @@ static inline bool dedup_is_proof(const struct flow *f, const struct pkt *p)
     return p->copy != COPY_HOP && dedup_takes_sequence_space(p);
 }
 
+/* Where nothing was copied lately, another original is no news: nearly every packet. */
 static inline void dedup_learn(struct copy_evidence *e, bool copy)
 {
+    if (!copy && e->copies == 0 && e->originals >= EVIDENCE_MAX / 2)
+        return;
     e->copies = (uint8_t)(e->copies + copy);
     e->originals = (uint8_t)(e->originals + !copy);
     if (e->originals >= EVIDENCE_MAX || e->copies >= 2 * EVIDENCE_MAX) {

@@ -10,7 +10,7 @@
  * endpoint e *sends*: its data, and the verdicts about that data; and what it says as a receiver: its window, its
  * duplicate ACKs.
  *
- * Small widths are the rule, so that a clean packet touches three lines and a sample one or two more:
+ * Small widths are the rule, so that a clean packet touches three lines and one with a sample one more:
  *
  *   times      within a flow 32 bits of nanoseconds do, since flow_age (tcp_rtt.c) moves whatever has waited for two
  *              seconds into a node with its whole time
@@ -136,8 +136,8 @@ struct flow {
     uint16_t path, service; /* window entries */
     uint16_t id_last[2];
     struct copy_evidence evidence;
-    uint8_t id_state; /* enum id_state of endpoint e at bit 2 e */
-    uint8_t pad;
+    uint8_t id_state;      /* enum id_state of endpoint e at bit 2 e */
+    uint8_t first_tick;    /* first_ns in the worker's ticks of activity, low bits: tells cheaply that it is too long */
     uint32_t data_pkts[2]; /* TCP segments with data */
 
     /* line 1 */
@@ -151,18 +151,18 @@ struct flow {
     uint16_t sent_end[2][SENT_INLINE];  /* low 16 bits, less than 64 Ki above una */
     uint32_t pkts[2], bytes[2];
 
-    /* line 3 */
+    /* line 3: what samples go to */
     struct rtt_small rtt[2]; /* tap <-> endpoint by its ACKs */
+    struct rtt_small response, think;
+
+    /* line 4: what a packet rarely needs */
+    struct rtt_small ts_rtt[2]; /* tap <-> endpoint by its TSecr */
     uint64_t first_ns;
     uint32_t syn_ns, synack_ns; /* low 32 bits; with FLOW_HS_SERVER and FLOW_HS_CLIENT the handshake's two parts */
     uint32_t trouble;           /* block, 0 = none */
     uint32_t app;               /* list of nodes: what only some flows have, see app.h; 0 = none */
     uint16_t over_bytes[2];     /* frame bytes above l2_bytes */
     uint16_t dup_pkts[2];
-
-    /* line 4 */
-    struct rtt_small ts_rtt[2]; /* tap <-> endpoint by its TSecr */
-    struct rtt_small response, think;
 } __attribute__((aligned(64)));
 static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, sent_time) == 128 &&
                   offsetof(struct flow, rtt) == 192 && offsetof(struct flow, ts_rtt) == 256 &&

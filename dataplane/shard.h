@@ -17,23 +17,34 @@
 
 #define SHARDS 256u
 
+static inline unsigned shard_of_v4(const void *a, const void *b)
+{
+    uint32_t from, to;
+
+    memcpy(&from, a, 4);
+    memcpy(&to, b, 4);
+    return (unsigned)(fold64(((uint64_t)from << 32 | to) ^ 0x9e3779b97f4a7c15ull, 0xc2b2ae3d27d4eb4full) >> 32) %
+           SHARDS;
+}
+
 /* Endpoints are in canonical order, so both directions are in one part. */
 static inline unsigned shard_of(const struct flow_key *key)
 {
     uint64_t w[4];
 
-    if (key->af == 4) {
-        uint32_t a, b;
-        memcpy(&a, &key->addr[0], 4);
-        memcpy(&b, &key->addr[1], 4);
-        return (unsigned)(fold64(((uint64_t)a << 32 | b) ^ 0x9e3779b97f4a7c15ull, 0xc2b2ae3d27d4eb4full) >> 32) %
-               SHARDS;
-    }
+    if (key->af == 4)
+        return shard_of_v4(&key->addr[0], &key->addr[1]);
     static_assert(sizeof(w) == sizeof(key->addr), "a pair of addresses");
     memcpy(w, key->addr, sizeof(w));
     uint64_t h = fold64(w[0] ^ 0x9e3779b97f4a7c15ull, w[2] ^ 0xc2b2ae3d27d4eb4full);
     h ^= fold64(w[1] ^ 0xa0761d6478bd642full, w[3] ^ 0xe7037ed1a0b428dbull);
     return (unsigned)(mix64(h) >> 32) % SHARDS;
+}
+
+/* The same for a packet whose short key is at hand. */
+static inline unsigned shard_of_pkt(const struct pkt *p)
+{
+    return p->id.af == 4 ? shard_of_v4(&p->id.addrs, (const char *)&p->id.addrs + 4) : shard_of(&p->key);
 }
 
 #endif

@@ -38,7 +38,8 @@
 
 #define SWEEP_MAX          256u /* records looked at per burst, and how many of them may be live: bounded work */
 #define EXPIRE_MAX         64u
-#define FIND_LINES         3u /* of a record that are fetched when it is found; the rest follows METER_AHEAD packets ahead */
+#define FIND_LINES         3u /* of a record that are fetched when it is found */
+#define HOT_LINES          4u /* those up to here follow METER_AHEAD packets ahead */
 #define METER_AHEAD        4u
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
@@ -55,6 +56,7 @@ struct worker {
 
     uint64_t clock_ns, swept_ns;
     uint64_t least_idle_ns;                  /* the shortest of the time-outs */
+    uint32_t active_shift, active_ticks;     /* see may_be_over */
     uint32_t changes_seen;                   /* of the table, when this burst was looked up */
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
     uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
@@ -65,6 +67,24 @@ struct worker {
 };
 
 /* ---- life ---- */
+
+/* Ticks of activity are so long that 64 to 127 of them are too many: a byte counts more than twice that. */
+static void set_patience(struct worker *w)
+{
+    const struct worker_options *o = &w->o;
+
+    w->least_idle_ns = o->tcp_idle_ns < o->other_idle_ns ? o->tcp_idle_ns : o->other_idle_ns;
+    if (o->closed_linger_ns < w->least_idle_ns)
+        w->least_idle_ns = o->closed_linger_ns;
+    w->active_ticks = UINT8_MAX + 1;
+    if (o->active_ns == 0)
+        return;
+    if (o->active_ns < w->least_idle_ns)
+        w->least_idle_ns = o->active_ns;
+    while (o->active_ns >> w->active_shift > INT8_MAX)
+        w->active_shift++;
+    w->active_ticks = (uint32_t)(o->active_ns >> w->active_shift);
+}
 
 int worker_new(const struct worker_options *options, struct worker **ret_worker)
 {
@@ -84,9 +104,7 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
         worker_free(w);
         return -ENOMEM;
     }
-    w->least_idle_ns = options->tcp_idle_ns < options->other_idle_ns ? options->tcp_idle_ns : options->other_idle_ns;
-    if (options->closed_linger_ns < w->least_idle_ns)
-        w->least_idle_ns = options->closed_linger_ns;
+    set_patience(w);
     struct rec_scope mirror = {.scope = WINDOW_MIRROR, .mirror = options->mirror};
     w->mirror_agg = agg_get(&w->agg[METER_MIRROR], &mirror);
     *ret_worker = w;
@@ -166,9 +184,12 @@ static void add_scopes(struct worker *w, struct meter *m)
         m->agg[m->n_scopes++] = agg_at(&w->agg[METER_TUNNEL], m->f->key.tunnel_agg);
 }
 
-/* In place: a struct returned by value would be written in parts and copied as a whole, which stalls. */
-static inline void meter_init(struct worker *w, struct meter *m, struct flow *f, struct pkt *p,
-                              const struct flow_key *key, uint64_t now_ns)
+/*
+ * In place: a struct returned by value would be written in parts and copied as a whole, which stalls. For a packet that
+ * is about to be counted: the windows are marked as touched then.
+ */
+static inline void meter_start(struct worker *w, struct meter *m, struct flow *f, struct pkt *p,
+                               const struct flow_key *key, uint64_t now_ns)
 {
     m->f = f;
     m->p = p;
@@ -177,10 +198,23 @@ static inline void meter_init(struct worker *w, struct meter *m, struct flow *f,
     m->pools = &w->pools;
     m->out = &w->o.writer;
     m->n_scopes = METER_ALWAYS;
-    m->agg[METER_PATH] = agg_at(&w->agg[METER_PATH], f->path);
-    m->agg[METER_SERVICE] = agg_at(&w->agg[METER_SERVICE], f->service);
+    m->agg[METER_PATH] = &w->agg[METER_PATH].entry[f->path];
+    m->agg[METER_SERVICE] = &w->agg[METER_SERVICE].entry[f->service];
     if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0))
         add_scopes(w, m);
+}
+
+static void touch_windows(struct worker *w, const struct flow *f)
+{
+    agg_at(&w->agg[METER_PATH], f->path);
+    agg_at(&w->agg[METER_SERVICE], f->service);
+}
+
+static void meter_init(struct worker *w, struct meter *m, struct flow *f, struct pkt *p, const struct flow_key *key,
+                       uint64_t now_ns)
+{
+    meter_start(w, m, f, p, key, now_ns);
+    touch_windows(w, f);
 }
 
 static void close_peak(struct worker *w)
@@ -370,6 +404,11 @@ void worker_tick(struct worker *w, uint64_t now_ns)
 
 /* ---- 6. meter ---- */
 
+static inline uint8_t active_tick(const struct worker *w, uint64_t ns)
+{
+    return (uint8_t)(ns >> w->active_shift);
+}
+
 /* Who is the client? The sender of a SYN; else the peer of a listed port; else whoever was first. */
 static void learn_client(const struct worker *w, struct flow *f, const struct pkt *p)
 {
@@ -462,6 +501,7 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
     struct flow *f = flow_at(&w->table, index);
 
     f->first_ns = f->last_ns = p->ts_ns;
+    f->first_tick = active_tick(w, p->ts_ns);
     f->last_data = 2;
     f->n_vlans = p->n_vlans & 7u;
     f->l2_bytes = p->l3_off < UINT8_MAX ? (uint8_t)p->l3_off : UINT8_MAX;
@@ -515,11 +555,14 @@ static bool is_over(const struct worker *w, const struct flow *f, const struct p
     return (f->flags & FLOW_SPLIT) || (w->o.active_ns != 0 && p->ts_ns - f->first_ns > w->o.active_ns);
 }
 
-/* No for nearly every packet, and then is_over says the same. */
+/*
+ * No for nearly every packet, and then is_over says the same. A flow that is silent for so long that its ticks could
+ * have wrapped is asked because of its silence.
+ */
 static inline bool may_be_over(const struct worker *w, const struct flow *f, const struct pkt *p)
 {
     return p->ts_ns - f->last_ns > w->least_idle_ns || (p->tcp_flags & TCP_SYN) || (f->flags & FLOW_SPLIT) ||
-           w->o.active_ns != 0;
+           (uint8_t)(active_tick(w, p->ts_ns) - f->first_tick) >= w->active_ticks;
 }
 
 static inline uint32_t flow_for(struct worker *w, struct pkt *p)
@@ -688,8 +731,9 @@ static inline void meter_flow_packet(struct worker *w, struct pkt *p)
     }
     struct flow *f = flow_at(&w->table, index);
     struct meter m;
-    meter_init(w, &m, f, p, &p->key, p->ts_ns);
+    meter_start(w, &m, f, p, &p->key, p->ts_ns);
     if (is_copy(w, f, p)) {
+        touch_windows(w, f);
         f->last_ns = p->ts_ns;
         count_copy(w, &m);
         return;
@@ -725,14 +769,13 @@ static void hash_batch(struct worker *w, struct batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
-        p->copy = COPY_NONE;
-        p->counted = p->is_data = p->is_judged = p->in_vlan = p->in_tunnel = 0;
+        p->fresh = 0;
         if (p->verdict != PKT_FLOW)
             continue;
         if (!p->has_id)
             flow_key_shorten(&w->table, &p->key, &p->id);
         p->hash = flow_hash(&w->table, &p->id);
-        p->shard = (uint8_t)shard_of(&p->key);
+        p->shard = (uint8_t)shard_of_pkt(p);
         flow_table_prefetch(&w->table, p->hash);
         dedup_prefetch(&w->dedup, p);
     }
@@ -800,6 +843,19 @@ static void aggregate(struct worker *w, const struct batch *b, uint32_t from, ui
     }
 }
 
+/* The rest of what the packet will touch: where samples go, and if its echo makes one, where that goes. */
+static inline void fetch_ahead(const struct worker *w, const struct pkt *p)
+{
+    if (p->flow >= w->table.n_flows) /* none, or not yet looked up */
+        return;
+    const struct flow *f = flow_at(&w->table, p->flow);
+    const struct tcp_side *echoed = &f->side[1 - p->sender];
+
+    flow_prefetch(&w->table, p->flow, FIND_LINES, HOT_LINES);
+    if ((p->flags & PKT_HAS_TS) && (echoed->flags & SIDE_TS_WAITS) && echoed->ts_val == p->tsecr)
+        flow_prefetch(&w->table, p->flow, HOT_LINES, sizeof(struct flow) / 64);
+}
+
 /* Returns the first packet that is not yet in the windows: a window that ends within the burst gets its packets first.
  */
 static uint32_t meter_batch(struct worker *w, struct batch *b)
@@ -814,8 +870,8 @@ static uint32_t meter_batch(struct worker *w, struct batch *b)
         }
         if (ts_ns > w->clock_ns)
             set_clock(w, ts_ns);
-        if (i + METER_AHEAD < b->n && b->pkt[i + METER_AHEAD].flow < w->table.n_flows)
-            flow_prefetch(&w->table, b->pkt[i + METER_AHEAD].flow, FIND_LINES, sizeof(struct flow) / 64);
+        if (i + METER_AHEAD < b->n)
+            fetch_ahead(w, &b->pkt[i + METER_AHEAD]);
         meter_packet(w, &b->pkt[i]);
     }
     return from;

@@ -56,7 +56,8 @@ static void number(struct line *l, const char *prefix, const char *name, uint64_
 {
     char full[80];
 
-    snprintf(full, sizeof(full), "%s%s", prefix, name);
+    if (snprintf(full, sizeof(full), "%s%s", prefix, name) >= (int)sizeof(full))
+        return; /* not reached: names are short */
     l->each(l, full, known ? (struct value){.number = v, .kind = VALUE_NUMBER} : (struct value){.kind = VALUE_NOTHING});
 }
 
