@@ -68,9 +68,10 @@ bool schema_tier_exists(enum schema_tier t, uint64_t base_length_ns);
 
 /* Counted while reading; add up over calls. Any pointer to it may be NULL. */
 struct schema_skipped {
-    uint64_t unknown_version; /* written by another release */
-    uint64_t corrupt;         /* does not decode */
-    uint64_t foreign;         /* fields or members that this contract does not know */
+    uint64_t unknown_version;           /* written by another release */
+    uint64_t corrupt;                   /* does not decode */
+    uint64_t foreign;                   /* keys, fields or members that this contract does not know */
+    char first[WINDOW_NAME_BYTES + 16]; /* which was the first: "path A~B", "event 17-0"; "": none. Untrusted */
 };
 
 /*

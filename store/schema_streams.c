@@ -58,6 +58,12 @@ struct entries {
     struct schema_skipped *skipped;
 };
 
+static void skip_entry(struct entries *x, const char *kind, const char *id)
+{
+    x->skipped->corrupt++;
+    read_note(x->skipped, kind, id);
+}
+
 static bool tier_of(const struct store_reply *r, enum schema_tier *ret)
 {
     for (unsigned t = 0; t < SCHEMA_TIER_COUNT; t++) {
@@ -102,7 +108,7 @@ static void take_closed(void *ctx, const struct store_reply *id, const struct st
     if (seen == 7)
         x->closed[x->n++] = c;
     else
-        x->skipped->corrupt++;
+        skip_entry(x, "marker", c.id);
 }
 
 int schema_closed_read(struct store *s, const char *sensor, const char *cursor, size_t max, unsigned block_ms,
@@ -207,7 +213,7 @@ static void take_event(void *ctx, const struct store_reply *id, const struct sto
     if (seen == 3 && ev->kind_name[0] != '\0')
         x->n++;
     else
-        x->skipped->corrupt++;
+        skip_entry(x, "event", ev->id);
 }
 
 static int finish_events(struct store_reply *r, const struct store_reply *found, struct schema_event **ret_events,
