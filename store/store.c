@@ -210,11 +210,13 @@ static int replay_journal(struct store *s, struct error *e)
 {
     struct replay x = {.e = e};
 
-    for (struct journal_blob *b = s->journal.first; b != NULL && x.result == 0; b = b->next) {
-        if (link_queue(s->link, b->bytes, b->len, b->n_commands) != 0 ||
-            links_exchange(&s->link, 1, s->link_options.command_timeout_ms, take_replayed, &x) != 0)
-            return error_set(e, -EIO, "Redis at %.100s: %.100s", link_shown(s->link), link_why(s->link));
-        s->stats.repeated += b->n_commands;
+    for (struct journal_blob *b = s->journal.first; b != NULL; b = b->next) {
+        for (size_t at = 0, len, n; at < b->len && x.result == 0; at += len, s->stats.repeated += n) {
+            len = journal_piece(b->bytes + at, b->len - at, &n);
+            if (link_queue(s->link, b->bytes + at, len, n) != 0 ||
+                links_exchange(&s->link, 1, s->link_options.command_timeout_ms, take_replayed, &x) != 0)
+                return error_set(e, -EIO, "Redis at %.100s: %.100s", link_shown(s->link), link_why(s->link));
+        }
     }
     return x.result;
 }
