@@ -19,6 +19,7 @@ struct item {
     struct schema_id id;            /* of a stream entry; {0, 0} until first sent */
     uint32_t parts, parts_expected; /* ITEM_WINDOW: base windows in it */
     uint8_t kind, tier, scope, top;
+    bool late; /* a stream entry that was refused while later ones were taken */
     union {
         struct schema_packed packed; /* ITEM_WINDOW */
         struct schema_closed closed; /* ITEM_CLOSED */

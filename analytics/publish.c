@@ -9,7 +9,9 @@
  * Order of sending: what carry.h finished of earlier runs; segments, oldest first; then memory. Windows that an earlier
  * run began are sent with its part added. Ids of stream entries are given when an item is first sent, after the
  * stream's last id was read, and stay with it: a replay after a reconnect repeats them and Redis refuses the
- * repetition. A segment's entries are numbered from ids that are fixed in it first, for the same reason.
+ * repetition. A segment's entries are numbered from ids that are fixed in it first, for the same reason. But an id is
+ * also refused when a later entry of the same stream was taken while this one was not (a server that was full for a
+ * moment): so after a repetition the entries are looked for, and those that are missing get new ids.
  *
  * What Redis acknowledged and then forgot (AOF writes once a second, replicas lag) the connection repeats from its
  * journal (store.h).
@@ -396,7 +398,8 @@ static int send_closed(struct publisher *p, struct item *x, const struct carry *
         c.degraded = true;
         c.parts = 0;
     }
-    p->sensor.latest_start_ns[c.tier] = c.start_ns;
+    if (!x->late)
+        p->sensor.latest_start_ns[c.tier] = c.start_ns;
     if (c.tier == SCHEMA_BASE && p->options->live) {
         uint64_t now_ns = clock_ns(CLOCK_REALTIME), end_ns = c.start_ns + c.length_ns;
         p->sensor.lag_ns = now_ns > end_ns ? now_ns - end_ns : 0;
@@ -614,6 +617,70 @@ static size_t give_up_batch(struct publisher *p)
     return 0;
 }
 
+static bool is_entry(const struct item *x, enum schema_stream which)
+{
+    return x->kind == (which == SCHEMA_STREAM_CLOSED ? ITEM_CLOSED : ITEM_EVENT);
+}
+
+/*
+ * Which of the first n items' stream entries are not in the store although Redis took them for repetitions: they lose
+ * their ids and get new ones when they are sent again.
+ */
+static int find_lost(struct publisher *p, struct items *list, size_t n, size_t *ret_lost)
+{
+    struct schema_id *id = calloc(n, sizeof(*id));
+    struct item **entry = calloc(n, sizeof(struct item *));
+    bool *has = calloc(n, sizeof(*has));
+    int result = id != NULL && entry != NULL && has != NULL ? 0 : error_set(&p->trouble, -ENOMEM, "no memory");
+
+    for (int which = SCHEMA_STREAM_CLOSED; which <= SCHEMA_STREAM_EVENTS && result == 0; which++) {
+        size_t n_entries = 0;
+        struct item *x = list->first;
+        for (size_t i = 0; i < n; i++, x = x->next) {
+            if (!is_entry(x, which))
+                continue;
+            id[n_entries] = x->id;
+            entry[n_entries++] = x;
+        }
+        if (n_entries != 0)
+            result = schema_stream_has(p->store, p->options->sensor, which, id, n_entries, has, &p->trouble);
+        if (result == -EPROTO) { /* not even a stream: there is nothing to be done for it */
+            result = 0;
+            continue;
+        }
+        for (size_t i = 0; i < n_entries && result == 0; i++) {
+            if (has[i])
+                continue;
+            entry[i]->id = (struct schema_id){0, 0};
+            entry[i]->late = true;
+            (*ret_lost)++;
+        }
+    }
+    free(id);
+    free(entry);
+    free(has);
+    return result;
+}
+
+/* The first n items leave the list, but for n_lost stream entries without an id, which stay in front. */
+static void take_sent(struct items *list, size_t n, size_t n_lost)
+{
+    struct items again = {.first = NULL};
+
+    for (size_t i = 0; i < n; i++) {
+        struct item *x = items_pop(list);
+        bool entry = is_entry(x, SCHEMA_STREAM_CLOSED) || is_entry(x, SCHEMA_STREAM_EVENTS);
+        if (n_lost != 0 && entry && x->late && x->id.ms == 0 && x->id.seq == 0)
+            items_add(&again, x);
+        else
+            item_free(x);
+    }
+    while (again.n != 0 && list->first != NULL)
+        items_add(&again, items_pop(list));
+    if (again.n != 0)
+        *list = again;
+}
+
 /* Sends up to BATCH_ITEMS of a list and what the sensor says about itself; returns how many items were taken. */
 static size_t send_batch(struct publisher *p, struct items *list, const struct carry *carry, bool with_state)
 {
@@ -646,10 +713,14 @@ static size_t send_batch(struct publisher *p, struct items *list, const struct c
         p->errors += o.refused;
         error_set(&p->trouble, -EPROTO, "Redis refused to store: %.150s", o.first_refusal);
     }
+    size_t n_lost = 0;
+    if (o.repeated != 0 && find_lost(p, list, n, &n_lost) != 0) {
+        go_away(p);
+        return 0;
+    }
     p->backoff_ns = 0;
-    for (size_t i = 0; i < n; i++)
-        item_free(items_pop(list));
-    return n;
+    take_sent(list, n, n_lost);
+    return n - n_lost;
 }
 
 /* Makes `carry` that of a run. False when the store went away over it. */

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/bytes.h"
 #include "common/timefmt.h"
 #include "control/internal.h"
 #include "control/stats.h"
@@ -33,6 +34,8 @@
 
 void causes_free(struct control *c)
 {
+    for (size_t i = 0; i < c->objects.n; i++)
+        c->objects.item[i]->n_causes = 0;
     for (size_t i = 0; i < c->causes.n; i++) {
         free(c->causes.item[i]->member);
         free(c->causes.item[i]);
@@ -44,16 +47,8 @@ void causes_free(struct control *c)
 
 static struct cause *add_cause(struct control *c, enum fault_scope scope, const char *name, size_t len)
 {
-    struct cause *x = NULL;
+    struct cause *x = calloc(1, sizeof(*x));
 
-    for (size_t i = 0; i < c->causes.n && x == NULL; i++) {
-        struct cause *k = c->causes.item[i];
-        if (k->scope == scope && strncmp(k->name, name, len) == 0 && k->name[len] == '\0')
-            x = k;
-    }
-    if (x != NULL)
-        return x;
-    x = calloc(1, sizeof(*x));
     if (x == NULL || VECTOR_PUSH(c->causes, x) != 0) {
         free(x);
         c->failed = true;
@@ -66,73 +61,111 @@ static struct cause *add_cause(struct control *c, enum fault_scope scope, const 
 
 static void add_member(struct control *c, struct cause *x, struct control_object *o)
 {
-    if (x->n == x->room) {
-        size_t room = x->room == 0 ? 8 : x->room * 2;
-        struct control_object **grown = realloc(x->member, room * sizeof(struct control_object *));
-        if (grown == NULL) {
-            c->failed = true;
-            return;
-        }
-        x->member = grown;
-        x->room = room;
+    if (vector_room((void ***)&x->member, x->n, &x->room) != 0 ||
+        vector_room((void ***)&o->causes, o->n_causes, &o->room_causes) != 0) {
+        c->failed = true;
+        return;
     }
+    if (o->n_causes > 0 && o->causes[o->n_causes - 1] == x)
+        return; /* both ends of a path are in one site */
     x->member[x->n++] = o;
+    o->causes[o->n_causes++] = x;
 }
 
-static void add_circuit(struct control *c, const char *name, const char *objects)
+/* A circuit of the configuration; one of the register with the same name has its paths, too. */
+static void add_configured(struct control *c, const char *name, const char *objects)
 {
-    struct cause *x = add_cause(c, SCOPE_CIRCUIT, name, strlen(name));
+    struct cause *x = NULL;
 
+    for (size_t i = 0; i < c->causes.n && x == NULL; i++) {
+        if (strcmp(c->causes.item[i]->name, name) == 0)
+            x = c->causes.item[i];
+    }
+    x = x != NULL ? x : add_cause(c, SCOPE_CIRCUIT, name, strlen(name));
     for (size_t i = 0; x != NULL && i < c->objects.n; i++) {
         struct control_object *o = c->objects.item[i];
-        if (o->scope == SCOPE_PATH && patterns_name(objects, o->name))
+        bool known = o->scope != SCOPE_PATH || !patterns_name(objects, o->name);
+        for (size_t k = 0; !known && k < o->n_causes; k++)
+            known = o->causes[k] == x;
+        if (!known)
             add_member(c, x, o);
     }
 }
 
-static void add_sites(struct control *c, struct control_object *o)
+static void add_registered(struct control *c, struct register_row *r)
 {
-    const char *tilde = strchr(o->name, '~');
-    struct cause *x;
+    size_t n;
+    const uint32_t *named = register_named(c, r, &n);
+    struct cause *x = add_cause(c, SCOPE_CIRCUIT, r->e.title, strlen(r->e.title));
 
-    if (tilde == NULL)
+    for (size_t i = 0; x != NULL && i < n; i++) {
+        if (c->objects.item[named[i]]->scope == SCOPE_PATH)
+            add_member(c, x, c->objects.item[named[i]]);
+    }
+}
+
+/* Sites by name: open addressing, places in control.causes plus one. */
+struct sites {
+    uint32_t *place;
+    size_t size;
+};
+
+static void add_to_site(struct control *c, struct sites *t, struct control_object *o, const char *name, size_t len)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)name[i]) * 0x100000001b3ull;
+    size_t at = mix64(h) & (t->size - 1);
+    for (; t->place[at] != 0; at = (at + 1) & (t->size - 1)) {
+        const struct cause *x = c->causes.item[t->place[at] - 1];
+        if (strncmp(x->name, name, len) == 0 && x->name[len] == '\0')
+            break;
+    }
+    struct cause *x = t->place[at] != 0 ? c->causes.item[t->place[at] - 1] : add_cause(c, SCOPE_SITE, name, len);
+    if (x == NULL)
         return;
-    x = add_cause(c, SCOPE_SITE, o->name, (size_t)(tilde - o->name));
-    if (x != NULL)
-        add_member(c, x, o);
-    x = add_cause(c, SCOPE_SITE, tilde + 1, strlen(tilde + 1));
-    if (x != NULL)
-        add_member(c, x, o);
+    t->place[at] = t->place[at] != 0 ? t->place[at] : (uint32_t)c->causes.n;
+    add_member(c, x, o);
+}
+
+static void add_sites(struct control *c)
+{
+    struct sites t = {.size = 256};
+
+    while (t.size < 4 * c->objects.n)
+        t.size *= 2;
+    t.place = calloc(t.size, sizeof(*t.place));
+    if (t.place == NULL) {
+        c->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < c->objects.n; i++) {
+        struct control_object *o = c->objects.item[i];
+        const char *tilde = o->scope == SCOPE_PATH ? strchr(o->name, '~') : NULL;
+        if (tilde == NULL)
+            continue;
+        add_to_site(c, &t, o, o->name, (size_t)(tilde - o->name));
+        add_to_site(c, &t, o, tilde + 1, strlen(tilde + 1));
+    }
+    free(t.place);
 }
 
 /* Circuits first, so that of equals the circuit is named. */
 static void causes_update(struct control *c)
 {
-    if (c->causes_version == c->registers_version + 1 && c->causes_objects == c->objects.n)
+    if (c->causes_version == c->circuits_version + 1 && c->causes_paths == c->n_paths)
         return;
     causes_free(c);
-    c->causes_version = c->registers_version + 1;
-    c->causes_objects = c->objects.n;
+    c->causes_version = c->circuits_version + 1;
+    c->causes_paths = c->n_paths;
     for (size_t i = 0; i < c->registers[REGISTER_CIRCUIT].n; i++) {
-        const struct entity_register *e = &c->registers[REGISTER_CIRCUIT].item[i]->e;
-        if (e->closed_ns == 0)
-            add_circuit(c, e->title, e->objects);
+        if (c->registers[REGISTER_CIRCUIT].item[i]->e.closed_ns == 0)
+            add_registered(c, c->registers[REGISTER_CIRCUIT].item[i]);
     }
     for (size_t i = 0; i < c->options.n_circuits; i++)
-        add_circuit(c, c->options.circuits[i].name, c->options.circuits[i].objects);
-    for (size_t i = 0; i < c->objects.n; i++) {
-        if (c->objects.item[i]->scope == SCOPE_PATH)
-            add_sites(c, c->objects.item[i]);
-    }
-}
-
-static bool is_member(const struct cause *x, const struct control_object *o)
-{
-    for (size_t i = 0; i < x->n; i++) {
-        if (x->member[i] == o)
-            return true;
-    }
-    return false;
+        add_configured(c, c->options.circuits[i].name, c->options.circuits[i].objects);
+    add_sites(c);
 }
 
 size_t causes_count(struct control *c)
@@ -158,8 +191,8 @@ bool cause_may(struct control *c, const struct control_object *o)
     if (o->scope != SCOPE_PATH)
         return false;
     causes_update(c);
-    for (size_t i = 0; i < c->causes.n; i++) {
-        if (c->causes.item[i]->n >= 2 && is_member(c->causes.item[i], o))
+    for (size_t i = 0; i < o->n_causes; i++) {
+        if (o->causes[i]->n >= 2)
             return true;
     }
     return false;
@@ -229,9 +262,9 @@ static const struct cause *best_cause(struct control *c, const struct incident *
     long best_score = 0;
 
     causes_update(c);
-    for (size_t k = 0; k < c->causes.n; k++) {
-        const struct cause *x = c->causes.item[k];
-        if (x->n < 2 || !is_member(x, i->object))
+    for (size_t k = 0; k < i->object->n_causes; k++) {
+        const struct cause *x = i->object->causes[k];
+        if (x->n < 2)
             continue;
         struct evidence v = count_members(x, i->e.episode_ns, now_ns);
         long score = 2 * (long)v.failing - (long)v.seen;
@@ -314,10 +347,9 @@ struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_
         if (parent->e.cause[0] == '\0' || parent->e.state >= INCIDENT_CLOSED)
             continue;
         causes_update(c);
-        for (size_t n = 0; n < c->causes.n; n++) {
-            const struct cause *x = c->causes.item[n];
-            if (x->scope == parent->object->scope && strcmp(x->name, parent->object->name) == 0 &&
-                is_member(x, i->object)) {
+        for (size_t n = 0; n < i->object->n_causes; n++) {
+            const struct cause *x = i->object->causes[n];
+            if (x->scope == parent->object->scope && strcmp(x->name, parent->object->name) == 0) {
                 adopt(c, parent, i, now_ns);
                 return parent;
             }

@@ -109,15 +109,15 @@ static void count_onsets(const struct control *c, const struct control_object *o
     }
 }
 
-static double p_of_series(const struct control *c, const struct entity_register *change, uint64_t now_ns)
+static double p_of_series(struct control *c, struct register_row *change, uint64_t now_ns)
 {
     uint64_t n = 0, k = 0;
+    size_t n_named;
+    const uint32_t *named = register_named(c, change, &n_named);
 
-    for (size_t i = 0; i < c->objects.n; i++) {
-        if (register_names(c, change, c->objects.item[i]))
-            count_onsets(c, c->objects.item[i], change, &n, &k);
-    }
-    return k == 0 ? 1 : binomial_tail(n, series_share(c, change, now_ns), k);
+    for (size_t i = 0; i < n_named; i++)
+        count_onsets(c, c->objects.item[named[i]], &change->e, &n, &k);
+    return k == 0 ? 1 : binomial_tail(n, series_share(c, &change->e, now_ns), k);
 }
 
 static int compare_suspects(const void *a, const void *b)
@@ -142,7 +142,7 @@ static void write_suspects(char *ret, size_t size, struct suspect *list, size_t 
 }
 
 /* Does the change concern the incident's object, or one of the paths that failed with it? */
-static bool concerns(const struct control *c, const struct entity_register *change, const struct incident *i)
+static bool concerns(struct control *c, struct register_row *change, const struct incident *i)
 {
     if (register_names(c, change, i->object))
         return true;
@@ -160,9 +160,9 @@ void change_suspects(struct control *c, struct incident *i, uint64_t now_ns)
     struct suspect *list = rows > 0 ? malloc(rows * sizeof(*list)) : NULL;
 
     for (size_t k = 0; list != NULL && k < rows; k++) {
-        const struct entity_register *e = &c->registers[REGISTER_CHANGE].item[k]->e;
-        if (falls_into(e, i->e.onset_ns) && concerns(c, e, i))
-            list[n++] = (struct suspect){e->id, p_of_series(c, e, now_ns), e->start_ns};
+        struct register_row *r = c->registers[REGISTER_CHANGE].item[k];
+        if (falls_into(&r->e, i->e.onset_ns) && concerns(c, r, i))
+            list[n++] = (struct suspect){r->e.id, p_of_series(c, r, now_ns), r->e.start_ns};
     }
     if (list != NULL)
         write_suspects(i->e.suspects, sizeof(i->e.suspects), list, n);
@@ -201,9 +201,9 @@ void change_suspects_problem(struct control *c, struct problem *p, const struct 
     const struct control_object *o = control_object_raw(c, p->e.scope, p->e.object);
 
     for (size_t k = 0; list != NULL && o != NULL && k < rows; k++) {
-        const struct entity_register *e = &c->registers[REGISTER_CHANGE].item[k]->e;
-        if (e->start_ns < now_ns && register_names(c, e, o))
-            list[n++] = (struct suspect){e->id, p_of_problem(c, &p->e, h, e, now_ns), e->start_ns};
+        struct register_row *r = c->registers[REGISTER_CHANGE].item[k];
+        if (r->e.start_ns < now_ns && register_names(c, r, o))
+            list[n++] = (struct suspect){r->e.id, p_of_problem(c, &p->e, h, &r->e, now_ns), r->e.start_ns};
     }
     if (list != NULL)
         write_suspects(p->e.suspects, sizeof(p->e.suspects), list, n);

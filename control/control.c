@@ -98,6 +98,7 @@ static void free_object(struct control_object *o)
         free(o->line[m].series);
         history_fini(&o->line[m].history);
     }
+    free(o->causes);
     free(o);
 }
 
@@ -113,6 +114,7 @@ void control_close(struct control *c)
     if (c == NULL)
         return;
     ticket_templates_free(c->own_templates);
+    causes_free(c);
     for (size_t i = 0; i < c->objects.n; i++)
         free_object(c->objects.item[i]);
     free(c->objects.item);
@@ -126,10 +128,12 @@ void control_close(struct control *c)
     FREE_ALL(c->connectors);
     FREE_ALL(c->cursors);
     FREE_ALL(c->withdrawn);
-    causes_free(c);
     FREE_ALL(c->audits);
-    for (size_t k = 0; k < REGISTER_COUNT; k++)
-        FREE_ALL(c->registers[k]);
+    for (size_t k = 0; k < REGISTER_COUNT; k++) {
+        for (size_t i = 0; i < c->registers[k].n; i++)
+            register_row_free(c->registers[k].item[i]);
+        free(c->registers[k].item);
+    }
     free(c);
 }
 
@@ -197,7 +201,9 @@ struct control_object *control_object_raw(struct control *c, enum fault_scope sc
         free(o);
         return NULL;
     }
+    o->number = (uint32_t)(c->objects.n - 1);
     o->scope = scope;
+    c->n_paths += scope == SCOPE_PATH;
     snprintf(o->name, sizeof(o->name), "%s", clean);
     c->table[slot] = o;
     return o;

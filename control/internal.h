@@ -38,9 +38,17 @@ struct cursor {
     struct entity_cursor e;
     bool dirty;
 };
+/*
+ * Invariant: named holds the numbers, ascending, of the first matched_objects objects that the row names; it was made
+ * when the versions were those of the row and of the circuits.
+ */
 struct register_row {
     struct entity_register e;
     bool dirty;
+    uint64_t version; /* grows when its fields change */
+    uint32_t *named;
+    size_t n_named, room_named, matched_objects;
+    uint64_t matched_version, matched_circuits;
 };
 
 /* The registers, in the order of their entity kinds from ENTITY_CHANGE on. */
@@ -78,8 +86,11 @@ struct fault_line {
 };
 
 struct control_object {
+    uint32_t number; /* its place in control.objects */
     enum fault_scope scope;
     char name[WINDOW_NAME_BYTES];
+    struct cause **causes; /* those that it is a member of, in the order of control.causes */
+    size_t n_causes, room_causes;
     bool in_maintenance; /* as of control.maintained_until_ns */
     uint64_t seen_ns;    /* end of the last step in which it was observed */
     uint64_t stamp;      /* step in which obs was set */
@@ -140,8 +151,10 @@ struct control {
     VECTOR(struct entity_audit) audits;                    /* since the last commit */
     uint64_t registers_version;                            /* grows with every change of a register */
     VECTOR(struct cause) causes;
-    uint64_t causes_version; /* registers_version + 1 and the number of objects that causes was made from */
-    size_t causes_objects;
+    uint64_t circuits_version; /* grows with every change of a circuit */
+    uint64_t causes_version;   /* circuits_version + 1 and the number of paths that causes was made from */
+    size_t causes_paths;
+    size_t n_paths;              /* objects of scope path */
     uint64_t maintained_version; /* the same for in_maintenance of the objects */
     size_t maintained_objects;
     uint64_t maintained_until_ns; /* the next time at which a window begins or ends */
@@ -296,10 +309,13 @@ bool command_number_argument(const struct command_call *call, const char *name, 
 /* registers.c */
 bool register_active(const struct entity_register *e, uint64_t ns);
 /* Whether its list of patterns names the object. */
-bool register_names(const struct control *c, const struct entity_register *e, const struct control_object *o);
+bool register_names(struct control *c, struct register_row *r, const struct control_object *o);
+/* The numbers of all objects that it names; valid until objects or registers change. NULL without memory (or any). */
+const uint32_t *register_named(struct control *c, struct register_row *r, size_t *ret_n);
+void register_row_free(struct register_row *r);
 /* The first active row of a register that names the object, or NULL. */
-const struct entity_register *register_find(const struct control *c, enum register_kind kind,
-                                            const struct control_object *o, uint64_t ns);
+const struct entity_register *register_find(struct control *c, enum register_kind kind, const struct control_object *o,
+                                            uint64_t ns);
 /* The same for a list of patterns without circuits, and a name. */
 bool patterns_name(const char *list, const char *name);
 struct register_row *register_by_id(struct control *c, enum register_kind kind, const char *id);

@@ -10,8 +10,8 @@
  * paths behind one. Of circuits and owners only the open rows count; changes, maintenance and silences also have a
  * time.
  *
- * Limit: objects are matched when they are needed, by fnmatch over the list; with thousands of rows the caller keeps
- * the answer (see registers_version).
+ * Which objects a row names is found out once, by fnmatch over its list, and kept with the row: again only for objects
+ * that are new, or when the row (or a circuit, where it names one) has changed.
  */
 
 #include <errno.h>
@@ -113,12 +113,11 @@ static bool behind_circuit(const struct control *c, const char *circuit, const c
     return false;
 }
 
-bool register_names(const struct control *c, const struct entity_register *e, const struct control_object *o)
+static bool list_names(const struct control *c, const char *list, const struct control_object *o)
 {
-    const char *at = e->objects;
     char pattern[MOST_PATTERN];
 
-    while (next_pattern(&at, pattern)) {
+    while (next_pattern(&list, pattern)) {
         bool circuit = strncmp(pattern, "circuit:", 8) == 0;
         if (circuit && o->scope == SCOPE_CIRCUIT && strcmp(pattern + 8, o->name) == 0)
             return true;
@@ -128,13 +127,72 @@ bool register_names(const struct control *c, const struct entity_register *e, co
     return false;
 }
 
-const struct entity_register *register_find(const struct control *c, enum register_kind kind,
-                                            const struct control_object *o, uint64_t ns)
+void register_row_free(struct register_row *r)
+{
+    if (r != NULL)
+        free(r->named);
+    free(r);
+}
+
+static int add_named(struct register_row *r, uint32_t number)
+{
+    if (r->n_named == r->room_named) {
+        size_t room = r->room_named == 0 ? 4 : r->room_named * 2;
+        uint32_t *grown = realloc(r->named, room * sizeof(*grown));
+        if (grown == NULL)
+            return -ENOMEM;
+        r->named = grown;
+        r->room_named = room;
+    }
+    r->named[r->n_named++] = number;
+    return 0;
+}
+
+const uint32_t *register_named(struct control *c, struct register_row *r, size_t *ret_n)
+{
+    bool by_circuit = strstr(r->e.objects, "circuit:") != NULL;
+
+    if (r->matched_version != r->version || (by_circuit && r->matched_circuits != c->circuits_version)) {
+        r->n_named = 0;
+        r->matched_objects = 0;
+        r->matched_version = r->version;
+        r->matched_circuits = c->circuits_version;
+    }
+    for (; r->matched_objects < c->objects.n; r->matched_objects++) {
+        const struct control_object *o = c->objects.item[r->matched_objects];
+        if (list_names(c, r->e.objects, o) && add_named(r, o->number) != 0) {
+            c->failed = true;
+            break;
+        }
+    }
+    *ret_n = r->n_named;
+    return r->named;
+}
+
+bool register_names(struct control *c, struct register_row *r, const struct control_object *o)
+{
+    size_t n;
+    const uint32_t *named = register_named(c, r, &n);
+
+    for (size_t from = 0; from < n;) { /* by halves */
+        size_t middle = from + (n - from) / 2;
+        if (named[middle] == o->number)
+            return true;
+        if (named[middle] < o->number)
+            from = middle + 1;
+        else
+            n = middle;
+    }
+    return false;
+}
+
+const struct entity_register *register_find(struct control *c, enum register_kind kind, const struct control_object *o,
+                                            uint64_t ns)
 {
     for (size_t i = 0; i < c->registers[kind].n; i++) {
-        const struct entity_register *e = &c->registers[kind].item[i]->e;
-        if (register_active(e, ns) && register_names(c, e, o))
-            return e;
+        struct register_row *r = c->registers[kind].item[i];
+        if (register_active(&r->e, ns) && register_names(c, r, o))
+            return &r->e;
     }
     return NULL;
 }
@@ -156,13 +214,11 @@ const char *control_owner(struct control *c, const struct control_object *o, uin
 /* --- maintenance --- */
 
 /* The rows that are maintenance windows: a register of its own, and changes that have one. */
-static const struct entity_register *maintenance_at(const struct control *c, size_t i)
+static struct register_row *maintenance_at(const struct control *c, size_t i)
 {
     size_t n = c->registers[REGISTER_MAINTENANCE].n;
 
-    if (i < n)
-        return &c->registers[REGISTER_MAINTENANCE].item[i]->e;
-    return &c->registers[REGISTER_CHANGE].item[i - n]->e;
+    return i < n ? c->registers[REGISTER_MAINTENANCE].item[i] : c->registers[REGISTER_CHANGE].item[i - n];
 }
 
 static void next_edge(uint64_t *edge_ns, uint64_t at_ns, uint64_t now_ns)
@@ -185,7 +241,8 @@ void maintenance_update(struct control *c, uint64_t now_ns)
     for (size_t i = 0; c->any_maintenance && i < c->objects.n; i++)
         c->objects.item[i]->in_maintenance = false;
     for (size_t k = 0; k < n; k++) {
-        const struct entity_register *e = maintenance_at(c, k);
+        struct register_row *r = maintenance_at(c, k);
+        const struct entity_register *e = &r->e;
         bool window = k < c->registers[REGISTER_MAINTENANCE].n || e->window;
         if (!window)
             continue;
@@ -195,10 +252,10 @@ void maintenance_update(struct control *c, uint64_t now_ns)
         if (!register_active(e, now_ns))
             continue;
         any = true;
-        for (size_t i = 0; i < c->objects.n; i++) {
-            if (!c->objects.item[i]->in_maintenance)
-                c->objects.item[i]->in_maintenance = register_names(c, e, c->objects.item[i]);
-        }
+        size_t n_named;
+        const uint32_t *named = register_named(c, r, &n_named);
+        for (size_t i = 0; i < n_named; i++)
+            c->objects.item[named[i]]->in_maintenance = true;
     }
     c->any_maintenance = any;
 }
@@ -277,6 +334,7 @@ static void changed(struct control *c, struct register_row *r, struct command_ca
 {
     r->e.changed_ns = call->when_ns;
     r->dirty = true;
+    r->version++;
     c->registers_version++;
     snprintf(call->entity, sizeof(call->entity), "%s", r->e.id);
     snprintf(call->result, sizeof(call->result), "%s %s", r->e.id, what);
@@ -298,11 +356,12 @@ static int add(struct control *c, enum register_kind kind, struct command_call *
     rc = rc == 0 ? check_row(c, kind, &r->e, e) : rc;
     rc = rc == 0 ? VECTOR_PUSH(c->registers[kind], r) : rc;
     if (rc != 0) {
-        free(r);
+        register_row_free(r);
         return rc == -ENOMEM ? error_set(e, rc, "no memory") : rc;
     }
     snprintf(r->e.id, sizeof(r->e.id), "%s-%" PRIu64, prefixes[kind], ++*sequence_of(c, kind));
     changed(c, r, call, "added");
+    c->circuits_version += kind == REGISTER_CIRCUIT;
     return 0;
 }
 
@@ -338,6 +397,7 @@ static int edit(struct control *c, enum register_kind kind, struct command_call 
     if (rc == 0) {
         r->e = *next;
         changed(c, r, call, "changed");
+        c->circuits_version += kind == REGISTER_CIRCUIT;
     }
     free(next);
     return rc;
@@ -353,6 +413,7 @@ static int close_row(struct control *c, enum register_kind kind, struct command_
     snprintf(r->e.closed_by, sizeof(r->e.closed_by), "%s", call->actor);
     int rc = copy_text(call, "reason", r->e.reason, sizeof(r->e.reason), e);
     changed(c, r, call, "closed");
+    c->circuits_version += kind == REGISTER_CIRCUIT;
     return rc;
 }
 

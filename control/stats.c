@@ -68,6 +68,14 @@ double binomial_tail(uint64_t n, double p, uint64_t k)
     return sum < 1 ? sum : 1;
 }
 
+static double beta_binomial_pmf(uint64_t n, double a, double b, uint64_t k)
+{
+    double log_beta = lgamma(a) + lgamma(b) - lgamma(a + b);
+
+    return exp(log_choose((double)n, (double)k) + lgamma((double)k + a) + lgamma((double)(n - k) + b) -
+               lgamma((double)n + a + b) - log_beta);
+}
+
 double beta_binomial_tail(uint64_t n, double mean, double rho, uint64_t k)
 {
     if (rho <= 1e-9)
@@ -82,11 +90,30 @@ double beta_binomial_tail(uint64_t n, double mean, double rho, uint64_t k)
         return 1 - beta_binomial_tail(n, 1 - mean, rho, n - k + 1);
     double a = mean * (1 / rho - 1);
     double b = (1 - mean) * (1 / rho - 1);
-    double log_beta = lgamma(a) + lgamma(b) - lgamma(a + b);
-    double term = exp(log_choose((double)n, (double)k) + lgamma((double)k + a) + lgamma((double)(n - k) + b) -
-                      lgamma((double)n + a + b) - log_beta);
-    double sum = sum_up(term, n, k, a, b, 0);
+    double sum = sum_up(beta_binomial_pmf(n, a, b, k), n, k, a, b, 0);
     return sum < 1 ? sum : 1;
+}
+
+bool beta_binomial_beyond(uint64_t n, double mean, double rho, uint64_t k, double limit)
+{
+    double a = mean * (1 / rho - 1);
+    double b = (1 - mean) * (1 / rho - 1);
+
+    if (rho <= 1e-9 || b <= 1 || mean <= 0 || k == 0 || k > n || (double)k < (double)n * mean)
+        return beta_binomial_tail(n, mean, rho, k) < limit;
+    double term = beta_binomial_pmf(n, a, b, k), sum = 0;
+    for (uint64_t i = k; i < n; i++) {
+        double falling = (double)(n - i) / (b + (double)(n - i) - 1);
+        double rising = (a + (double)i) / (double)(i + 1);
+        double most = falling * (rising > 1 ? rising : 1); /* no later ratio is above it */
+        sum += term;
+        if (sum >= limit)
+            return false;
+        if (most < 1 && sum + term * most / (1 - most) < limit)
+            return true;
+        term *= falling * rising;
+    }
+    return sum + term < limit;
 }
 
 double wilson_lower(uint64_t k, uint64_t n)

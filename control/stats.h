@@ -4,6 +4,7 @@
 
 /* The few distributions that verdicts rest on. Exact sums, no approximations; see docs/RECURRENCE.md for their use. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ double binomial_tail(uint64_t n, double p, uint64_t k);
 /* P(X >= k), X ~ Beta-binomial(n, mean, rho): a proportion that itself varies; rho in (0, 1) is the correlation
  * of two packets of one window. rho = 0 is the binomial. */
 double beta_binomial_tail(uint64_t n, double mean, double rho, uint64_t k);
+/* Whether that tail is below limit, by bounds instead of all terms: of large counts a small part of the work. */
+bool beta_binomial_beyond(uint64_t n, double mean, double rho, uint64_t k, double limit);
 
 /* Lower end of Wilson's one-sided 95 % interval for k of n. 0 when n = 0. */
 double wilson_lower(uint64_t k, uint64_t n);

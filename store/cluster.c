@@ -21,8 +21,8 @@
  *
  * Limits: writes and reads go to masters only. Commands without a key go to the first master, SCAN to one master after
  * the other, whose place is in the cursor. Within one flush, two stream entries of one key may change places if
- * the cluster goes down and comes back between their replies; the elder is then refused as too old, which its writer
- * sees.
+ * the cluster goes down and comes back between their replies; the elder is then refused as too old, and its writer has
+ * to look whether it is there (schema_stream_has).
  */
 
 #include "store/cluster.h"
@@ -558,21 +558,21 @@ static int start_run(struct run *x, size_t n, struct error *e)
     return result;
 }
 
-/* Sends one blob again over the connection that its slot has now. */
-static int replay_blob(struct cluster *c, const struct journal_blob *b, struct error *e)
+/* Sends a piece of a blob again over the connection that its slot has now. */
+static int replay_piece(struct cluster *c, const char *bytes, size_t len, size_t n, struct error *e)
 {
-    size_t *end = calloc(b->n_commands, sizeof(*end));
-    redisReply **reply = calloc(b->n_commands, sizeof(redisReply *));
-    struct run x = {.c = c, .bytes = b->bytes, .end = end, .reply = reply};
+    size_t *end = calloc(n, sizeof(*end));
+    redisReply **reply = calloc(n, sizeof(redisReply *));
+    struct run x = {.c = c, .bytes = bytes, .end = end, .reply = reply};
     struct store_arg args[1];
     size_t at = 0, n_args;
     int result = -ENOMEM;
 
     if (end != NULL && reply != NULL) {
-        for (size_t i = 0; i < b->n_commands; i++)
-            end[i] = at += route_split(b->bytes + at, b->len - at, args, 1, &n_args);
-        result = start_run(&x, b->n_commands, e);
-        for (size_t i = 0; i < b->n_commands && result == 0; i++) {
+        for (size_t i = 0; i < n; i++)
+            end[i] = at += route_split(bytes + at, len - at, args, 1, &n_args);
+        result = start_run(&x, n, e);
+        for (size_t i = 0; i < n && result == 0; i++) {
             enum store_fault f = reply[i] == NULL                      ? STORE_FAULT_PASSING
                                  : reply[i]->type == REDIS_REPLY_ERROR ? store_fault_of(reply[i]->str)
                                                                        : STORE_FAULT_NONE;
@@ -580,12 +580,23 @@ static int replay_blob(struct cluster *c, const struct journal_blob *b, struct e
                 result = error_set(e, -EIO, "cannot repeat the last writes: %.150s",
                                    reply[i] != NULL ? reply[i]->str : "no owner of the slot");
         }
-        c->stats->repeated += b->n_commands;
+        c->stats->repeated += n;
     }
-    for (size_t i = 0; reply != NULL && i < b->n_commands; i++)
+    for (size_t i = 0; reply != NULL && i < n; i++)
         freeReplyObject(reply[i]);
     free(end);
     free(reply);
+    return result;
+}
+
+static int replay_blob(struct cluster *c, const struct journal_blob *b, struct error *e)
+{
+    int result = 0;
+
+    for (size_t at = 0, len, n; at < b->len && result == 0; at += len) {
+        len = journal_piece(b->bytes + at, b->len - at, &n);
+        result = replay_piece(c, b->bytes + at, len, n, e);
+    }
     return result;
 }
 

@@ -67,6 +67,8 @@ static uint64_t get_varint(struct cursor *c)
 {
     uint64_t v = 0;
 
+    if (c->at < c->size && c->in[c->at] < 0x80) /* most are this short */
+        return c->in[c->at++];
     for (unsigned shift = 0; shift < 64; shift += 7) {
         unsigned b = get_byte(c);
         v |= (uint64_t)(b & 0x7f) << shift;
@@ -153,17 +155,31 @@ static uint64_t float16_value(unsigned f)
     return e == 0 ? f : (uint64_t)(1024 | (f & 1023)) << (e - 1);
 }
 
+/* crc_of[k][b]: what byte b does to the checksum with k bytes behind it. */
+static uint8_t crc_of[8][256];
+
+static void __attribute__((constructor)) fill_crc_tables(void)
+{
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t crc = (uint8_t)b;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (uint8_t)((crc & 0x80) != 0 ? (crc << 1) ^ 0x07 : crc << 1);
+        crc_of[0][b] = crc;
+    }
+    for (unsigned k = 1; k < 8; k++)
+        for (unsigned b = 0; b < 256; b++)
+            crc_of[k][b] = crc_of[0][crc_of[k - 1][b]];
+}
+
 static uint8_t crc8(const uint8_t *p, size_t len)
 {
-    static const uint8_t of_nibble[16] = {0x00, 0x07, 0x0e, 0x09, 0x1c, 0x1b, 0x12, 0x15,
-                                          0x38, 0x3f, 0x36, 0x31, 0x24, 0x23, 0x2a, 0x2d};
     uint8_t crc = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        crc ^= p[i];
-        crc = (uint8_t)(crc << 4 ^ of_nibble[crc >> 4]);
-        crc = (uint8_t)(crc << 4 ^ of_nibble[crc >> 4]);
-    }
+    for (; len >= 8; p += 8, len -= 8)
+        crc = (uint8_t)(crc_of[7][p[0] ^ crc] ^ crc_of[6][p[1]] ^ crc_of[5][p[2]] ^ crc_of[4][p[3]] ^ crc_of[3][p[4]] ^
+                        crc_of[2][p[5]] ^ crc_of[1][p[6]] ^ crc_of[0][p[7]]);
+    for (; len > 0; p++, len--)
+        crc = crc_of[0][*p ^ crc];
     return crc;
 }
 
@@ -217,9 +233,12 @@ static void get_fields(struct cursor *c, uint64_t *counters, const uint16_t *fie
 
     if (present >> n != 0)
         c->bad = true;
-    for (size_t i = 0; i < n && !c->bad; i++) {
-        counters[field[i]] = present >> i & 1 ? get_number(c, level) : 0;
-        if (present >> i & 1 && counters[field[i]] == 0)
+    for (size_t i = 0; i < n; i++)
+        counters[field[i]] = 0;
+    for (; present != 0 && !c->bad; present &= present - 1) {
+        uint64_t v = get_number(c, level);
+        counters[field[__builtin_ctzll(present)]] = v;
+        if (v == 0)
             c->bad = true;
     }
 }

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "store/route.h"
 
 #define BLOB_BYTES (16u << 10)
 
@@ -89,4 +90,22 @@ void journal_add(struct journal *j, int slot, uint64_t serial, uint64_t now_ms, 
         j->overflows += j->first->n_commands;
         drop_first(j);
     }
+}
+
+size_t journal_piece(const char *bytes, size_t len, size_t *ret_commands)
+{
+    struct store_arg verb;
+    size_t at = 0, n_args, commands = 0;
+    bool entry = false;
+
+    while (at < len && !entry) {
+        size_t size = route_split(bytes + at, len - at, &verb, 1, &n_args);
+        if (size == 0)
+            break;
+        entry = route_is(&verb, "XADD");
+        at += size;
+        commands++;
+    }
+    *ret_commands = commands;
+    return at;
 }

@@ -36,5 +36,10 @@ void journal_init(struct journal *j, size_t bytes_max, unsigned keep_ms);
 void journal_fini(struct journal *j);
 /* Keeps one acknowledged command; forgets what is older than keep_ms. */
 void journal_add(struct journal *j, int slot, uint64_t serial, uint64_t now_ms, const char *bytes, size_t len);
+/*
+ * How much of a blob may be sent before its answers are looked at: up to and with the next stream entry, and how many
+ * commands that is. An entry that is refused must not be followed by one with a greater id.
+ */
+size_t journal_piece(const char *bytes, size_t len, size_t *ret_commands);
 
 #endif

@@ -88,3 +88,14 @@ bool read_decoded(enum codec_result r, struct schema_skipped *skipped)
         skipped->corrupt++;
     return r == CODEC_OK;
 }
+
+void read_note(struct schema_skipped *skipped, const char *kind, const char *name)
+{
+    if (skipped->first[0] == '\0')
+        snprintf(skipped->first, sizeof(skipped->first), "%.15s %.*s", kind, WINDOW_NAME_BYTES - 1, name);
+}
+
+bool read_is_wrong_type(const struct store_reply *r)
+{
+    return store_reply_type(r) == STORE_ERROR && strncmp(store_reply_string(r, NULL), "WRONGTYPE", 9) == 0;
+}

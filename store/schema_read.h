@@ -28,5 +28,9 @@ int read_ask(struct store *s, const struct command *c, enum store_reply_type wan
 
 /* Counts what did not decode; true for CODEC_OK. */
 bool read_decoded(enum codec_result r, struct schema_skipped *skipped);
+/* Something of `kind` and `name` was left out and counted: keeps its name if it is the first. */
+void read_note(struct schema_skipped *skipped, const char *kind, const char *name);
+/* An error reply that is about this key alone: it holds another type. */
+bool read_is_wrong_type(const struct store_reply *r);
 
 #endif

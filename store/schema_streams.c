@@ -58,6 +58,12 @@ struct entries {
     struct schema_skipped *skipped;
 };
 
+static void skip_entry(struct entries *x, const char *kind, const char *id)
+{
+    x->skipped->corrupt++;
+    read_note(x->skipped, kind, id);
+}
+
 static bool tier_of(const struct store_reply *r, enum schema_tier *ret)
 {
     for (unsigned t = 0; t < SCHEMA_TIER_COUNT; t++) {
@@ -102,7 +108,7 @@ static void take_closed(void *ctx, const struct store_reply *id, const struct st
     if (seen == 7)
         x->closed[x->n++] = c;
     else
-        x->skipped->corrupt++;
+        skip_entry(x, "marker", c.id);
 }
 
 int schema_closed_read(struct store *s, const char *sensor, const char *cursor, size_t max, unsigned block_ms,
@@ -207,7 +213,7 @@ static void take_event(void *ctx, const struct store_reply *id, const struct sto
     if (seen == 3 && ev->kind_name[0] != '\0')
         x->n++;
     else
-        x->skipped->corrupt++;
+        skip_entry(x, "event", ev->id);
 }
 
 static int finish_events(struct store_reply *r, const struct store_reply *found, struct schema_event **ret_events,
@@ -259,6 +265,11 @@ int schema_event_range(struct store *s, const char *sensor, uint64_t since_ns, u
     return result != 0 ? result : finish_events(r, r, ret_events, ret_n, skipped, e);
 }
 
+static size_t stream_key(char key[KEY_BYTES], const char *sensor, enum schema_stream which)
+{
+    return key_sensor(key, sensor, which == SCHEMA_STREAM_CLOSED ? "closed" : "events");
+}
+
 int schema_stream_last(struct store *s, const char *sensor, enum schema_stream which, struct schema_id *ret_id,
                        struct error *e)
 {
@@ -267,7 +278,7 @@ int schema_stream_last(struct store *s, const char *sensor, enum schema_stream w
     struct command c;
     char key[KEY_BYTES], text[SCHEMA_ID_BYTES];
 
-    command_start(&c, "XREVRANGE", key, key_sensor(key, sensor, which == SCHEMA_STREAM_CLOSED ? "closed" : "events"));
+    command_start(&c, "XREVRANGE", key, stream_key(key, sensor, which));
     command_text(&c, "+");
     command_text(&c, "-");
     command_text(&c, "COUNT");
@@ -285,4 +296,40 @@ int schema_stream_last(struct store *s, const char *sensor, enum schema_stream w
     store_reply_free(r);
     *ret_id = id;
     return 0;
+}
+
+struct presence {
+    bool *has;
+    bool refused;
+};
+
+static void on_presence(void *ctx, size_t index, const struct store_reply *r)
+{
+    struct presence *x = ctx;
+
+    x->refused |= store_reply_type(r) == STORE_ERROR;
+    x->has[index] = store_reply_count(r) == 1;
+}
+
+int schema_stream_has(struct store *s, const char *sensor, enum schema_stream which, const struct schema_id *ids,
+                      size_t n, bool *ret_has, struct error *e)
+{
+    struct presence x = {.has = ret_has};
+    char key[KEY_BYTES], id[SCHEMA_ID_BYTES];
+    size_t len = stream_key(key, sensor, which);
+    int result = 0;
+
+    for (size_t i = 0; i < n && result == 0; i++) {
+        struct command c;
+        schema_id_format(id, ids[i]);
+        command_start(&c, "XRANGE", key, len);
+        command_text(&c, id);
+        command_text(&c, id);
+        result = command_append(&c, s);
+    }
+    if (result != 0)
+        return read_discard(s, result, e);
+    if (store_flush(s, on_presence, &x) != 0)
+        return read_connection_lost(e);
+    return x.refused ? error_set(e, -EPROTO, "Redis refused to look for stream entries") : 0;
 }

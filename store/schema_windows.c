@@ -12,9 +12,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "common/timefmt.h"
 #include "store/schema_read.h"
 
+#define LARGE_PAGE  ((size_t)2 << 20)
 #define BUCKETS_MAX 16384 /* of one read: 227 days of 10 s windows; an earlier start is moved up */
 
 /* A growing array of windows; owner: the read in progress. */
@@ -23,6 +25,21 @@ struct windows {
     size_t n, size;
     int result;
 };
+
+/* Room for n at once, in large pages where the kernel has some: touching small ones costs as much as decoding. */
+static int windows_reserve(struct windows *v, size_t n, struct error *e)
+{
+    size_t bytes = n * sizeof(*v->at);
+
+    v->at =
+        bytes < LARGE_PAGE ? malloc(bytes) : aligned_alloc(LARGE_PAGE, (bytes + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1));
+    if (v->at == NULL)
+        return error_set(e, -ENOMEM, "no memory for windows");
+    if (bytes >= LARGE_PAGE)
+        madvise(v->at, bytes, MADV_HUGEPAGE);
+    v->size = n;
+    return 0;
+}
 
 static struct window *windows_add(struct windows *v)
 {
@@ -44,9 +61,31 @@ static bool take_half(struct window *w, const struct store_reply *value, enum ke
 {
     size_t len;
     const uint8_t *bytes = (const uint8_t *)store_reply_string(value, &len);
+    bool good = read_decoded(
+        half == KEY_TRAFFIC ? codec_unpack_traffic(w, bytes, len) : codec_unpack_quality(w, bytes, len), skipped);
 
-    return read_decoded(half == KEY_TRAFFIC ? codec_unpack_traffic(w, bytes, len) : codec_unpack_quality(w, bytes, len),
-                        skipped);
+    if (!good)
+        read_note(skipped, window_scope_name(w->scope), w->name);
+    return good;
+}
+
+/* A foreign key, field or member of an object. */
+static void skip_foreign(struct schema_skipped *skipped, enum window_scope scope, const char *name)
+{
+    skipped->foreign++;
+    read_note(skipped, window_scope_name(scope), name);
+}
+
+/* An error in place of an object's values: a key of another type costs that object alone, the rest the whole read. */
+static bool is_refusal(const struct store_reply *r, struct schema_skipped *skipped, enum window_scope scope,
+                       const char *name)
+{
+    if (store_reply_type(r) != STORE_ERROR)
+        return false;
+    if (!read_is_wrong_type(r))
+        return true;
+    skip_foreign(skipped, scope, name);
+    return false;
 }
 
 /*
@@ -69,7 +108,7 @@ static void take_bucket(struct series *x, const struct store_reply *r, enum key_
     for (size_t i = 0; i + 1 < store_reply_count(r); i += 2) {
         uint64_t index;
         if (!read_u64(store_reply_element(r, i), &index) || index >= SCHEMA_BUCKET_FIELDS) {
-            x->skipped->foreign++;
+            skip_foreign(x->skipped, x->pattern.scope, x->pattern.name);
             continue;
         }
         struct window *w = &x->slot[index];
@@ -88,7 +127,7 @@ static void on_bucket(void *ctx, size_t index, const struct store_reply *r)
     struct series *x = ctx;
     enum key_half half = index % 2 == 0 ? KEY_TRAFFIC : KEY_QUALITY;
 
-    x->refused |= store_reply_type(r) == STORE_ERROR;
+    x->refused |= is_refusal(r, x->skipped, x->pattern.scope, x->pattern.name);
     take_bucket(x, r, half, x->first_bucket_s + index / 2 * x->bucket_length_s);
     if (half == KEY_TRAFFIC)
         return;
@@ -191,7 +230,8 @@ int schema_window_read(struct store *s, const struct schema_sensor *sensor, enum
 struct slice {
     struct windows out;
     struct schema_skipped *skipped;
-    const struct schema_list *names;
+    const char **name; /* owner: this array; the texts are the reply's */
+    size_t n_names;
     struct window pattern; /* scope, length */
     uint64_t first, count; /* number of the first window since the epoch; how many */
     size_t object_at;      /* in out.at: first window of the object in progress */
@@ -229,9 +269,9 @@ static void on_slice(void *ctx, size_t index, const struct store_reply *r)
 {
     struct slice *x = ctx;
 
-    x->refused |= store_reply_type(r) == STORE_ERROR;
+    x->refused |= is_refusal(r, x->skipped, x->pattern.scope, x->name[index / 2]);
     if (index % 2 == 0)
-        take_traffic(x, x->names->item[index / 2].name, r);
+        take_traffic(x, x->name[index / 2], r);
     else
         take_quality(x, r);
 }
@@ -244,8 +284,8 @@ static int append_slice(struct store *s, const char *sensor, const struct slice 
     int result =
         key_frame_windows(&frame, sensor, x->pattern.scope, length_s, (x->first - index) * length_s) ? 0 : -EINVAL;
 
-    for (size_t i = 0; i < x->names->n && result == 0; i++) {
-        size_t len = key_framed(key, &frame, x->names->item[i].name);
+    for (size_t i = 0; i < x->n_names && result == 0; i++) {
+        size_t len = key_framed(key, &frame, x->name[i]);
         for (int half = 0; half < 2 && result == 0; half++) {
             struct command c;
             if (len != 0)
@@ -269,26 +309,51 @@ static int read_slice(struct store *s, const char *sensor, struct slice *x, stru
     return store_flush(s, on_slice, x) == 0 ? 0 : read_connection_lost(e);
 }
 
+/* The names of a scope's objects whose last window started at since_ns or later; the texts are in *ret. Their times
+ * stay in Redis, which takes longer to print them than to find them. */
+static int read_names(struct store *s, const char *sensor, struct slice *x, uint64_t since_ns, struct store_reply **ret,
+                      struct error *e)
+{
+    char key[KEY_BYTES];
+    struct command c;
+
+    command_start(&c, "ZRANGEBYSCORE", key, key_named(key, sensor, "obj", window_scope_name(x->pattern.scope)));
+    command_u64(&c, since_ns / NS_PER_S);
+    command_text(&c, "+inf");
+    int result = read_ask(s, &c, STORE_ARRAY, ret, e);
+    if (result != 0)
+        return result;
+    size_t n = store_reply_count(*ret);
+    x->name = calloc(n + 1, sizeof(*x->name));
+    if (x->name == NULL)
+        return error_set(e, -ENOMEM, "no memory for a list of names");
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        const char *name = store_reply_string(store_reply_element(*ret, i), &len);
+        if (len != 0 && len < WINDOW_NAME_BYTES && strlen(name) == len)
+            x->name[x->n_names++] = name;
+        else
+            skip_foreign(x->skipped, x->pattern.scope, name);
+    }
+    return 0;
+}
+
 int schema_window_all(struct store *s, const struct schema_sensor *sensor, enum window_scope scope,
                       enum schema_tier tier, uint64_t start_ns, uint64_t n_windows, struct window **ret_windows,
                       size_t *ret_n, struct schema_skipped *skipped, struct error *e)
 {
     struct schema_skipped ignored = {0};
-    struct schema_list names = {0};
-    struct slice x = {.skipped = skipped != NULL ? skipped : &ignored, .names = &names};
+    struct slice x = {.skipped = skipped != NULL ? skipped : &ignored};
+    struct store_reply *names = NULL;
 
     if (n_windows == 0 || n_windows > SCHEMA_WINDOWS_AT_ONCE)
         return error_set(e, -EINVAL, "1 to %d windows at once", SCHEMA_WINDOWS_AT_ONCE);
-    int result = schema_object_list(s, sensor->name, scope, start_ns, &names, e);
     x.pattern.scope = scope;
     x.pattern.length_ns = schema_tier_length_ns(tier, sensor->window_ns);
     x.first = start_ns / x.pattern.length_ns;
-    if (result == 0 && names.n != 0) { /* at once: growing by copies costs more than reading */
-        x.out.size = names.n * n_windows;
-        x.out.at = malloc(x.out.size * sizeof(*x.out.at));
-        if (x.out.at == NULL)
-            result = error_set(e, -ENOMEM, "no memory for windows");
-    }
+    int result = read_names(s, sensor->name, &x, start_ns, &names, e);
+    if (result == 0 && x.n_names != 0) /* at once: growing by copies costs more than reading */
+        result = windows_reserve(&x.out, x.n_names * n_windows, e);
     for (uint64_t left = n_windows; left != 0 && result == 0; left -= x.count) {
         x.first += x.count;
         uint64_t in_bucket = SCHEMA_BUCKET_FIELDS - x.first % SCHEMA_BUCKET_FIELDS;
@@ -299,7 +364,8 @@ int schema_window_all(struct store *s, const struct schema_sensor *sensor, enum 
         result = finish_windows(&x.out, 0, x.refused, ret_windows, ret_n, e);
     else
         free(x.out.at);
-    schema_list_free(&names);
+    free(x.name);
+    store_reply_free(names);
     return result;
 }
 

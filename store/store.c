@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "store/cluster.h"
+#include "store/command.h"
 #include "store/journal.h"
 #include "store/link.h"
 #include "store/route.h"
@@ -209,11 +210,13 @@ static int replay_journal(struct store *s, struct error *e)
 {
     struct replay x = {.e = e};
 
-    for (struct journal_blob *b = s->journal.first; b != NULL && x.result == 0; b = b->next) {
-        if (link_queue(s->link, b->bytes, b->len, b->n_commands) != 0 ||
-            links_exchange(&s->link, 1, s->link_options.command_timeout_ms, take_replayed, &x) != 0)
-            return error_set(e, -EIO, "Redis at %.100s: %.100s", link_shown(s->link), link_why(s->link));
-        s->stats.repeated += b->n_commands;
+    for (struct journal_blob *b = s->journal.first; b != NULL; b = b->next) {
+        for (size_t at = 0, len, n; at < b->len && x.result == 0; at += len, s->stats.repeated += n) {
+            len = journal_piece(b->bytes + at, b->len - at, &n);
+            if (link_queue(s->link, b->bytes + at, len, n) != 0 ||
+                links_exchange(&s->link, 1, s->link_options.command_timeout_ms, take_replayed, &x) != 0)
+                return error_set(e, -EIO, "Redis at %.100s: %.100s", link_shown(s->link), link_why(s->link));
+        }
     }
     return x.result;
 }
@@ -311,6 +314,15 @@ static int out_grow(struct store *s, size_t more)
     return 0;
 }
 
+/* "*3\r\n" or "$5\r\n"; returns what is behind it. */
+static char *put_count(char *at, char sign, size_t n)
+{
+    *at++ = sign;
+    at += command_decimal(at, n);
+    memcpy(at, "\r\n", 2);
+    return at + 2;
+}
+
 int store_append(struct store *s, const struct store_arg *args, size_t n_args)
 {
     size_t need = 32;
@@ -319,15 +331,15 @@ int store_append(struct store *s, const struct store_arg *args, size_t n_args)
         need += args[i].len + 32;
     if (out_grow(s, need) != 0)
         return -ENOMEM;
-    s->out_len += (size_t)sprintf(s->out + s->out_len, "*%zu\r\n", n_args);
+    char *at = put_count(s->out + s->out_len, '*', n_args);
     for (size_t i = 0; i < n_args; i++) {
-        s->out_len += (size_t)sprintf(s->out + s->out_len, "$%zu\r\n", args[i].len);
+        at = put_count(at, '$', args[i].len);
         if (args[i].len != 0)
-            memcpy(s->out + s->out_len, args[i].data, args[i].len);
-        s->out_len += args[i].len;
-        memcpy(s->out + s->out_len, "\r\n", 2);
-        s->out_len += 2;
+            memcpy(at, args[i].data, args[i].len);
+        memcpy(at + args[i].len, "\r\n", 2);
+        at += args[i].len + 2;
     }
+    s->out_len = (size_t)(at - s->out);
     s->end[s->n_pending++] = s->out_len;
     return 0;
 }

@@ -43,22 +43,20 @@ struct value {
     enum { VALUE_TEXT, VALUE_NUMBER, VALUE_US, VALUE_NOTHING } kind;
 };
 
-/* Calls each for every field of a window (w NULL: values do not matter) in the order of the columns. */
+/* Calls each for every field of a window (w NULL: values do not matter) in the order of the columns; the name has two
+ * parts. */
 struct line {
     const struct export *x;
     const char *sensor;
     const struct window *w;
-    void (*each)(struct line *l, const char *name, struct value v);
+    void (*each)(struct line *l, const char *prefix, const char *name, struct value v);
     bool first;
 };
 
 static void number(struct line *l, const char *prefix, const char *name, uint64_t v, bool known)
 {
-    char full[80];
-
-    if (snprintf(full, sizeof(full), "%s%s", prefix, name) >= (int)sizeof(full))
-        return; /* not reached: names are short */
-    l->each(l, full, known ? (struct value){.number = v, .kind = VALUE_NUMBER} : (struct value){.kind = VALUE_NOTHING});
+    l->each(l, prefix, name,
+            known ? (struct value){.number = v, .kind = VALUE_NUMBER} : (struct value){.kind = VALUE_NOTHING});
 }
 
 /* Loss is known only of flows that were seen both ways. */
@@ -88,8 +86,8 @@ static void counters(struct line *l)
 
 static void latencies(struct line *l)
 {
-    static const char *const path_names[] = {"rtt_a_us", "rtt_b_us", "response_us", "dns_us"};
-    static const char *const other_names[] = {"rtt_client_us", "rtt_server_us", "response_us", "dns_us"};
+    static const char *const path_names[] = {"rtt_a_us_", "rtt_b_us_", "response_us_", "dns_us_"};
+    static const char *const other_names[] = {"rtt_client_us_", "rtt_server_us_", "response_us_", "dns_us_"};
     static const struct window_quantiles none;
 
     for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++) {
@@ -100,41 +98,68 @@ static void latencies(struct line *l)
             uint64_t ns;
         } known[] = {{"min", q->min_ns}, {"p10", q->p10_ns}, {"p50", q->p50_ns},
                      {"p90", q->p90_ns}, {"p99", q->p99_ns}, {"max", q->max_ns}};
-        char name[80];
-        snprintf(name, sizeof(name), "%s_", base);
-        number(l, name, "n", q->n, true);
-        for (unsigned i = 0; i < 6; i++) {
-            snprintf(name, sizeof(name), "%s_%s", base, known[i].name);
-            l->each(l, name,
+        number(l, base, "n", q->n, true);
+        for (unsigned i = 0; i < 6; i++)
+            l->each(l, base, known[i].name,
                     q->n != 0 ? (struct value){.number = known[i].ns, .kind = VALUE_US}
                               : (struct value){.kind = VALUE_NOTHING});
-        }
     }
 }
 
 static void write_line(const struct export *x, const char *sensor, const struct window *w,
-                       void (*each)(struct line *l, const char *name, struct value v))
+                       void (*each)(struct line *l, const char *prefix, const char *name, struct value v))
 {
     static const struct window none;
     struct line l = {.x = x, .sensor = sensor, .w = w, .each = each, .first = true};
     const struct window *v = w != NULL ? w : &none;
 
-    each(&l, "sensor", (struct value){.text = sensor});
-    each(&l, "scope", (struct value){.text = window_scope_name(x->scope)});
-    each(&l, "object", (struct value){.text = v->name});
-    each(&l, "tier", (struct value){.text = schema_tier_name(x->tier)});
+    each(&l, "", "sensor", (struct value){.text = sensor});
+    each(&l, "", "scope", (struct value){.text = window_scope_name(x->scope)});
+    each(&l, "", "object", (struct value){.text = v->name});
+    each(&l, "", "tier", (struct value){.text = schema_tier_name(x->tier)});
     number(&l, "", "start_ns", v->start_ns, true);
     number(&l, "", "length_ns", v->length_ns, true);
-    each(&l, "quality", (struct value){.text = window_quality_name(v->quality)});
+    each(&l, "", "quality", (struct value){.text = window_quality_name(v->quality)});
     number(&l, "", "missing_pct", v->missing_pct, true);
     counters(&l);
     latencies(&l);
 }
 
-static void csv_name(struct line *l, const char *name, struct value v)
+/* An export has millions of fields; printf would take most of its time. */
+static void put_text(const char *text)
+{
+    fputs_unlocked(text, stdout);
+}
+
+static void put_number(uint64_t v)
+{
+    char digit[20];
+    size_t at = sizeof(digit);
+
+    do {
+        digit[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    fwrite_unlocked(digit + at, 1, sizeof(digit) - at, stdout);
+}
+
+/* Nanoseconds as microseconds, with no more decimals than needed. */
+static void put_us(uint64_t ns)
+{
+    char decimals[4] = {'.', (char)('0' + ns % 1000 / 100), (char)('0' + ns % 100 / 10), (char)('0' + ns % 10)};
+    size_t n = 4;
+
+    put_number(ns / 1000);
+    while (n > 1 && decimals[n - 1] == '0')
+        n--;
+    if (n > 1)
+        fwrite_unlocked(decimals, 1, n, stdout);
+}
+
+static void csv_name(struct line *l, const char *prefix, const char *name, struct value v)
 {
     (void)v;
-    printf("%s%s", l->first ? "" : ",", name);
+    printf("%s%s%s", l->first ? "" : ",", prefix, name);
     l->first = false;
 }
 
@@ -145,7 +170,7 @@ static void csv_text(const char *text)
 
     text_escape(safe, sizeof(safe), text, strlen(text));
     if (strpbrk(safe, ",\"") == NULL) {
-        fputs(safe, stdout);
+        put_text(safe);
         return;
     }
     putchar('"');
@@ -157,45 +182,52 @@ static void csv_text(const char *text)
     putchar('"');
 }
 
-static void csv_value(struct line *l, const char *name, struct value v)
+static void csv_value(struct line *l, const char *prefix, const char *name, struct value v)
 {
-    char us[32];
-
+    (void)prefix;
     (void)name;
     if (!l->first)
-        putchar(',');
+        putchar_unlocked(',');
     l->first = false;
     if (v.kind == VALUE_TEXT)
         csv_text(v.text);
     else if (v.kind == VALUE_NUMBER)
-        printf("%" PRIu64, v.number);
+        put_number(v.number);
     else if (v.kind == VALUE_US)
-        fputs(format_us_json(us, sizeof(us), v.number), stdout);
+        put_us(v.number);
 }
 
-static void json_value(struct line *l, const char *name, struct value v)
+static void json_text(const char *text)
 {
-    char us[32];
+    json_t *string = row_text(text, SIZE_MAX);
+    char *dump = json_dumps(string, JSON_ENCODE_ANY);
 
-    printf("%s\"%s\":", l->first ? "{" : ",", name);
+    put_text(dump != NULL ? dump : "null");
+    free(dump);
+    json_decref(string);
+}
+
+static void json_value(struct line *l, const char *prefix, const char *name, struct value v)
+{
+    put_text(l->first ? "{\"" : ",\"");
     l->first = false;
-    if (v.kind == VALUE_TEXT) {
-        json_t *text = row_text(v.text, SIZE_MAX);
-        char *dump = json_dumps(text, JSON_ENCODE_ANY);
-        fputs(dump != NULL ? dump : "null", stdout);
-        free(dump);
-        json_decref(text);
-    } else if (v.kind == VALUE_NUMBER) {
-        printf("%" PRIu64, v.number);
-    } else {
-        fputs(v.kind == VALUE_US ? format_us_json(us, sizeof(us), v.number) : "null", stdout);
-    }
+    put_text(prefix);
+    put_text(name);
+    put_text("\":");
+    if (v.kind == VALUE_TEXT)
+        json_text(v.text);
+    else if (v.kind == VALUE_NUMBER)
+        put_number(v.number);
+    else if (v.kind == VALUE_US)
+        put_us(v.number);
+    else
+        put_text("null");
 }
 
 static void print_window(const struct export *x, const char *sensor, const struct window *w)
 {
     write_line(x, sensor, w, x->csv ? csv_value : json_value);
-    fputs(x->csv ? "\n" : "}\n", stdout);
+    put_text(x->csv ? "\n" : "}\n");
 }
 
 /* ---- options ---- */

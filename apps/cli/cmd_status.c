@@ -16,6 +16,7 @@
 #include "apps/cli/report.h"
 #include "apps/cli/rows.h"
 #include "apps/cli/source.h"
+#include "apps/cli/window_rows.h"
 #include "common/counters.h"
 #include "common/timefmt.h"
 
@@ -269,8 +270,8 @@ static int add_mirrors(struct cli *cli, struct source *source, const struct sche
 static int print_paths(struct cli *cli, struct source *source)
 {
     struct table_view part = cli->view;
+    struct window_rows rows = {.config = source->config};
     struct error e;
-    json_t *rows = json_array();
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < source->n_sensors; i++) {
@@ -282,18 +283,17 @@ static int print_paths(struct cli *cli, struct source *source)
         if (s->latest_start_ns[tier] == UINT64_MAX)
             continue;
         r = schema_window_latest(source->store, s, WINDOW_PATH, tier, &windows, &n, &source->skipped, &e);
-        for (size_t w = 0; r == 0 && w < n; w++)
-            json_array_append_new(rows, row_of_window(&windows[w], s->name));
-        free(windows);
+        if (r == 0 && window_rows_add(&rows, windows, n, s->name) != 0)
+            r = error_set(&e, -ENOMEM, "out of memory");
     }
-    rows_sort_worst(rows, badness_of_scope);
+    window_rows_sort(&rows);
     part.limit = TOP_PATHS;
     part.columns = part.sort = NULL;
-    if (r == 0 && json_array_size(rows) > 0) {
+    if (r == 0 && rows.n > 0) {
         report_heading(stdout, &part, "Paths now, worst first", "");
-        r = table_print(stdout, path_columns, rows, &part, &e);
+        r = window_rows_print(stdout, &rows, path_columns, &part, &e);
     }
-    json_decref(rows);
+    window_rows_fini(&rows);
     return r < 0 ? cli_fail(cli, CLI_ERROR, "%s", e.text) : CLI_OK;
 }
 

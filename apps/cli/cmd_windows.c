@@ -10,10 +10,12 @@
 
 #include "apps/cli/command.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "apps/cli/rows.h"
 #include "apps/cli/source.h"
+#include "apps/cli/window_rows.h"
 #include "common/bytes.h"
 #include "common/timefmt.h"
 
@@ -43,69 +45,6 @@ static int choose_tier(const struct cli *cli, const struct schema_sensor *s, enu
     return cli_fail(cli, CLI_USAGE, "--tier is one of base, 1min, 15min and 1h, not '%s'", safe);
 }
 
-/* The share of a circuit's capacity that its busier direction took; null where the capacity is not configured. */
-static json_t *use_of(const struct config *c, const struct window *w)
-{
-    uint64_t bytes =
-        w->c.dir[0].frame_bytes > w->c.dir[1].frame_bytes ? w->c.dir[0].frame_bytes : w->c.dir[1].frame_bytes;
-
-    for (size_t i = 0; i < c->n_circuits && w->length_ns != 0; i++)
-        if (strcmp(c->circuits[i].id, w->name) == 0 && c->circuits[i].capacity_bits_per_s != 0)
-            return json_real(8e11 * (double)bytes / (double)w->length_ns / (double)c->circuits[i].capacity_bits_per_s);
-    return json_null();
-}
-
-static bool is_link(enum window_scope scope)
-{
-    return scope != WINDOW_PATH && scope != WINDOW_SERVICE;
-}
-
-/* Most bytes first. */
-static struct badness busyness(const json_t *row)
-{
-    double bytes = json_number_value(row_value(row, "derived.bytes"));
-
-    return (struct badness){{bytes > 0 ? (uint64_t)bytes : 0, 0, 0}};
-}
-
-static struct badness rank_of(const struct window *w)
-{
-    if (is_link(w->scope))
-        return (struct badness){{w->c.dir[0].bytes + w->c.dir[1].bytes, 0, 0}};
-    return badness_of_window(w);
-}
-
-static int compare_windows(const void *a, const void *b)
-{
-    struct badness x = rank_of(a), y = rank_of(b);
-    int order = badness_compare(&y, &x);
-
-    return order != 0 ? order : strcmp(((const struct window *)a)->name, ((const struct window *)b)->name);
-}
-
-/* Rows cost more than windows: of ten thousand, only those that will be shown are made. */
-static size_t keep_shown(struct cli *cli, struct window *windows, size_t n)
-{
-    size_t limit = cli->view.limit;
-
-    if (cli->args.n_rest != 0 || cli->view.sort != NULL || limit == 0 || n <= limit)
-        return n;
-    qsort(windows, n, sizeof(*windows), compare_windows);
-    cli->view.n_unseen += n - limit;
-    return limit;
-}
-
-static void append_windows(json_t *rows, const struct config *c, const struct window *windows, size_t n,
-                           const char *sensor)
-{
-    for (size_t i = 0; i < n; i++) {
-        json_t *row = row_of_window(&windows[i], sensor);
-        if (windows[i].scope == WINDOW_CIRCUIT)
-            json_object_set_new(row, "use_pct", use_of(c, &windows[i]));
-        json_array_append_new(rows, row);
-    }
-}
-
 static int read_object(struct cli *cli, struct source *source, const struct schema_sensor *s, enum window_scope scope,
                        enum schema_tier tier, struct window **ret_windows, size_t *ret_n)
 {
@@ -122,7 +61,7 @@ static int read_object(struct cli *cli, struct source *source, const struct sche
 
 /* Adds one sensor's windows to rows. */
 static int add_sensor(struct cli *cli, struct source *source, const struct schema_sensor *s, enum window_scope scope,
-                      json_t *rows)
+                      struct window_rows *rows)
 {
     enum schema_tier tier = SCHEMA_BASE;
     struct window *windows = NULL;
@@ -136,35 +75,43 @@ static int add_sensor(struct cli *cli, struct source *source, const struct schem
         code = read_object(cli, source, s, scope, tier, &windows, &n);
     else if (schema_window_latest(source->store, s, scope, tier, &windows, &n, &source->skipped, &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
-    n = code == CLI_OK ? keep_shown(cli, windows, n) : 0;
-    append_windows(rows, source->config, windows, n, s->name);
-    free(windows);
+    if (code == CLI_OK && window_rows_add(rows, windows, n, s->name) != 0)
+        code = cli_fail(cli, CLI_ERROR, "out of memory");
     return code;
+}
+
+static int print_windows(struct cli *cli, const struct window_rows *rows, const char *empty)
+{
+    struct error e;
+
+    if (rows->n == 0 && cli->view.mode == TABLE_HUMAN) {
+        fprintf(stderr, "%s\n", empty);
+        return CLI_OK;
+    }
+    int r = window_rows_print(stdout, rows, cli->command->columns, &cli->view, &e);
+    return r < 0 ? cli_fail(cli, r == -EINVAL ? CLI_USAGE : CLI_ERROR, "%s", e.text) : CLI_OK;
 }
 
 static int run_windows(struct cli *cli, enum window_scope scope, const char *history, const char *empty)
 {
     struct source source;
-    json_t *rows = json_array();
     int code = source_open(cli, SOURCE_SENSORS, &source);
 
-    if (code != CLI_OK) {
-        json_decref(rows);
+    if (code != CLI_OK)
         return code;
-    }
+    struct window_rows rows = {.config = source.config};
     for (size_t i = 0; code == CLI_OK && i < source.n_sensors; i++)
-        code = add_sensor(cli, &source, &source.sensor[i], scope, rows);
+        code = add_sensor(cli, &source, &source.sensor[i], scope, &rows);
     source_warn_skipped(cli, &source);
-    source_close(&source);
-    if (code != CLI_OK) {
-        json_decref(rows);
-        return code;
-    }
     if (cli->args.n_rest == 0)
-        rows_sort_worst(rows, is_link(scope) ? busyness : badness_of_scope);
+        window_rows_sort(&rows);
     else if (cli->view.columns == NULL && cli->view.mode != TABLE_JSON)
         cli->view.columns = history;
-    return cli_rows(cli, rows, empty);
+    if (code == CLI_OK)
+        code = print_windows(cli, &rows, empty);
+    window_rows_fini(&rows);
+    source_close(&source);
+    return code;
 }
 
 static int run_paths(struct cli *cli)

@@ -153,6 +153,8 @@ int cli_main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "help";
 
     term_init();
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, NULL, _IOFBF, 1u << 16);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
     else if (strcmp(name, "--version") == 0)

@@ -11,6 +11,7 @@
 #include "apps/cli/source.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -59,11 +60,12 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct schema_sensor *)a)->name, ((const struct schema_sensor *)b)->name);
 }
 
-/* A sensor that cannot be read (another version, just expired) is left out; the caller warns by the count. */
-static int load_sensors(struct source *s, const char *only, struct error *e)
+/* A sensor that cannot be read (another version, another type of key) is left out with a line; one that has just
+ * expired without. A failure if there is no other, or if it is the one that was asked for. */
+static int load_sensors(const struct cli *cli, struct source *s, const char *only, struct error *e)
 {
     struct schema_list list;
-    int r = schema_sensor_list(s->store, &list, e);
+    int r = schema_sensor_list(s->store, &list, e), unreadable = 0;
 
     if (r < 0)
         return r;
@@ -76,9 +78,13 @@ static int load_sensors(struct source *s, const char *only, struct error *e)
         int got = schema_sensor_get(s->store, list.item[i].name, &s->sensor[s->n_sensors], e);
         if (got == 0)
             s->n_sensors++;
+        else if (got == -EPROTO && only == NULL)
+            unreadable = cli_fail(cli, got, "%s; it is left out", e->text);
         else if (got != -ENOENT)
             r = got;
     }
+    if (r == 0 && s->n_sensors == 0 && unreadable != 0)
+        r = error_set(e, unreadable, "no sensor in this Redis can be read");
     schema_list_free(&list);
     if (r == 0 && s->n_sensors > 1)
         qsort(s->sensor, s->n_sensors, sizeof(*s->sensor), compare_names);
@@ -110,7 +116,7 @@ int source_open(struct cli *cli, enum source_want want, struct source *ret)
     place_use_zone(s.config);
     if (open_store(cli, &s, &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
-    else if (want != SOURCE_ENTITIES && load_sensors(&s, args_value(&cli->args, "sensor"), &e) < 0)
+    else if (want != SOURCE_ENTITIES && load_sensors(cli, &s, args_value(&cli->args, "sensor"), &e) < 0)
         code = cli_fail(cli, CLI_ERROR, "%s", e.text);
     else if (want == SOURCE_SENSORS)
         code = require_sensor(cli, &s);
@@ -146,10 +152,16 @@ int source_since(const struct cli *cli, const struct schema_sensor *s, uint64_t 
 
 void source_warn_skipped(const struct cli *cli, const struct source *s)
 {
-    uint64_t n = s->skipped.unknown_version + s->skipped.corrupt;
+    const struct schema_skipped *k = &s->skipped;
+    uint64_t n = k->unknown_version + k->corrupt + k->foreign;
+    char first[sizeof(k->first) + 64] = "";
 
+    if (k->first[0] != '\0')
+        text_escape(first, sizeof(first), k->first, strlen(k->first));
     if (n > 0)
-        cli_fail(cli, CLI_OK, "%llu values were left out: %llu written by another release, %llu damaged",
-                 (unsigned long long)n, (unsigned long long)s->skipped.unknown_version,
-                 (unsigned long long)s->skipped.corrupt);
+        cli_fail(cli, CLI_OK,
+                 "%" PRIu64 " value%s left out: %" PRIu64 " written by another release, %" PRIu64 " damaged, %" PRIu64
+                 " that are not ours%s%s",
+                 n, n == 1 ? " was" : "s were", k->unknown_version, k->corrupt, k->foreign,
+                 first[0] != '\0' ? "; the first: " : "", first);
 }

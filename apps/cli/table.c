@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Rows to text: the only place that lays out a table.
+ * Rows to text: the only place that lays out a table. What one value looks like is table_value.c's.
  *
  * Values stay raw (ns, us, bytes, percent) until the last moment, so that sorting, --json and --plain never see
  * a rounded number. For people each value is formatted once into a cell; then the columns get their width: the
@@ -17,6 +17,7 @@
 #include "apps/cli/table.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,16 +30,21 @@
 #define MAX_COLUMNS 64u
 
 struct cell {
-    char *text;
+    size_t at; /* where its text starts in layout.text */
+    uint32_t width;
     enum term_style style;
 };
 
-/* Lives during one table_print. Invariant: cells has n_rows * n entries. */
+/* Lives during one table_print. Invariant: cells has n_rows * n entries; row has n_rows numbers of rows. */
 struct layout {
+    const struct table_rows *rows;
+    size_t *row;
     const struct column *column[MAX_COLUMNS];
     size_t width[MAX_COLUMNS];
     size_t n, n_rows, n_hidden;
     struct cell *cells;
+    char *text; /* of all cells, each with its end */
+    size_t text_len, text_size;
 };
 
 size_t column_count(const struct column *columns)
@@ -84,103 +90,6 @@ static bool align_right(enum column_format format)
 #undef X
     };
     return right[format];
-}
-
-/* Words that deserve a colour, wherever they come from. */
-static enum term_style word_style(const char *word)
-{
-    static const struct {
-        const char *word;
-        enum term_style style;
-    } words[] = {
-        {"critical", STYLE_BAD}, {"major", STYLE_BAD},      {"blind", STYLE_BAD},     {"dead", STYLE_BAD},
-        {"open", STYLE_BAD},     {"minor", STYLE_WARN},     {"unsure", STYLE_WARN},   {"pending", STYLE_WARN},
-        {"acked", STYLE_WARN},   {"candidate", STYLE_WARN}, {"in_doubt", STYLE_WARN}, {"stale", STYLE_WARN},
-        {"ok", STYLE_GOOD},      {"closed", STYLE_GOOD},    {"cleared", STYLE_GOOD},  {"done", STYLE_GOOD},
-        {"live", STYLE_GOOD},    {"confirmed", STYLE_BAD},  {"sent", STYLE_GOOD},     {"info", STYLE_DIM},
-    };
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcasecmp(words[i].word, word) == 0)
-            return words[i].style;
-    return STYLE_PLAIN;
-}
-
-static uint64_t whole(double v)
-{
-    return v <= 0 ? 0 : v >= 1.8e19 ? UINT64_MAX : (uint64_t)v;
-}
-
-/* Integers keep all their bits: a time in ns does not fit a double. */
-static uint64_t unsigned_of(const json_t *value)
-{
-    if (json_is_integer(value))
-        return json_integer_value(value) < 0 ? 0 : (uint64_t)json_integer_value(value);
-    return whole(json_number_value(value));
-}
-
-static enum term_style format_number(char *buf, size_t size, enum column_format format, const json_t *value, bool utc)
-{
-    double v = json_number_value(value);
-
-    switch (format) {
-    case COLUMN_COUNT:
-        format_count(buf, size, unsigned_of(value));
-        return STYLE_PLAIN;
-    case COLUMN_BYTES:
-        format_bytes(buf, size, unsigned_of(value));
-        return STYLE_PLAIN;
-    case COLUMN_RATE:
-        format_rate_bits(buf, size, v);
-        return STYLE_PLAIN;
-    case COLUMN_LATENCY:
-        format_latency_us(buf, size, v);
-        return STYLE_PLAIN;
-    case COLUMN_DURATION:
-        format_duration(buf, size, unsigned_of(value));
-        return STYLE_PLAIN;
-    case COLUMN_TIME:
-        format_time(buf, size, unsigned_of(value), utc);
-        return STYLE_PLAIN;
-    case COLUMN_PERCENT:
-    case COLUMN_LOSS:
-        format_percent(buf, size, v, 100);
-        if (format == COLUMN_PERCENT)
-            return STYLE_PLAIN;
-        return v >= 1 ? STYLE_BAD : v >= 0.1 ? STYLE_WARN : STYLE_PLAIN;
-    case COLUMN_TEXT:
-    case COLUMN_NAME:
-    case COLUMN_STATE:
-    case COLUMN_YESNO:
-    case COLUMN_FORMAT_COUNT:
-        break;
-    }
-    if (json_is_integer(value))
-        snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else
-        snprintf(buf, size, "%g", v);
-    return STYLE_PLAIN;
-}
-
-enum term_style table_format(char *buf, size_t size, enum column_format format, const json_t *value, bool utc)
-{
-    if (value == NULL || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
-        snprintf(buf, size, "-");
-        return STYLE_DIM;
-    }
-    if (json_is_number(value))
-        return format_number(buf, size, format, value, utc);
-    if (json_is_boolean(value)) {
-        snprintf(buf, size, "%s", json_is_true(value) ? "yes" : "no");
-        return STYLE_PLAIN;
-    }
-    if (json_is_string(value)) {
-        text_escape(buf, size, json_string_value(value), json_string_length(value));
-        return format == COLUMN_STATE ? word_style(buf) : STYLE_PLAIN;
-    }
-    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    text_escape(buf, size, dump ? dump : "", dump ? strlen(dump) : 0);
-    free(dump);
-    return STYLE_PLAIN;
 }
 
 /* ---- which columns, in which order, which rows ---- */
@@ -245,111 +154,121 @@ int table_check(const struct column *columns, const struct table_view *view, str
 }
 
 struct sort_order {
-    const char *key;
+    const struct table_rows *rows;
+    const struct column *column;
     bool down;
 };
 
-/* Unknown values come last in either direction. */
 static int compare_rows(const void *a, const void *b, void *ctx)
 {
-    const struct sort_order *order = ctx;
-    const json_t *x = row_value(*(json_t *const *)a, order->key), *y = row_value(*(json_t *const *)b, order->key);
-    int c;
+    const struct sort_order *o = ctx;
+    size_t i = *(const size_t *)a, j = *(const size_t *)b;
+    struct table_value x = o->rows->value(o->rows->ctx, i, o->column), y = o->rows->value(o->rows->ctx, j, o->column);
+    int c = table_value_compare(&x, &y, o->down);
 
-    if (x == NULL || y == NULL)
-        return (x == NULL) - (y == NULL);
-    if (json_is_integer(x) && json_is_integer(y))
-        c = (json_integer_value(x) > json_integer_value(y)) - (json_integer_value(x) < json_integer_value(y));
-    else if (json_is_number(x) && json_is_number(y))
-        c = (json_number_value(x) > json_number_value(y)) - (json_number_value(x) < json_number_value(y));
-    else if (json_is_string(x) && json_is_string(y))
-        c = strcmp(json_string_value(x), json_string_value(y));
-    else
-        c = (int)json_typeof(x) - (int)json_typeof(y);
-    return order->down ? -c : c;
+    return c != 0 ? c : (i > j) - (i < j);
 }
 
-/* Borrowed row pointers in display order; free the array only. */
-static json_t **ordered_rows(const struct column *columns, json_t *rows, const struct table_view *view, size_t *ret_n)
+/* Numbers of the rows in display order, and how many of them are shown. */
+static int order_rows(struct layout *l, const struct column *columns, const struct table_view *view)
 {
-    size_t n = json_array_size(rows);
-    json_t **list = calloc(n + 1, sizeof(*list));
+    size_t n = l->rows->n;
 
-    if (list == NULL)
-        return NULL;
+    l->row = calloc(n + 1, sizeof(*l->row));
+    if (l->row == NULL)
+        return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        list[i] = json_array_get(rows, i);
+        l->row[i] = i;
     if (view->sort != NULL) {
-        struct sort_order order;
-        order.key = sort_column(columns, view, &order.down)->key;
-        qsort_r(list, n, sizeof(*list), compare_rows, &order);
+        struct sort_order order = {.rows = l->rows};
+        order.column = sort_column(columns, view, &order.down);
+        qsort_r(l->row, n, sizeof(*l->row), compare_rows, &order);
     }
-    *ret_n = view->limit > 0 && view->limit < n ? view->limit : n;
-    return list;
+    l->n_rows = view->limit > 0 && view->limit < n ? view->limit : n;
+    return 0;
 }
 
 /* ---- for programs ---- */
 
-static void print_json(FILE *out, const struct layout *l, const json_t *row, bool project)
+static int print_json(FILE *out, const struct layout *l, size_t row_number, bool project)
 {
-    if (!project) {
-        json_dumpf(row, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
-        fputc('\n', out);
-        return;
+    json_t *row = l->rows->json(l->rows->ctx, row_number), *part;
+
+    if (row == NULL)
+        return -ENOMEM;
+    if (project) {
+        part = json_object();
+        for (size_t i = 0; i < l->n; i++) {
+            const json_t *value = row_value(row, l->column[i]->key);
+            json_object_set_new(part, l->column[i]->name, value ? json_deep_copy(value) : json_null());
+        }
+        json_decref(row);
+        row = part;
     }
-    json_t *part = json_object();
-    for (size_t i = 0; i < l->n; i++) {
-        const json_t *value = row_value(row, l->column[i]->key);
-        json_object_set_new(part, l->column[i]->name, value ? json_deep_copy(value) : json_null());
-    }
-    json_dumpf(part, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_dumpf(row, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
     fputc('\n', out);
-    json_decref(part);
+    json_decref(row);
+    return 0;
 }
 
-static void print_plain_value(FILE *out, enum column_format format, const json_t *value)
+static void print_plain_value(FILE *out, enum column_format format, const struct table_value *v)
 {
     char buf[CELL_BYTES];
 
-    if (format == COLUMN_TIME && json_is_number(value))
-        format_time(buf, sizeof(buf), unsigned_of(value), true);
-    else if (json_is_integer(value))
-        snprintf(buf, sizeof(buf), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (json_is_real(value))
-        snprintf(buf, sizeof(buf), "%.15g", json_real_value(value));
+    if (format == COLUMN_TIME && v->kind == TABLE_WHOLE)
+        format_time(buf, sizeof(buf), v->whole < 0 ? 0 : (uint64_t)v->whole, true);
+    else if (v->kind == TABLE_WHOLE)
+        snprintf(buf, sizeof(buf), "%" PRId64, v->whole);
+    else if (v->kind == TABLE_REAL)
+        snprintf(buf, sizeof(buf), "%.15g", v->real);
     else
-        table_format(buf, sizeof(buf), format, value, true);
+        table_format_value(buf, sizeof(buf), format, v, true);
     fputs(buf, out);
 }
 
-static void print_for_programs(FILE *out, const struct layout *l, json_t **rows, const struct table_view *view)
+static int print_for_programs(FILE *out, const struct layout *l, const struct table_view *view)
 {
     bool json = view->mode == TABLE_JSON;
+    int r = 0;
 
     for (size_t c = 0; !json && c < l->n; c++)
         fprintf(out, "%s%s", c ? "\t" : "", l->column[c]->name);
     if (!json)
         fputc('\n', out);
-    for (size_t r = 0; r < l->n_rows; r++) {
+    for (size_t i = 0; i < l->n_rows && r == 0; i++) {
         if (json) {
-            print_json(out, l, rows[r], view->columns != NULL);
+            r = print_json(out, l, l->row[i], view->columns != NULL);
             continue;
         }
         for (size_t c = 0; c < l->n; c++) {
+            struct table_value v = l->rows->value(l->rows->ctx, l->row[i], l->column[c]);
             if (c)
                 fputc('\t', out);
-            print_plain_value(out, l->column[c]->format, row_value(rows[r], l->column[c]->key));
+            print_plain_value(out, l->column[c]->format, &v);
         }
         fputc('\n', out);
     }
+    return r;
 }
 
 /* ---- for people ---- */
 
-static int make_cells(struct layout *l, json_t **rows, bool utc)
+/* Room for one text more, the longest possible. */
+static int text_room(struct layout *l)
 {
-    char buf[CELL_BYTES];
+    if (l->text_len + CELL_BYTES <= l->text_size)
+        return 0;
+    size_t size = l->text_size != 0 ? 2 * l->text_size : 16 * CELL_BYTES;
+    char *text = realloc(l->text, size);
+    if (text == NULL)
+        return -ENOMEM;
+    l->text = text;
+    l->text_size = size;
+    return 0;
+}
 
+static int make_cells(struct layout *l, bool utc)
+{
     l->cells = calloc(l->n_rows * l->n + 1, sizeof(*l->cells));
     if (l->cells == NULL)
         return -ENOMEM;
@@ -359,13 +278,16 @@ static int make_cells(struct layout *l, json_t **rows, bool utc)
         for (size_t c = 0; c < l->n; c++) {
             struct cell *cell = &l->cells[r * l->n + c];
             const struct column *col = l->column[c];
-            cell->style = table_format(buf, sizeof(buf), col->format, row_value(rows[r], col->key), utc);
-            cell->text = strdup(buf);
-            if (cell->text == NULL)
+            struct table_value v = l->rows->value(l->rows->ctx, l->row[r], col);
+            if (text_room(l) != 0)
                 return -ENOMEM;
-            size_t w = text_width(buf);
-            if (w > l->width[c])
-                l->width[c] = w;
+            char *text = l->text + l->text_len;
+            cell->at = l->text_len;
+            cell->style = table_format_value(text, CELL_BYTES, col->format, &v, utc);
+            cell->width = (uint32_t)text_width(text);
+            l->text_len += strlen(text) + 1;
+            if (cell->width > l->width[c])
+                l->width[c] = cell->width;
         }
     }
     return 0;
@@ -442,23 +364,27 @@ static void fit_width(struct layout *l, const struct table_view *view)
 
 static void put_spaces(FILE *out, size_t n)
 {
-    fprintf(out, "%*s", (int)n, "");
+    static const char blanks[] = "                                                                ";
+
+    for (; n >= sizeof(blanks) - 1; n -= sizeof(blanks) - 1)
+        fwrite(blanks, 1, sizeof(blanks) - 1, out);
+    fwrite(blanks, 1, n, out);
 }
 
 /* One cell, padded on the right side for its column; the last column gets no trailing blanks. */
-static void put_cell(FILE *out, const struct layout *l, size_t c, const char *text, enum term_style style, bool colour,
-                     bool last)
+static void put_cell(FILE *out, const struct layout *l, size_t c, const char *text, size_t width, enum term_style style,
+                     bool colour, bool last)
 {
     enum text_cut cut = l->column[c]->format == COLUMN_NAME ? CUT_MIDDLE : CUT_END;
-    char *fitted = text_fit(text, l->width[c], cut);
-
-    if (fitted == NULL)
-        return;
-    size_t pad = l->width[c] - text_width(fitted);
+    char *fitted = width > l->width[c] ? text_fit(text, l->width[c], cut) : NULL;
     bool right = align_right(l->column[c]->format);
+
+    if (width > l->width[c] && fitted == NULL)
+        return;
+    size_t pad = l->width[c] - (fitted != NULL ? text_width(fitted) : width);
     if (right)
         put_spaces(out, pad);
-    term_put(out, colour, style, fitted);
+    term_put(out, colour, style, fitted != NULL ? fitted : text);
     if (!right && !last)
         put_spaces(out, pad);
     free(fitted);
@@ -480,17 +406,19 @@ static void put_line(FILE *out, const struct layout *l, size_t row, const struct
         if (!first)
             put_spaces(out, GAP);
         first = false;
+        const char *header = l->column[c]->header;
+        const struct cell *cell = &l->cells[row * l->n + c];
         if (row == l->n_rows)
-            put_cell(out, l, c, l->column[c]->header, STYLE_BOLD, view->colour, c == last);
+            put_cell(out, l, c, header, text_width(header), STYLE_BOLD, view->colour, c == last);
         else
-            put_cell(out, l, c, l->cells[row * l->n + c].text, l->cells[row * l->n + c].style, view->colour, c == last);
+            put_cell(out, l, c, l->text + cell->at, cell->width, cell->style, view->colour, c == last);
     }
     fputc('\n', out);
 }
 
-static int print_for_people(FILE *out, struct layout *l, json_t **rows, const struct table_view *view)
+static int print_for_people(FILE *out, struct layout *l, const struct table_view *view)
 {
-    int r = make_cells(l, rows, view->utc);
+    int r = make_cells(l, view->utc);
 
     if (r == 0) {
         fit_width(l, view);
@@ -498,9 +426,8 @@ static int print_for_people(FILE *out, struct layout *l, json_t **rows, const st
         for (size_t row = 0; row < l->n_rows; row++)
             put_line(out, l, row, view);
     }
-    for (size_t i = 0; l->cells != NULL && i < l->n_rows * l->n; i++)
-        free(l->cells[i].text);
     free(l->cells);
+    free(l->text);
     return r;
 }
 
@@ -523,28 +450,42 @@ static void put_note(FILE *out, const struct layout *l, size_t rows_left_out, co
     fputc('\n', out);
 }
 
-int table_print(FILE *out, const struct column *columns, json_t *rows, const struct table_view *view, struct error *e)
+int table_print_rows(FILE *out, const struct column *columns, const struct table_rows *rows,
+                     const struct table_view *view, struct error *e)
 {
-    struct layout l = {0};
+    struct layout l = {.rows = rows};
     int r = table_check(columns, view, e);
 
     if (r < 0)
         return r;
     choose_columns(&l, columns, view, e);
-    json_t **list = ordered_rows(columns, rows, view, &l.n_rows);
-    if (list == NULL)
-        return error_set(e, -ENOMEM, "out of memory");
-    if (view->mode == TABLE_HUMAN) {
-        r = print_for_people(out, &l, list, view);
-        if (r < 0)
-            error_set(e, r, "out of memory");
+    r = order_rows(&l, columns, view);
+    if (r == 0 && view->mode == TABLE_HUMAN) {
+        r = print_for_people(out, &l, view);
         if (!view->no_note)
-            put_note(out, &l, json_array_size(rows) - l.n_rows + view->n_unseen, view);
-    } else {
-        print_for_programs(out, &l, list, view);
+            put_note(out, &l, rows->n - l.n_rows + view->n_unseen, view);
+    } else if (r == 0) {
+        r = print_for_programs(out, &l, view);
     }
-    free(list);
-    return r;
+    free(l.row);
+    return r == 0 ? 0 : error_set(e, r, "out of memory");
+}
+
+static struct table_value json_row_value(const void *ctx, size_t row, const struct column *c)
+{
+    return table_value_of(row_value(json_array_get(ctx, row), c->key));
+}
+
+static json_t *json_row(const void *ctx, size_t row)
+{
+    return json_incref(json_array_get(ctx, row));
+}
+
+int table_print(FILE *out, const struct column *columns, json_t *rows, const struct table_view *view, struct error *e)
+{
+    const struct table_rows all = {.n = json_array_size(rows), .ctx = rows, .value = json_row_value, .json = json_row};
+
+    return table_print_rows(out, columns, &all, view, e);
 }
 
 /* ---- one row ---- */

@@ -65,6 +65,30 @@ struct table_view {
     bool no_note; /* do not say that rows or columns were left out */
 };
 
+/* One value of a row, as it was measured. Texts and JSON belong to the row. */
+struct table_value {
+    enum { TABLE_NOTHING, TABLE_WHOLE, TABLE_REAL, TABLE_YESNO, TABLE_TEXT, TABLE_OTHER } kind;
+    union {
+        int64_t whole;
+        double real;
+        bool yes;
+        struct {
+            const char *at;
+            size_t len;
+        } text;
+        const json_t *other;
+    };
+};
+struct table_value table_value_of(const json_t *v); /* NULL and null: nothing */
+
+/* Rows, wherever they are. Owner: the caller. */
+struct table_rows {
+    size_t n;
+    const void *ctx;
+    struct table_value (*value)(const void *ctx, size_t row, const struct column *c);
+    json_t *(*json)(const void *ctx, size_t row); /* all of a row, a new reference; NULL: no memory */
+};
+
 /* Ends with an entry whose name is NULL. */
 size_t column_count(const struct column *columns);
 const struct column *column_find(const struct column *columns, const char *name);
@@ -79,11 +103,18 @@ int table_check(const struct column *columns, const struct table_view *view, str
  */
 int table_print(FILE *out, const struct column *columns, json_t *rows, const struct table_view *view, struct error *e);
 
+int table_print_rows(FILE *out, const struct column *columns, const struct table_rows *rows,
+                     const struct table_view *view, struct error *e);
+
 /* One row as a list of names and values, every column of it; texts of several lines stay so. For people only. */
 int table_print_record(FILE *out, const struct column *columns, const json_t *row, const struct table_view *view,
                        struct error *e);
 
 /* One value as people see it; returns the style that fits it. Hostile text is escaped. */
 enum term_style table_format(char *buf, size_t size, enum column_format format, const json_t *value, bool utc);
+enum term_style table_format_value(char *buf, size_t size, enum column_format format, const struct table_value *value,
+                                   bool utc);
+/* Less than, equal to or greater than 0; a value that is not known comes last. */
+int table_value_compare(const struct table_value *a, const struct table_value *b, bool down);
 
 #endif

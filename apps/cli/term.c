@@ -91,6 +91,11 @@ size_t text_width(const char *text)
     wchar_t c;
 
     while (*text != '\0') {
+        if (*text >= ' ' && *text <= '~') { /* most of them */
+            text++;
+            width++;
+            continue;
+        }
         text += next_char(text, &c);
         width += char_width(c);
     }

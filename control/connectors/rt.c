@@ -368,6 +368,10 @@ static int change_ticket(struct rt *x, const struct connector_request *r, struct
     struct http_answer ticket;
     int told = r->repeat ? has_comment(x, r, ret) : 0, rc = 1;
 
+    if (told == 0 && r->op == OUTBOX_COMMENT) { /* changes nothing else: no need to read */
+        add_comment(x, r, "", ret);
+        return ret->outcome == CONNECTOR_DONE ? 1 : -1;
+    }
     if (told < 0 || !read_ticket(x, r->remote_id, &ticket, ret))
         return -1;
     const char *status = wanted_status(r, ticket.json);
@@ -447,35 +451,55 @@ static int learn_ourselves(struct rt *x, struct connector_answer *why)
     return rc;
 }
 
+/* The ticket as it is now, in every change of it: 1, 0 when it was taken away meanwhile, -EIO. One page of transactions
+ * asks for each ticket once. */
+static int ticket_now(struct rt *x, const struct connector_changes *page, const char *id, struct connector_change *ret,
+                      struct connector_answer *why)
+{
+    struct http_answer ticket;
+
+    for (size_t i = page->n; i > 0; i--) {
+        const struct connector_change *earlier = &page->item[i - 1];
+        if (strcmp(earlier->remote_id, id) != 0)
+            continue;
+        *ret = *earlier;
+        ret->comment[0] = '\0';
+        return 1;
+    }
+    if (!read_ticket(x, id, &ticket, why))
+        return why->http_status == 404 || why->http_status == 403 ? 0 : -EIO;
+    *ret = (struct connector_change){.has_owner = true, .state = state_of(http_string(ticket.json, "Status"))};
+    snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", id);
+    snprintf(ret->owner, sizeof(ret->owner), "%s", owner_of(ticket.json));
+    if (is_over(ret->state))
+        snprintf(ret->resolution, sizeof(ret->resolution), "%s", http_string(ticket.json, "Status"));
+    http_answer_fini(&ticket);
+    return 1;
+}
+
 /* One transaction of somebody else: what was written, and the ticket as it is now. */
 static int take_transaction(struct rt *x, const json_t *txn, struct connector_changes *ret,
                             struct connector_answer *why)
 {
     const char *type = http_string(txn, "Type"), *author = track_path(txn, "Creator", "id", NULL);
-    struct connector_change *c;
-    struct http_answer ticket;
+    struct connector_change change, *c;
     char id[32];
 
     snprintf(id, sizeof(id), "%.30s", http_string(txn, "ObjectId"));
     if (strcmp(author, "RT_System") == 0 || id[0] == '\0')
         return 0;
-    if (!read_ticket(x, id, &ticket, why))
-        return why->http_status == 404 || why->http_status == 403 ? 0 : -EIO; /* taken away meanwhile */
+    int rc = ticket_now(x, ret, id, &change, why);
+    if (rc <= 0)
+        return rc;
     c = connector_changes_add(ret);
-    if (c != NULL) {
-        snprintf(c->remote_id, sizeof(c->remote_id), "%s", id);
-        snprintf(c->author, sizeof(c->author), "%s", author);
-        c->when_wall_ns = track_time_ns(http_string(txn, "Created"));
-        c->state = state_of(http_string(ticket.json, "Status"));
-        c->has_owner = true;
-        snprintf(c->owner, sizeof(c->owner), "%s", owner_of(ticket.json));
-        if (is_over(c->state))
-            snprintf(c->resolution, sizeof(c->resolution), "%s", http_string(ticket.json, "Status"));
-        if (strcmp(type, "Comment") == 0 || strcmp(type, "Correspond") == 0)
-            read_content(x, http_string(txn, "id"), c->comment, sizeof(c->comment));
-    }
-    http_answer_fini(&ticket);
-    return c != NULL ? 0 : -ENOMEM;
+    if (c == NULL)
+        return -ENOMEM;
+    *c = change;
+    snprintf(c->author, sizeof(c->author), "%s", author);
+    c->when_wall_ns = track_time_ns(http_string(txn, "Created"));
+    if (strcmp(type, "Comment") == 0 || strcmp(type, "Correspond") == 0)
+        read_content(x, http_string(txn, "id"), c->comment, sizeof(c->comment));
+    return 0;
 }
 
 static bool ask_transactions(struct rt *x, const char *cursor, bool latest, struct http_answer *a)

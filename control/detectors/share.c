@@ -27,10 +27,10 @@ enum verdict judge_share(const struct series *x, double share_limit, uint64_t hi
     if (hits == 0 || share < SHARE_FLOOR * share_limit)
         return VERDICT_QUIET;
     if (share >= share_limit &&
-        beta_binomial_tail(trials, share_limit * THRESHOLD_NULL, THRESHOLD_RHO, hits) < THRESHOLD_TAIL)
+        beta_binomial_beyond(trials, share_limit * THRESHOLD_NULL, THRESHOLD_RHO, hits, THRESHOLD_TAIL))
         return VERDICT_OUT;
     if (x->view.level == BASELINE_NONE || share < SHARE_FACTOR * x->view.mean)
         return VERDICT_QUIET;
     double mean = fmax(x->view.mean, LEAST_MEAN);
-    return beta_binomial_tail(trials, mean, x->view.rho, hits) < SHARE_TAIL ? VERDICT_OUT : VERDICT_QUIET;
+    return beta_binomial_beyond(trials, mean, x->view.rho, hits, SHARE_TAIL) ? VERDICT_OUT : VERDICT_QUIET;
 }

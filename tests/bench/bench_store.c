@@ -373,30 +373,35 @@ static int fill_queries(const char *url, uint64_t n_paths)
 
 struct timing {
     double wall_ms, cpu_ms; /* the best of some; cpu: of this process and of Redis together */
+    double redis_ms;        /* of that, Redis's */
 };
 
 static struct timing timed(int (*query)(struct store *, const struct schema_sensor *), struct store *s,
                            const struct schema_sensor *x)
 {
-    struct timing best = {1e9, 1e9};
+    struct timing best = {1e9, 1e9, 0};
 
     for (int i = 0; i < 7; i++) {
-        double cpu = cpu_s() + redis_cpu_s(s);
+        double redis = redis_cpu_s(s), cpu = cpu_s();
         uint64_t from = clock_ns(CLOCK_MONOTONIC);
         if (query(s, x) != 0)
             die("query", NULL);
         double ms = (double)(clock_ns(CLOCK_MONOTONIC) - from) / 1e6;
-        cpu = 1e3 * (cpu_s() + redis_cpu_s(s) - cpu);
+        cpu = 1e3 * (cpu_s() - cpu);
+        redis = 1e3 * (redis_cpu_s(s) - redis);
         best.wall_ms = ms < best.wall_ms ? ms : best.wall_ms;
-        best.cpu_ms = cpu < best.cpu_ms ? cpu : best.cpu_ms;
+        if (cpu + redis < best.cpu_ms) {
+            best.cpu_ms = cpu + redis;
+            best.redis_ms = redis;
+        }
     }
     return best;
 }
 
 static void print_timing(const char *name, struct timing t)
 {
-    printf("%s\"%s_ms\":%.1f,\"%s_cpu_ms\":%.1f", strcmp(name, "latest") == 0 ? "{" : ",", name, t.wall_ms, name,
-           t.cpu_ms);
+    printf("%s\"%s_ms\":%.1f,\"%s_cpu_ms\":%.1f,\"%s_redis_ms\":%.1f", strcmp(name, "latest") == 0 ? "{" : ",", name,
+           t.wall_ms, name, t.cpu_ms, name, t.redis_ms);
 }
 
 static int query_latest(struct store *s, const struct schema_sensor *x)

@@ -5,14 +5,19 @@
  * (0: as fast as it goes), and says what the device took: {"sent":N,"refused":N,"seconds":S}.
  *
  * testpmd sends only at full speed; to show that nothing is lost below it takes a sender that keeps a rate: every burst
- * has its time by the time stamp counter. Frames are made once per buffer; per packet the source address and the IP id
- * change, so that nothing looks like a copy.
+ * has its time by the time stamp counter. A burst that is late by more than LATE_US (somebody else had the processor)
+ * moves all later ones: catching up would be a rate above the asked one. Frames are made once per buffer; per packet
+ * the source address and the IP id change, so that nothing looks like a copy.
+ *
+ * SECONDS below 0: as long, but it leaves right behind its last packet, without giving the peer time to drain.
  */
 
+#include <math.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +29,7 @@
 #define LINK_S   20u
 #define BUFFERS  16383u
 #define DRAIN_US 300000u
+#define LATE_US  100.0
 
 struct blast {
     struct rte_mempool *pool;
@@ -84,9 +90,10 @@ static void start(struct blast *b, const char *vdev, const char *cpu)
         die("DPDK does not start");
     b->pool = rte_pktmbuf_pool_create("blast", BUFFERS, 256, 0, 256 + RTE_PKTMBUF_HEADROOM, 0);
     if (b->pool == NULL || rte_eth_dev_configure(0, 1, 1, &conf) != 0 ||
-        rte_eth_rx_queue_setup(0, 0, RING, 0, NULL, b->pool) != 0 || rte_eth_tx_queue_setup(0, 0, RING, 0, NULL) != 0 ||
-        rte_eth_dev_start(0) != 0)
-        die("the device does not start");
+        rte_eth_rx_queue_setup(0, 0, RING, 0, NULL, b->pool) != 0 || rte_eth_tx_queue_setup(0, 0, RING, 0, NULL) != 0)
+        die("the device does not take its configuration");
+    if (rte_eth_dev_start(0) != 0)
+        die("the device does not start (the other end has to be there first)");
     for (unsigned i = 0; i < LINK_S * 100 && !link.link_status; i++) {
         usleep(10000);
         rte_eth_link_get_nowait(0, &link);
@@ -104,21 +111,25 @@ int main(int argc, char **argv)
         return 2;
     }
     double mpps = strtod(argv[2], NULL), seconds = strtod(argv[3], NULL);
+    bool drains = seconds > 0;
     b.flows = (uint32_t)strtoul(argv[4], NULL, 10);
-    if (b.flows == 0 || seconds <= 0)
-        die("--flows and seconds above 0");
+    if (b.flows == 0 || seconds == 0)
+        die("flows and seconds are not 0");
+    seconds = fabs(seconds);
     start(&b, argv[1], argv[5]);
     double hz = (double)rte_get_tsc_hz(), per_burst = mpps > 0 ? hz * BURST / (mpps * 1e6) : 0;
     uint64_t begin = rte_rdtsc(), end = begin + (uint64_t)(seconds * hz);
-    double due = (double)begin;
+    double due = (double)begin, late = LATE_US * hz / 1e6;
     while (rte_rdtsc() < end) {
-        while ((double)rte_rdtsc() < due)
+        double now;
+        while ((now = (double)rte_rdtsc()) < due)
             rte_pause();
-        due += per_burst;
+        due = now - due > late ? now + per_burst : due + per_burst;
         send_burst(&b);
     }
     double took = (double)(rte_rdtsc() - begin) / hz;
-    usleep(DRAIN_US);
+    if (drains)
+        usleep(DRAIN_US);
     printf("{\"sent\":%llu,\"refused\":%llu,\"seconds\":%.3f}\n", (unsigned long long)b.sent,
            (unsigned long long)b.refused, took);
     rte_eth_dev_stop(0);

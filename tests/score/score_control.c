@@ -251,8 +251,12 @@ static void score_fix(struct scores *s, const json_t *f, const struct entity_pro
     if (!asked)
         return; /* it was not known when the fix was told */
     count(s, M_decided, closed || p->failed_fixes > 0);
-    if (closed || p->failed_fixes > 0)
-        count(s, M_fixes, works == closed);
+    if (!closed && p->failed_fixes == 0)
+        return;
+    count(s, M_fixes, works == closed);
+    if (works != closed)
+        fprintf(stderr, "fix misjudged: %s %s of %s %s, it %s\n", p->id, p->pattern_text, text_of(f, "kind"), p->object,
+                works ? "works" : "does not work");
 }
 
 static void score_recurring(struct scores *s, const struct world *w, const json_t *f)
@@ -263,6 +267,10 @@ static void score_recurring(struct scores *s, const struct world *w, const json_
 
     if (kind_is(f, "weekly_slot") && strong && hits >= LEAST_HITS) {
         count(s, M_recall, p != NULL);
+        if (p == NULL)
+            fprintf(stderr, "missed: %s %s %s, weekday %lld %02lld-%02lld, %zu occurrences\n", text_of(f, "path"),
+                    text_of(f, "fault"), text_of(f, "direction"), (long long)ns_of(f, "weekday"),
+                    (long long)ns_of(f, "from_hour"), (long long)ns_of(f, "to_hour"), hits);
         count(s, M_sixth, p != NULL && occurrences_before(f, p->confirmed_ns) <= LEAST_HITS);
         if (p != NULL)
             count(s, M_named, hours_right(f, p));
@@ -322,8 +330,13 @@ static void score_change(struct scores *s, const struct world *w, const json_t *
         if (strcmp(all[k].id, i->parent) == 0)
             suspects = all[k].suspects;
     }
-    if (i != NULL)
-        count(s, M_suspects, names_change(w, suspects, text_of(f, "change")));
+    if (i == NULL)
+        return;
+    bool named = names_change(w, suspects, text_of(f, "change"));
+    count(s, M_suspects, named);
+    if (!named)
+        fprintf(stderr, "suspect missed: %s %s, '%s' is not in '%s'\n", i->id, i->object, text_of(f, "change"),
+                suspects);
 }
 
 static void score_cascade(struct scores *s, const struct world *w, const json_t *cascade)
@@ -348,8 +361,16 @@ static void score_cascade(struct scores *s, const struct world *w, const json_t 
                 strcmp(text_of(f, "path"), i[k].object) == 0 && holds(o, i[k].onset_ns);
         }
         alone += !other;
+        if (!other)
+            fprintf(stderr, "alone: %s %s %s %s, onset %llu s, detected %llu s, cleared %llu s\n", i[k].id, i[k].object,
+                    fault_class_name(i[k].fault), fault_direction_name(i[k].direction),
+                    (unsigned long long)(i[k].onset_ns / NS_PER_S), (unsigned long long)(i[k].detected_ns / NS_PER_S),
+                    (unsigned long long)(i[k].cleared_ns / NS_PER_S));
     }
     count(s, M_cascades, named == 1 && alone == 0);
+    if (named != 1 || alone != 0)
+        fprintf(stderr, "cascade of %s at %llu s: %zu incidents name it, %zu paths stand alone\n",
+                text_of(cascade, "circuit"), (unsigned long long)(ns_of(cascade, "start_ns") / NS_PER_S), named, alone);
 }
 
 /* Incident tickets: one stray incident makes its ticket stray. */

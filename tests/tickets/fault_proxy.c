@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * fault-proxy PORT UPSTREAM-PORT SEED CHANCE: stands on loopback between control and a ticketing system and breaks
- * things, as networks, gateways and overloaded servers do. CHANCE in percent of all requests meets one of these, all
- * alike:
+ * fault-proxy PORT UPSTREAM-PORT SEED CHANCE [METHOD COMMAND]: stands on loopback between control and a ticketing
+ * system and breaks things, as networks, gateways and overloaded servers do. CHANCE in percent of all requests meets
+ * one of these, all alike:
  *
  *   500      answers 500 and passes nothing on             drop     closes without passing anything on
  *   429      answers 429 with Retry-After: 1               late500  passes it on, then answers 500
  *   503      answers 503                                   late     passes it on, then closes without an answer
  *                                                          stall    passes it on, and answers after the client gave up
  *
+ * With METHOD and COMMAND the first request of that method waits until the shell has run COMMAND: somebody else who is
+ * faster.
+ *
  * One request per connection ("Connection: close" is put into every answer), one thread per connection. A system that
- * does not listen is a connection that closes. On SIGTERM it prints how often it did what, as one JSON object.
+ * does not listen is a connection that closes. A request that was passed on is a line "METHOD PATH STATUS"; on SIGTERM
+ * it prints how often it did what, as one JSON object.
  */
 
 #include <arpa/inet.h>
@@ -46,6 +50,8 @@ enum fault { FAULTS(X) FAULT_COUNT };
 #undef X
 
 static unsigned upstream_port, chance;
+static const char *before_method, *before_command;
+static atomic_bool before_done;
 static atomic_uint_fast64_t random_state;
 static atomic_uint done[FAULT_COUNT];
 
@@ -152,6 +158,28 @@ static void pass_back(int fd, const char *answer, size_t len)
         write_all(fd, answer + first, len - first);
 }
 
+/* The other one goes first, once. */
+static void run_before(const char *request)
+{
+    size_t len = before_method != NULL ? strlen(before_method) : 0;
+
+    if (len == 0 || strncmp(request, before_method, len) != 0 || request[len] != ' ' ||
+        atomic_exchange(&before_done, true))
+        return;
+    int status = system(before_command);
+    if (status != 0)
+        fprintf(stderr, "fault-proxy: %s: status %d\n", before_command, status);
+}
+
+static void tell(const char *request, const char *answer, size_t got)
+{
+    size_t line = strcspn(request, "\r\n");
+
+    line = line > strlen(" HTTP/1.1") ? line - strlen(" HTTP/1.1") : line;
+    printf("%.*s %.3s\n", (int)(line < 300 ? line : 300), request, got > 12 ? answer + 9 : "-");
+    fflush(stdout);
+}
+
 static void *serve(void *arg)
 {
     int fd = (int)(intptr_t)arg;
@@ -162,7 +190,12 @@ static void *serve(void *arg)
         uint64_t r = draw();
         enum fault f = r % 100 < chance ? FAULT_E500 + r / 100 % (FAULT_COUNT - 1) : FAULT_PASS;
         bool passes = f == FAULT_PASS || f >= FAULT_LATE500;
-        size_t got = passes ? ask(request, len, answer) : 0;
+        size_t got = 0;
+        if (passes) {
+            run_before(request);
+            got = ask(request, len, answer);
+            tell(request, answer, got);
+        }
         atomic_fetch_add(&done[f], 1);
         if (f == FAULT_STALL)
             sleep(STALL_S);
@@ -208,8 +241,8 @@ int main(int argc, char **argv)
     sigset_t set;
     int got, on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (argc != 5) {
-        fputs("usage: fault-proxy PORT UPSTREAM-PORT SEED CHANCE\n", stderr);
+    if (argc != 5 && argc != 7) {
+        fputs("usage: fault-proxy PORT UPSTREAM-PORT SEED CHANCE [METHOD COMMAND]\n", stderr);
         return 2;
     }
     at.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
@@ -217,6 +250,10 @@ int main(int argc, char **argv)
     upstream_port = (unsigned)strtoul(argv[2], NULL, 10);
     atomic_store(&random_state, strtoull(argv[3], NULL, 10));
     chance = (unsigned)strtoul(argv[4], NULL, 10);
+    if (argc == 7) {
+        before_method = argv[5];
+        before_command = argv[6];
+    }
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(listener, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(listener, 64) != 0) {
         fprintf(stderr, "fault-proxy: port %s: %s\n", argv[1], strerror(errno));

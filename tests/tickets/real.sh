@@ -52,6 +52,34 @@ make_rt_person() { # a token of root's
 rt_api() { curl -sf -H "Authorization: token $(<"$dir/root.token")" -H 'Content-Type: application/json' "${@:2}" \
     "http://127.0.0.1:$rt_port/REST/2.0/$1"; }
 
+# Two people write at once. We read TKT-2, which somebody has renamed; before our PUT arrives, he takes it and gives it
+# another priority: RT answers 412, we read again, and what he did stays.
+rt_conflict() {
+    local id port puts
+    id=$(entity ticket | grep '"id":"TKT-2"' | field remote_id)
+    rt_api "ticket/$id" -X PUT -d '{"Subject":"renamed by hand"}' >/dev/null
+    # shellcheck disable=SC2016 # for the proxy's shell
+    printf 'sleep 1.1; curl -sf -X PUT -H "Authorization: token $(cat %s)" -H "Content-Type: application/json" %s -d %s\n' \
+        "$dir/root.token" "http://127.0.0.1:$rt_port/REST/2.0/ticket/$id" "'{\"Owner\":\"root\",\"Status\":\"stalled\"}'" \
+        >"$dir/faster.sh"
+    port=$(free_port)
+    start proxy "$build/tests/tickets/fault-proxy" "$port" "$rt_port" 1 0 PUT "sh $dir/faster.sh >/dev/null"
+    local proxy=$pid
+    wait_port "$port" 5
+    cp "$dir/config.yaml" "$dir/config.straight"
+    sed -i "s,http://127.0.0.1:$rt_port,http://127.0.0.1:$port," "$dir/config.yaml"
+    "$build/spanward" ticket link-change TKT-2 CHG77 --redis "$redis_url" --timeout 0 >/dev/null 2>&1 || true
+    holds 'a change on our side is sent' deliver_all --once
+    stop "$proxy"
+    mv "$dir/config.straight" "$dir/config.yaml"
+    puts=$(grep "^PUT /REST/2.0/ticket/$id " "$dir/proxy.log" | cut -d ' ' -f 3 | xargs)
+    holds 'RT refuses what was written on an old reading, and takes the next' equals "$puts" '412 200'
+    holds 'ours arrived, theirs stayed' equals "$(rt_sql "SELECT t.Status, u.Name, t.Subject LIKE 'A%' FROM Tickets t
+        JOIN Users u ON u.id = t.Owner WHERE t.id = $id")" $'stalled\troot\t1'
+    holds 'and the comment is there once' equals "$(rt_sql "SELECT COUNT(*) FROM Transactions WHERE ObjectType = 'RT::Ticket'
+        AND ObjectId = $id AND Type = 'Comment'")" 1
+}
+
 test_rt() {
     make_rt "$source"
     make_rt_person
@@ -76,6 +104,7 @@ test_rt() {
     rt_api "ticket/$id" -X PUT -d '{"Owner":"root"}' >/dev/null
     rt_api "ticket/$id/comment" -X POST -d '{"Content":"It was change CHG0042, see there","ContentType":"text/plain"}' >/dev/null
     rt_api "ticket/$id" -X PUT -d '{"Status":"resolved"}' >/dev/null
+    sleep 1.1 # tickets.poll
     holds 'the next run reads it back' deliver_all --once
     local ticket
     ticket=$(entity ticket | grep '"id":"TKT-1"')
@@ -86,6 +115,7 @@ test_rt() {
     holds 'the incident is his now' equals "$(entity incident | grep '"ticket":"TKT-1"' | field owner)" root
     for _ in 1 2 3; do control --once; done
     holds 'nothing is read twice' equals "$(entity audit | grep -c '"actor":"rt:root"')" 3
+    rt_conflict
     redis-cli -s "$dir/redis/sock" flushall >/dev/null
     # A new state with the old installation's name: the store came back from an old backup.
     redis-cli -s "$dir/redis/sock" set 'sw1:{ctl}:meta' "{\"install\":\"$install\",\"version\":1,\"zone\":\"UTC\"}" >/dev/null
@@ -111,6 +141,7 @@ test_redmine() {
     alice=$(redmine_api users/current.json | grep -o '"id":[0-9]*' | head -n 1 | cut -d : -f 2)
     redmine_api "issues/$id.json" -X PUT \
         -d "{\"issue\":{\"assigned_to_id\":$alice,\"status_id\":3,\"notes\":\"It was change CHG0043\"}}" >/dev/null
+    sleep 1.1 # tickets.poll
     holds 'the next run reads it back' deliver_all --once
     local ticket
     ticket=$(entity ticket | grep '"id":"TKT-1"')

@@ -890,7 +890,7 @@ START_TEST(flows_events_entities)
 {
     fill_redis(true);
     ck_assert_int_eq(with_redis("services --columns name,failed,lost-client,lost-server --plain"), 0);
-    ck_assert_str_eq(out, "name\tfailed\tlost-client\tlost-server\nhttps\t7\t5\t5\none\\\\xffway\t7\t-\t-\n");
+    ck_assert_str_eq(out, "name\tfailed\tlost-client\tlost-server\nhttps\t7\t5\t5\none\\xffway\t7\t-\t-\n");
     ck_assert_int_eq(with_redis("flows"), 0);
     expect_in(out, "10.0.0.9:51000");
     expect_in(out, "11 %");

@@ -7,6 +7,8 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 #include "analytics/publish.h"
 #include "store/schema.h"
@@ -310,6 +312,142 @@ START_TEST(a_full_server_is_an_outage)
 }
 END_TEST
 
+/* How often each of n markers and events is stored. */
+static void count_entries(struct store *s, uint64_t n, unsigned *of_marker, unsigned *of_event)
+{
+    struct schema_closed *closed = NULL;
+    struct schema_event *events = NULL;
+    struct error e = {""};
+    size_t n_closed = 0, n_events = 0;
+
+    memset(of_marker, 0, n * sizeof(*of_marker));
+    memset(of_event, 0, n * sizeof(*of_event));
+    ck_assert_int_eq(schema_closed_read(s, "s", "", 100000, 0, &closed, &n_closed, NULL, &e), 0);
+    ck_assert_int_eq(schema_event_read(s, "s", "", 100000, 0, &events, &n_events, NULL, &e), 0);
+    for (size_t i = 0; i < n_closed; i++)
+        of_marker[(closed[i].start_ns - T0) / (10 * SECOND)]++;
+    for (size_t i = 0; i < n_events; i++)
+        of_event[(events[i].ts_ns - T0) / (10 * SECOND)]++;
+    free(closed);
+    free(events);
+}
+
+static void put_marker_and_event(struct publisher *p, uint64_t i)
+{
+    uint64_t start_ns = T0 + i * 10 * SECOND;
+    struct schema_event ev = {.ts_ns = start_ns, .kind_name = "mirror.silent", .severity = EVENT_info, .detail = "{}"};
+
+    publisher_set_data_time(p, start_ns + 10 * SECOND);
+    publisher_put_event(p, &ev);
+    publisher_put_closed(
+        p, &(struct schema_closed){
+               .tier = SCHEMA_BASE, .parts = 1, .parts_expected = 1, .start_ns = start_ns, .length_ns = 10 * SECOND});
+}
+
+static struct publisher *connected(void)
+{
+    struct publisher *p = NULL;
+    struct error e = {""};
+
+    ck_assert_msg(publisher_new(&options, &p, &e) == 0, "%s", e.text);
+    ck_assert_msg(publisher_connect(p, &e) == 0, "%s", e.text);
+    publisher_step(p);
+    return p;
+}
+
+/* The last entries of a batch are taken, those before them were refused: "smaller than the last" is no proof that an
+ * entry is there. */
+START_TEST(an_entry_refused_before_a_later_one_is_not_lost)
+{
+    struct store *s = connect_redis(url);
+    struct publisher *p = connected();
+    struct schema_closed last = {.tier = SCHEMA_BASE, .parts = 1, .parts_expected = 1, .length_ns = 10 * SECOND};
+    struct schema_event ev = {
+        .ts_ns = T0 + 20 * SECOND, .kind_name = "mirror.silent", .severity = EVENT_info, .detail = "{}"};
+    struct schema_outcome o;
+    struct schema_id none = {0, 0};
+    unsigned of_marker[4], of_event[4];
+
+    store_reply_free(store_command(s, "CONFIG SET maxmemory 1"));
+    for (uint64_t i = 0; i < 3; i++)
+        put_marker_and_event(p, i);
+    ck_assert_uint_eq(publisher_step(p), 0); /* all refused */
+    ck_assert(publisher_is_away(p));
+    store_reply_free(store_command(s, "CONFIG SET maxmemory 0"));
+    last.start_ns = T0 + 20 * SECOND; /* what the server would have taken, had it got room a moment earlier */
+    schema_id_format(last.id, schema_id_next(&none, T0 + 30 * SECOND));
+    none = (struct schema_id){0, 0};
+    schema_id_format(ev.id, schema_id_next(&none, ev.ts_ns));
+    ck_assert_int_eq(schema_put_closed(s, "s", &last), 0);
+    ck_assert_int_eq(schema_put_event(s, "s", &ev), 0);
+    ck_assert_int_eq(schema_flush(s, &o), 0);
+    ck_assert_uint_eq(o.applied, store_pending(s) + 4); /* each with its expiry */
+    publisher_finish(p, 5000);
+    ck_assert_uint_eq(publisher_dropped(p), 0);
+    publisher_free(p);
+    count_entries(s, 4, of_marker, of_event);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(of_marker[i], 1);
+        ck_assert_uint_eq(of_event[i], 1);
+    }
+    struct schema_sensor sensor;
+    ck_assert_int_eq(schema_sensor_get(s, "s", &sensor, NULL), 0);
+    ck_assert_uint_eq(sensor.latest_start_ns[SCHEMA_BASE], T0 + 20 * SECOND);
+    store_close(s);
+}
+END_TEST
+
+struct toggler {
+    atomic_bool stop;
+    unsigned times;
+};
+
+/* A server that is full every other millisecond. */
+static void *toggle(void *ctx)
+{
+    struct toggler *t = ctx;
+    struct store *s = connect_redis(url);
+
+    for (; !atomic_load(&t->stop); t->times++) {
+        store_reply_free(store_command(s, "CONFIG SET maxmemory %d", t->times % 2 == 0 ? 1 : 0));
+        nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
+    }
+    store_reply_free(store_command(s, "CONFIG SET maxmemory 0"));
+    store_close(s);
+    return NULL;
+}
+
+START_TEST(a_server_that_is_full_now_and_then_gets_all_of_it_once)
+{
+    enum { N = 3000 };
+    static unsigned of_marker[N], of_event[N];
+    struct store *s = connect_redis(url);
+    struct publisher *p = connected();
+    struct toggler t = {.times = 0};
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, toggle, &t), 0);
+    for (uint64_t i = 0; i < N; i++) {
+        put_marker_and_event(p, i);
+        if (i % 300 == 299)
+            publisher_step(p);
+    }
+    for (int i = 0; i < 1500; i++) {
+        publisher_step(p);
+        wait_ms(1);
+    }
+    atomic_store(&t.stop, true);
+    pthread_join(thread, NULL);
+    publisher_finish(p, 12000);
+    ck_assert_uint_eq(publisher_dropped(p) + publisher_refused(p), 0);
+    publisher_free(p);
+    count_entries(s, N, of_marker, of_event);
+    for (unsigned i = 0; i < N; i++)
+        ck_assert_msg(of_marker[i] == 1 && of_event[i] == 1, "%u: %u markers, %u events", i, of_marker[i], of_event[i]);
+    store_close(s);
+}
+END_TEST
+
 START_TEST(a_refusal_for_good_is_told)
 {
     struct analytics *a = NULL;
@@ -337,6 +475,8 @@ int main(void)
                                   a_store_that_stays_away_costs_counted_items,
                                   oldest_go_first_and_their_markers_say_so,
                                   a_full_server_is_an_outage,
+                                  an_entry_refused_before_a_later_one_is_not_lost,
+                                  a_server_that_is_full_now_and_then_gets_all_of_it_once,
                                   a_refusal_for_good_is_told};
     need_redis();
     Suite *suite = suite_create("publish");

@@ -45,6 +45,26 @@ START_TEST(hypergeometric_against_pascal)
 }
 END_TEST
 
+/* Bounds decide as the sum does. */
+START_TEST(beyond_is_the_tail_below)
+{
+    static const double means[] = {1e-5, 0.0025, 0.05, 0.4}, rhos[] = {0, 1e-4, 2e-4, 0.01, 0.2};
+    static const uint64_t sizes[] = {20, 333, 5000, 70000};
+
+    for (size_t i = 0; i < 4 * 5 * 4; i++) {
+        double mean = means[i % 4], rho = rhos[i / 4 % 5];
+        uint64_t n = sizes[i / 20];
+        for (uint64_t k = 0; k <= n; k += 1 + k / 4) {
+            double tail = beta_binomial_tail(n, mean, rho, k);
+            for (double limit = 1e-6; limit < 1; limit *= 10) {
+                if (fabs(tail - limit) > 1e-9 * limit)
+                    ck_assert_int_eq(beta_binomial_beyond(n, mean, rho, k, limit), tail < limit);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(binomial_and_beta_binomial)
 {
     for (unsigned n = 1; n <= 120; n += 7) {
@@ -433,7 +453,7 @@ START_TEST(periods_below_a_day)
 }
 END_TEST
 
-UNIT_MAIN("recurrence", hypergeometric_against_pascal, binomial_and_beta_binomial, clean_weeks_of_the_design,
-          false_discovery_rounds, four_of_four, unobserved_is_no_exposure, ten_alarms_of_one_morning_count_once,
-          power_of_the_rule, noise_does_not_recur, groups_of_days, midnight_names_and_matching,
-          history_forgets_the_oldest, month_ends, periods_below_a_day)
+UNIT_MAIN("recurrence", hypergeometric_against_pascal, beyond_is_the_tail_below, binomial_and_beta_binomial,
+          clean_weeks_of_the_design, false_discovery_rounds, four_of_four, unobserved_is_no_exposure,
+          ten_alarms_of_one_morning_count_once, power_of_the_rule, noise_does_not_recur, groups_of_days,
+          midnight_names_and_matching, history_forgets_the_oldest, month_ends, periods_below_a_day)

@@ -430,13 +430,45 @@ START_TEST(foreign_and_corrupt_values_are_skipped_and_counted)
     ck_assert_uint_eq(skipped.corrupt, 1);             /* the empty one */
     ck_assert_uint_eq(skipped.foreign, 2);
     free(w);
+    ck_assert_str_eq(skipped.first, "path site-00000~site-00001");
+    skipped = (struct schema_skipped){0};
     store_reply_free(store_command(store, "SET %s text", "sw1:{branch%3A%20%7B12%7D}:w:path:wrong:10:1760000400:t"));
     ck_assert_int_eq(
-        schema_window_read(store, &sensor, WINDOW_PATH, "wrong", SCHEMA_BASE, T0, T0 + 1, &w, &n, &skipped, &e),
-        -EPROTO);
+        schema_window_read(store, &sensor, WINDOW_PATH, "wrong", SCHEMA_BASE, T0, T0 + 1, &w, &n, &skipped, &e), 0);
+    ck_assert_uint_eq(n, 0);
+    ck_assert_uint_eq(skipped.foreign, 1);
+    free(w);
     ck_assert_int_eq(schema_window_read(store, &sensor, WINDOW_PATH, "", SCHEMA_BASE, 0, 1, &w, &n, &skipped, &e),
                      -EINVAL);
     ck_assert_uint_eq(store_pending(store), 0);
+}
+END_TEST
+
+/* What strangers write into the registry or under our keys costs their own objects, not the read of all. */
+START_TEST(a_foreign_object_does_not_hide_the_others)
+{
+    const char *objects = "sw1:{branch%3A%20%7B12%7D}:obj:path";
+    struct schema_skipped skipped = {0};
+    struct window *w = NULL;
+    struct error e = {""};
+    char longest[WINDOW_NAME_BYTES + 1];
+    size_t n = 0;
+
+    put_paths(3, 2);
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    store_reply_free(store_command(store, "ZADD %s 9999999999 %s 9999999999 %b 9999999999 %b", objects, longest, "",
+                                   (size_t)0, "a\0b", (size_t)3));
+    store_reply_free(
+        store_command(store, "SET %s text", "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400:t"));
+    ck_assert_int_eq(
+        schema_window_at(store, &sensor, WINDOW_PATH, SCHEMA_BASE, T0 + sensor.window_ns, &w, &n, &skipped, &e), 0);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(w[0].name, "site-00000~site-00001");
+    ck_assert_str_eq(w[1].name, "site-00002~site-00003");
+    ck_assert_uint_eq(skipped.foreign, 4);
+    ck_assert_uint_eq(skipped.corrupt + skipped.unknown_version, 0);
+    free(w);
 }
 END_TEST
 
@@ -622,6 +654,7 @@ int main(void)
     const TTest *const stored[] = {sensors_come_back_as_written,
                                    windows_come_back_as_written_even_twice,
                                    foreign_and_corrupt_values_are_skipped_and_counted,
+                                   a_foreign_object_does_not_hide_the_others,
                                    streams_refuse_repeats_and_follow_cursors,
                                    top_lists_merge,
                                    ledgers_verdicts_and_forgetting,
