@@ -561,6 +561,18 @@ static void take_success(struct control *c, const struct outbox_connector *x, st
     t->dirty = true;
 }
 
+/* Somebody dropped it while it was on its way, and it has arrived: what is there is there. */
+static void take_dropped(struct control *c, const struct outbox_connector *x, struct outbox_row *r,
+                         struct connector_status *s, const struct delivery_job *job, uint64_t now_wall_ns)
+{
+    struct ticket *t = ticket_find(c, r->e.ticket);
+
+    take_success(c, x, r, s, job, now_wall_ns);
+    r->dirty = true;
+    if (t != NULL && strcmp(t->e.connector, x->plug->name) == 0 && t->e.remote_id[0] != '\0')
+        t->e.dry_run = 0;
+}
+
 static struct outbox_row *row_by_seq(struct control *c, uint64_t seq)
 {
     for (size_t i = 0; i < c->outbox.n; i++) {
@@ -578,7 +590,11 @@ void outbox_record(struct control *c, const struct outbox_connector *x, const st
     struct connector_status *s = status_of(c, x);
 
     outbox_take_health(c, x, a, now_wall_ns);
-    if (r == NULL || s == NULL || !waits(r) || strcmp(r->e.key, job->request.key) != 0)
+    if (r == NULL || s == NULL || strcmp(r->e.key, job->request.key) != 0)
+        return;
+    if (r->e.state == OUTBOX_ROW_DROPPED && a->outcome == CONNECTOR_DONE)
+        take_dropped(c, x, r, s, job, now_wall_ns);
+    if (!waits(r))
         return;
     uint64_t wait = outbox_backoff_ns(rules_of(c), r->e.attempts, r->e.key);
     r->e.http_status = a->http_status > 0 ? (uint64_t)a->http_status : 0;
@@ -649,13 +665,28 @@ uint64_t outbox_next_due_ns(const struct control *c)
 
 /* --- by hand --- */
 
-int outbox_retry(struct control *c, uint64_t seq, struct error *e)
+/* A message that somebody can still decide about: it waits or is dead. */
+static int open_row(struct control *c, uint64_t seq, struct outbox_row **ret, struct error *e)
 {
     struct outbox_row *r = row_by_seq(c, seq);
-    struct connector_status *s = r != NULL ? status_by_name(c, r->e.connector) : NULL;
 
-    if (r == NULL || r->e.state == OUTBOX_ROW_SENT || r->e.state == OUTBOX_ROW_DRY_RUN)
-        return error_set(e, -ENOENT, "no message %" PRIu64 " waits or is dead", seq);
+    if (r == NULL)
+        return error_set(e, -ENOENT, "no message %" PRIu64 " waits or is dead; see: spanward outbox", seq);
+    if (!waits(r) && r->e.state != OUTBOX_ROW_DEAD)
+        return error_set(e, -EINVAL, "message %" PRIu64 " is %s: only what waits or is dead can be tried or dropped",
+                         seq, outbox_state_name(r->e.state));
+    *ret = r;
+    return 0;
+}
+
+int outbox_retry(struct control *c, uint64_t seq, struct error *e)
+{
+    struct outbox_row *r;
+    int rc = open_row(c, seq, &r, e);
+
+    if (rc != 0)
+        return rc;
+    struct connector_status *s = status_by_name(c, r->e.connector);
     if (r->e.state == OUTBOX_ROW_DEAD)
         r->e.state = OUTBOX_ROW_PENDING;
     r->e.next_at_wall_ns = 0;
@@ -678,11 +709,12 @@ static void drop_row(struct outbox_row *r)
 
 int outbox_drop(struct control *c, uint64_t seq, struct error *e)
 {
-    struct outbox_row *r = row_by_seq(c, seq);
-    struct ticket *t = r != NULL ? ticket_find(c, r->e.ticket) : NULL;
+    struct outbox_row *r;
+    int rc = open_row(c, seq, &r, e);
 
-    if (r == NULL || r->e.state == OUTBOX_ROW_SENT || r->e.state == OUTBOX_ROW_DRY_RUN)
-        return error_set(e, -ENOENT, "no message %" PRIu64 " waits or is dead", seq);
+    if (rc != 0)
+        return rc;
+    struct ticket *t = ticket_find(c, r->e.ticket);
     drop_row(r);
     if (r->e.op != OUTBOX_CREATE)
         return 0;
@@ -706,9 +738,12 @@ static int verb_on_row(struct control *c, struct command_call *call,
 
     if (end == call->object || *end != '\0')
         return error_set(e, -EINVAL, "'%.40s' is no number of a message; see: spanward outbox", call->object);
+    const struct outbox_row *r = row_by_seq(c, seq);
+    bool doubtful = r != NULL && r->e.state == OUTBOX_ROW_IN_DOUBT;
     int rc = act(c, seq, e);
     if (rc == 0)
-        snprintf(call->result, sizeof(call->result), "message %" PRIu64 " %s", seq, done);
+        snprintf(call->result, sizeof(call->result), "message %" PRIu64 " %s%s", seq, done,
+                 doubtful ? "; a try is under way or has lost its answer: it may have arrived" : "");
     return rc;
 }
 

@@ -96,6 +96,51 @@ static int verb_ack(struct control *c, struct command_call *call, struct error *
     return rc;
 }
 
+static int verb_assign(struct control *c, struct command_call *call, struct error *e)
+{
+    const char *owner = argument(call, "owner");
+    struct subject s;
+    int rc = find_subject(c, call->object, &s, e);
+
+    if (rc != 0)
+        return rc;
+    if (owner[0] == '\0')
+        return error_set(e, -EINVAL, "assign to whom?");
+    name_entity(call, &s);
+    if (s.problem == NULL && s.incident == NULL)
+        return error_set(e, -EINVAL, "%.40s is over: nobody needs to have it", call->object);
+    rc = control_act(c, CONTROL_ASSIGN, call->entity, owner, call->when_ns, e);
+    if (rc == 0)
+        snprintf(call->result, sizeof(call->result), "%s is with %.60s now", call->entity, owner);
+    return rc;
+}
+
+/* What people fix is a problem; an incident ends when the fault does. */
+static int verb_resolve(struct control *c, struct command_call *call, struct error *e)
+{
+    const char *reason = argument(call, "reason");
+    struct subject s;
+    int rc = find_subject(c, call->object, &s, e);
+
+    if (rc != 0)
+        return rc;
+    name_entity(call, &s);
+    if (s.problem == NULL && s.incident != NULL)
+        return error_set(e, -EINVAL,
+                         "%s ends by itself when the fault is gone; you may acknowledge it: spanward "
+                         "ticket ack %s",
+                         s.incident->e.id, s.incident->e.id);
+    if (s.problem == NULL)
+        return error_set(e, -EINVAL, "%.40s is over: nothing to resolve", call->object);
+    if (reason[0] == '\0')
+        return error_set(e, -EINVAL, "what fixed it?");
+    rc = control_act(c, CONTROL_RESOLVE, s.problem->e.id, reason, call->when_ns, e);
+    if (rc == 0)
+        snprintf(call->result, sizeof(call->result), "%s is resolved: from now on clean slots are counted",
+                 s.problem->e.id);
+    return rc;
+}
+
 /* A comment goes to the ticketing system as it is; the audit keeps it here. */
 static int verb_comment(struct control *c, struct command_call *call, struct error *e)
 {
@@ -260,6 +305,12 @@ static int verb_accept_risk(struct control *c, struct command_call *call, struct
 }
 
 const struct command_verb ticket_verbs[] = {
-    {"ticket.ack", verb_ack},     {"ticket.comment", verb_comment},         {"link-change", verb_link_change},
-    {"ticket.merge", verb_merge}, {"ticket.accept-risk", verb_accept_risk}, {NULL, NULL},
+    {"ticket.ack", verb_ack},
+    {"ticket.assign", verb_assign},
+    {"ticket.comment", verb_comment},
+    {"ticket.resolve", verb_resolve},
+    {"link-change", verb_link_change},
+    {"ticket.merge", verb_merge},
+    {"ticket.accept-risk", verb_accept_risk},
+    {NULL, NULL},
 };

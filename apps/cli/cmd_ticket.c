@@ -4,8 +4,8 @@
  * spanward ticket: what people do with one ticket, and everything about it.
  *
  * Every verb is a row of a table: how many words it wants, which of them is which argument, and what control calls it.
- * Control decides whether the state allows it; the answer is control's. `show` prints the ticket's text and below it
- * who did what and when, people here and in the ticketing system alike.
+ * Control decides whether the state allows it; the answer is control's. `show` prints the ticket's text, below it which
+ * messages about it went where, and who did what and when, people here and in the ticketing system alike.
  */
 
 #include <errno.h>
@@ -20,9 +20,21 @@
 static const struct column history_columns[] = {
     {"at", "AT", "at_ns", COLUMN_TIME, 0, "data time at which it took effect"},
     {"by", "BY", "actor", COLUMN_TEXT, 0, "who; SYSTEM:PERSON when it was done in the ticketing system"},
-    {"verb", "WHAT", "verb", COLUMN_TEXT, 0, "what was asked for"},
+    {"verb", "WHAT", "derived.verb", COLUMN_TEXT, 0, "what was asked for"},
+    {"said", "WITH", "derived.said", COLUMN_TEXT, 5, "the words: owner, text, reason, change"},
     {"result", "RESULT", "result", COLUMN_TEXT, 0, "what came of it"},
     {"done", "DONE", "derived.done", COLUMN_YESNO, 4, "no: it was refused"},
+    {"given", "GIVEN", "given_wall_ns", COLUMN_TIME, COLUMN_EXTRA, "when it was asked for, by the clock"},
+    {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
+};
+
+static const struct column message_columns[] = {
+    {"seq", "NUMBER", "seq", COLUMN_COUNT, 0, "of the message"},
+    {"connector", "SYSTEM", "connector", COLUMN_TEXT, 0, "ticketing system; empty: a dry run"},
+    {"op", "OPERATION", "op", COLUMN_TEXT, 0, "create, update, comment, resolve, close or reopen"},
+    {"state", "STATE", "state", COLUMN_STATE, 0, "pending, in_doubt, sent, dead, dry_run or dropped"},
+    {"attempts", "TRIES", "attempts", COLUMN_COUNT, 0, "so far"},
+    {"error", "LAST ERROR", "last_error", COLUMN_TEXT, 5, "what the system said"},
     {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
 };
 
@@ -32,9 +44,9 @@ static const struct verb {
     const char *word, *usage;
 } verbs[] = {
     {"ack", "ticket.ack", NULL, "ack ID"},
-    {"assign", "assign", "owner", "assign ID OWNER"},
+    {"assign", "ticket.assign", "owner", "assign ID OWNER"},
     {"comment", "ticket.comment", "text", "comment ID TEXT"},
-    {"resolve", "resolve", "reason", "resolve ID WHAT-FIXED-IT"},
+    {"resolve", "ticket.resolve", "reason", "resolve ID WHAT-FIXED-IT"},
     {"link-change", "link-change", "change", "link-change ID CHANGE"},
     {"merge", "ticket.merge", "into", "merge ID INTO"},
     {"accept-risk", "ticket.accept-risk", "reason", "accept-risk ID REASON --until DAY"},
@@ -188,6 +200,31 @@ static bool is_about(const json_t *audit, const json_t *ticket)
     return false;
 }
 
+/* The words of a command, without their names: owner, reason, text. */
+static json_t *words_of(const json_t *audit)
+{
+    static const char *const names[] = {"owner", "text", "reason", "change", "into"};
+    json_t *arguments = json_loads(text_of(audit, "arguments"), 0, NULL), *said = json_null();
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && json_is_null(said); i++) {
+        const char *text = text_of(arguments, names[i]);
+        if (text[0] != '\0')
+            said = json_string(text);
+    }
+    json_decref(arguments);
+    return said;
+}
+
+static void derive_history(json_t *row)
+{
+    json_t *derived = json_object_get(row, "derived");
+    const char *verb = text_of(row, "verb"), *dot = strchr(verb, '.');
+
+    json_object_set_new(derived, "done", json_boolean(json_integer_value(json_object_get(row, "done")) != 0));
+    json_object_set_new(derived, "verb", json_string(dot != NULL ? dot + 1 : verb));
+    json_object_set_new(derived, "said", words_of(row));
+}
+
 /* A new array of what was done with it. */
 static json_t *history_of(struct source *source, const json_t *ticket, struct error *e)
 {
@@ -195,22 +232,45 @@ static json_t *history_of(struct source *source, const json_t *ticket, struct er
 
     for (size_t i = json_array_size(rows); i-- > 0;) {
         json_t *row = json_array_get(rows, i);
-        if (!is_about(row, ticket)) {
+        if (is_about(row, ticket))
+            derive_history(row);
+        else
             json_array_remove(rows, i);
-            continue;
-        }
-        json_object_set_new(json_object_get(row, "derived"), "done",
-                            json_boolean(json_integer_value(json_object_get(row, "done")) != 0));
     }
     return rows;
 }
 
-static int print_ticket(struct cli *cli, json_t *ticket, json_t *history)
+/* A new array of the messages about it. */
+static json_t *messages_of(struct source *source, const json_t *ticket, struct error *e)
+{
+    json_t *rows = entity_rows(source->store, ENTITY_OUTBOX, e);
+
+    for (size_t i = json_array_size(rows); i-- > 0;) {
+        if (strcmp(text_of(json_array_get(rows, i), "ticket"), text_of(ticket, "id")) != 0)
+            json_array_remove(rows, i);
+    }
+    return rows;
+}
+
+static int print_part(const char *title, const struct column *columns, json_t *rows, const char *sort,
+                      const struct table_view *view, struct error *e)
+{
+    struct table_view part = *view;
+
+    if (json_array_size(rows) == 0)
+        return 0;
+    printf("\n%s\n", title);
+    part.sort = sort;
+    return table_print(stdout, columns, rows, &part, e);
+}
+
+static int print_ticket(struct cli *cli, json_t *ticket, json_t *messages, json_t *history)
 {
     struct table_view view = cli->view;
     struct error e = {""};
 
     if (cli->view.mode == TABLE_JSON) {
+        json_object_set(ticket, "messages", messages);
         json_object_set(ticket, "history", history);
         char *text = json_dumps(ticket, JSON_COMPACT | JSON_SORT_KEYS);
         if (text != NULL)
@@ -219,11 +279,8 @@ static int print_ticket(struct cli *cli, json_t *ticket, json_t *history)
         return text != NULL ? CLI_OK : cli_fail(cli, CLI_ERROR, "out of memory");
     }
     int rc = table_print_record(stdout, ticket_columns, ticket, &view, &e);
-    if (rc == 0 && json_array_size(history) > 0) {
-        fputs("\nWhat was done with it\n", stdout);
-        view.sort = "at";
-        rc = table_print(stdout, history_columns, history, &view, &e);
-    }
+    rc = rc == 0 ? print_part("What was told", message_columns, messages, "seq", &view, &e) : rc;
+    rc = rc == 0 ? print_part("What was done with it", history_columns, history, "at", &view, &e) : rc;
     return rc < 0 ? cli_fail(cli, CLI_USAGE, "%s", e.text) : CLI_OK;
 }
 
@@ -234,9 +291,11 @@ static int show(struct cli *cli, struct source *source, const char *name)
 
     upper(id, name);
     json_t *ticket = find_ticket(source, id, &e);
-    json_t *history = ticket != NULL ? history_of(source, ticket, &e) : NULL;
-    int code = history != NULL ? print_ticket(cli, ticket, history) : cli_fail(cli, CLI_ERROR, "%s", e.text);
+    json_t *messages = ticket != NULL ? messages_of(source, ticket, &e) : NULL;
+    json_t *history = messages != NULL ? history_of(source, ticket, &e) : NULL;
+    int code = history != NULL ? print_ticket(cli, ticket, messages, history) : cli_fail(cli, CLI_ERROR, "%s", e.text);
 
+    json_decref(messages);
     json_decref(history);
     json_decref(ticket);
     return code;

@@ -56,7 +56,7 @@ const struct column problem_columns[] = {
 const struct column ticket_columns[] = {
     {"id", "ID", "id", COLUMN_TEXT, 0, "of the ticket here"},
     {"state", "STATE", "state", COLUMN_STATE, 0, "open or closed"},
-    {"filed", "FILED", "derived.filed", COLUMN_TEXT, 0, "remote id, or 'dry run'"},
+    {"filed", "FILED", "derived.filed", COLUMN_TEXT, 0, "its id there, the system when it gives none, or 'dry run'"},
     {"title", "TITLE", "title", COLUMN_TEXT, 0, "as filed"},
     {"owner", "OWNER", "derived.owner", COLUMN_TEXT, 6, "who is in charge"},
     {"updates", "UPDATES", "derived.updates", COLUMN_COUNT, 8, "changes since it was made, all in this one ticket"},
@@ -153,7 +153,10 @@ static void derive_ticket(json_t *d, const json_t *row)
     json_int_t version = json_integer_value(json_object_get(row, "version"));
     bool dry = json_integer_value(json_object_get(row, "dry_run")) != 0;
 
-    json_object_set_new(d, "filed", dry ? json_string("dry run") : text_or_null(text_at(row, "remote_id")));
+    const char *there = text_at(row, "remote_id");
+
+    there = there[0] != '\0' ? there : text_at(row, "connector");
+    json_object_set_new(d, "filed", dry ? json_string("dry run") : text_or_null(there));
     json_object_set_new(d, "updates", json_integer(version > 0 ? version - 1 : 0));
     json_object_set_new(d, "problem", text_or_null(text_at(row, "problem")));
 }

@@ -2,8 +2,9 @@
 
 /*
  * hook-book PORT BOOK SECRET: a receiver of Standard Webhooks that keeps book. Each request whose signature is right is
- * a line "ID TICKET TYPE VERSION FIRST-SITE" at the end of BOOK, on the disk before the answer; a wrong one gets 401
- * and a line "BAD". What a receiver does with repeats (drop equal ids) is left to whoever reads the book.
+ * a line "ID TICKET TYPE VERSION FIRST-SITE" at the end of BOOK, on the disk before the answer, and a line of BOOK.json
+ * as it came; a wrong one gets 401 and a line "BAD". What a receiver does with repeats (drop equal ids) is left to
+ * whoever reads the book.
  */
 
 #include <fcntl.h>
@@ -23,7 +24,7 @@ struct upload {
     size_t len;
 };
 
-static int book = -1;
+static int book = -1, whole = -1;
 static unsigned char key[128];
 static int key_len;
 
@@ -65,7 +66,8 @@ static unsigned keep_book(struct MHD_Connection *c, const struct upload *u)
                        json_string_value(json_object_get(d, "title")));
     else
         memcpy(line, "BAD\n", 5);
-    bool kept = write(book, line, (size_t)len) == len && fdatasync(book) == 0;
+    bool kept = json_is_object(d) && write(whole, u->data, u->len) == (ssize_t)u->len && write(whole, "\n", 1) == 1;
+    kept = write(book, line, (size_t)len) == len && fdatasync(book) == 0 && kept;
     json_decref(j);
     return d == NULL ? 401 : kept ? 204 : 500;
 }
@@ -111,13 +113,16 @@ int main(int argc, char **argv)
     key_len =
         EVP_DecodeBlock(key, (const unsigned char *)text, (int)len) - (text[len - 1] == '=') - (text[len - 2] == '=');
     book = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    char path[1024];
+    snprintf(path, sizeof(path), "%s.json", argv[2]);
+    whole = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     struct MHD_Daemon *d = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, (uint16_t)strtoul(argv[1], NULL, 10), NULL,
                                             NULL, on_request, NULL, MHD_OPTION_END);
-    if (book < 0 || d == NULL) {
+    if (book < 0 || whole < 0 || d == NULL) {
         fputs("hook-book: cannot open the book or listen\n", stderr);
         return 1;
     }
