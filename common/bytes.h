@@ -32,6 +32,17 @@ static inline uint64_t load_be64(const void *p)
     return __builtin_bswap64(v);
 }
 
+/* By n bits to the left, n below the width. */
+static inline uint32_t rotate32(uint32_t v, unsigned n)
+{
+    return v << n | v >> (-n & 31);
+}
+
+static inline uint64_t rotate64(uint64_t v, unsigned n)
+{
+    return v << n | v >> (-n & 63);
+}
+
 /* Finaliser of MurmurHash3: every input bit flips each output bit with probability near one half. */
 static inline uint64_t mix64(uint64_t x)
 {

@@ -95,6 +95,8 @@ struct pkt {
 
     /* decode */
     uint32_t verdict;  /* enum pkt_verdict or PKT_DROP0 + enum ledger_drop */
+    uint16_t ip_id;    /* the three from here are read as one word by dedup.c */
+    uint16_t frag_off; /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
     uint32_t ip_bytes; /* IP total length */
     uint16_t l3_off;   /* of the innermost IP header */
     uint16_t l4_off;
@@ -106,20 +108,16 @@ struct pkt {
     uint8_t ttl;
     uint8_t n_vlans;
     uint8_t tcp_flags;
-    uint16_t ip_id;
-    uint16_t tcp_window;
+    uint16_t tcp_window, icmp_seq;
     uint32_t tcp_seq, tcp_ack;
     uint32_t tsval, tsecr;
     uint8_t n_sack;
-    uint8_t tunnel;    /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
-    uint8_t outer_af;  /* of the IP header around that, 0 = there is none */
-    uint8_t has_id;    /* id is there already */
-    uint16_t frag_off; /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
-    uint16_t pad2;
+    uint8_t tunnel;     /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
+    uint8_t outer_af;   /* of the IP header around that, 0 = there is none */
+    uint8_t has_id;     /* id is there already */
     uint32_t l2_hash;   /* of the pair of MAC addresses: tells a second hop from a plain copy */
     uint32_t tunnel_id; /* of that tunnel; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
     uint16_t outer_off; /* of the IP header around it, in data */
-    uint16_t icmp_seq;
     uint8_t icmp_type, icmp_code;
     uint16_t vlan[MAX_VLANS]; /* the first n_vlans count */
     struct flow_key key;

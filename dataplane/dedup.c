@@ -33,22 +33,28 @@ size_t dedup_bytes(const struct dedup *d)
     return ((size_t)d->set_mask + 1) * WAYS * sizeof(*d->entry);
 }
 
+static inline uint64_t hash_16(uint64_t h, const uint8_t *p)
+{
+    uint64_t w[2];
+
+    memcpy(w, p, sizeof(w));
+    return fold64(h ^ w[0], w[1] ^ 0x9e3779b97f4a7c15ull);
+}
+
 /* Hash of `len` captured bytes, 16 at a time, the last of them once more if need be. */
 static inline uint64_t hash_bytes(uint64_t h, const uint8_t *p, uint32_t len)
 {
-    uint64_t w[2] = {0};
+    const uint8_t *last = p + len - 16;
 
-    h ^= len;
+    h ^= (uint64_t)len << 32;
     if (__builtin_expect(len < 16, 0)) {
-        memcpy(w, p, len);
-        return fold64(h ^ w[0], w[1] ^ 0xc2b2ae3d27d4eb4full);
+        uint8_t few[16] = {0};
+        memcpy(few, p, len);
+        return hash_16(h, few);
     }
-    for (uint32_t at = 0; at + 16 < len; at += 16) {
-        memcpy(w, p + at, 16);
-        h = fold64(h ^ w[0], w[1] ^ 0x9e3779b97f4a7c15ull);
-    }
-    memcpy(w, p + len - 16, 16);
-    return fold64(h ^ w[0], w[1] ^ 0xc2b2ae3d27d4eb4full);
+    for (; p < last; p += 16)
+        h = hash_16(h, p);
+    return hash_16(h, last);
 }
 
 /* L4 header and payload sample are contiguous; a sample cut by the snap length is left out, since tags shift the cut.
@@ -62,10 +68,21 @@ static inline uint32_t covered_bytes(const struct pkt *p)
                                                         : 0);
 }
 
+/* IP id, offset of the fragment and IP length, which are of 16, 13 and 17 bits at most, in one word. */
+static inline uint64_t identity_word(const struct pkt *p)
+{
+    uint64_t word;
+
+    static_assert(offsetof(struct pkt, frag_off) == offsetof(struct pkt, ip_id) + 2 &&
+                      offsetof(struct pkt, ip_bytes) == offsetof(struct pkt, ip_id) + 4,
+                  "neighbours");
+    memcpy(&word, &p->ip_id, sizeof(word));
+    return word;
+}
+
 static inline uint64_t fingerprint(const struct pkt *p)
 {
-    uint64_t h = p->hash ^ ((uint64_t)p->ip_id << 32) ^ ((uint64_t)p->sender << 48) ^ ((uint64_t)p->frag_off << 18) ^
-                 p->ip_bytes;
+    uint64_t h = p->hash ^ identity_word(p) ^ (uint64_t)p->sender << 63;
 
     return hash_bytes(h, p->data + p->l4_off, covered_bytes(p)) | 1;
 }

@@ -163,54 +163,55 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
         walk(p, first, options, carrier_off);
 }
 
-/* Two values of `bytes` bytes behind one another in memory. */
-static inline uint64_t word_of(uint64_t first, uint64_t second, unsigned bytes)
+/* Endpoints in canonical order without a branch, since which one sent the packet nobody can foretell. */
+static inline void set_plain_key(struct pkt *p, const uint8_t *ip, const uint8_t *tcp)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return first | second << (8 * bytes);
-#else
-    return first << (64 - 8 * bytes) | second << (64 - 16 * bytes);
-#endif
+    uint64_t addrs, from, to;
+    uint32_t ports = load_be32(tcp);
+
+    memcpy(&addrs, ip + 12, sizeof(addrs));
+    from = load_be64(ip + 12) >> 32 << 16 | ports >> 16;
+    to = (load_be64(ip + 12) & UINT32_MAX) << 16 | (ports & UINT16_MAX);
+    unsigned swap = from > to;
+    addrs = rotate64(addrs, 32 * swap);
+    uint32_t first = (uint32_t)addrs, second = (uint32_t)(addrs >> 32);
+    p->sender = (uint8_t)swap;
+    p->id.w[0] = addrs;
+    p->id.w[1] = rotate32(ports, 16 - 16 * swap); /* the first is in the low half */
+    p->id.w[2] = 6u << 16 | 4u << 24;             /* proto and af */
+    p->key.addr[0] = p->key.addr[1] = (struct ip_addr){0};
+    memcpy(&p->key.addr[0], &first, sizeof(first));
+    memcpy(&p->key.addr[1], &second, sizeof(second));
+    memcpy(&p->key.port, &p->id.w[1], 8);
+    memcpy(&p->key.vlan, &p->id.w[2], 8);
+    p->has_id = 1;
 }
 
 /*
- * What most packets are: IPv4 without options, whole, with TCP, in Ethernet with at most one tag. Returns false for all
- * others, which take the walk. Every field that counts for such a packet is set here, so nothing has to be cleared; a
- * test compares both ways.
+ * IPv4 without options from byte l3 on, whole, with TCP: the rest of try_plain_tcp. Every field that counts for such a
+ * packet is set here, so nothing has to be cleared; a test compares with the walk.
  */
-static inline bool decode_plain_tcp(struct pkt *p)
+static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, const uint32_t l3)
 {
-    const uint8_t *h = p->data;
-    uint32_t l3 = 14;
+    const uint8_t *h = p->data, *ip = h + l3, *tcp = ip + 20;
+    uint32_t ip_bytes = load_be16(ip + 2), header_bytes = (tcp[12] & 0xf0u) >> 2, payload_off = l3 + 20 + header_bytes;
+    uint32_t end = l3 + ip_bytes;
 
-    if (__builtin_expect(p->cap_len < 58 || p->rx_vlan != RX_NO_VLAN, 0))
+    if ((load_be32(ip + 6) & 0x3fff00ff) != 6) /* no fragment; the protocol */
         return false;
-    uint16_t ethertype = load_be16(h + 12);
-    p->n_vlans = 0;
-    if (ethertype == 0x8100) {
-        p->vlan[0] = load_be16(h + 14) & 0x0fff;
-        p->n_vlans = 1;
-        ethertype = load_be16(h + 16);
-        l3 = 18;
-    }
-    const uint8_t *ip = h + l3, *tcp = ip + 20;
-    uint32_t ip_bytes = load_be16(ip + 2), header_bytes = (tcp[12] >> 4) * 4u, payload_off = l3 + 20 + header_bytes;
-    if (ethertype != 0x0800 || ip[0] != 0x45 || ip[9] != 6 || (load_be16(ip + 6) & 0x3fff) != 0)
+    if (header_bytes < 20 || payload_off > end || end > p->wire_len || payload_off > p->cap_len)
         return false;
-    if (header_bytes < 20 || ip_bytes < 20 + header_bytes || ip_bytes > p->wire_len - l3 || p->cap_len < payload_off)
-        return false;
-
-    uint64_t to = load_be64(h) >> 16, from = load_be64(h + 4) & 0xffffffffffffull;
-    uint32_t captured = p->cap_len < l3 + ip_bytes ? p->cap_len : l3 + ip_bytes;
-    p->l2_hash = l2_pair_hash(to, from);
+    p->l2_hash = l2_pair_hash(load_be64(h) >> 16, load_be64(h + 4) & 0xffffffffffffull);
     p->verdict = PKT_FLOW;
     p->ip_bytes = ip_bytes;
     p->l3_off = (uint16_t)l3;
     p->l4_off = (uint16_t)(l3 + 20);
     p->payload_off = (uint16_t)payload_off;
-    p->flags = PKT_HAS_IP_ID | PKT_L4_OK | (p->snap_len < p->wire_len ? PKT_TRUNCATED : 0);
-    p->payload_len = ip_bytes - 20 - header_bytes;
-    p->payload_cap = captured - payload_off;
+    p->flags = PKT_HAS_IP_ID | PKT_L4_OK;
+    if (__builtin_expect(p->snap_len < p->wire_len, 0))
+        p->flags |= PKT_TRUNCATED;
+    p->payload_len = end - payload_off;
+    p->payload_cap = (p->cap_len < end ? p->cap_len : end) - payload_off;
     p->ttl = ip[8];
     p->ip_id = load_be16(ip + 4);
     p->tcp_flags = tcp[13];
@@ -219,31 +220,31 @@ static inline bool decode_plain_tcp(struct pkt *p)
     p->tcp_ack = load_be32(tcp + 8);
     p->n_sack = p->tunnel = p->outer_af = 0;
     p->frag_off = 0;
-    if (header_bytes != 20)
+    if (header_bytes == 32 && load_be32(tcp + 20) == TCP_OPTIONS_USUAL)
+        tcp_usual_options(p, tcp + 20);
+    else if (header_bytes != 20)
         tcp_parse_options(p, tcp + 20, tcp + header_bytes);
-
-    /* endpoints in canonical order without a branch, since which it is nobody can foretell */
-    uint32_t src, dst;
-    uint16_t sport = load_be16(tcp), dport = load_be16(tcp + 2);
-    memcpy(&src, ip + 12, 4);
-    memcpy(&dst, ip + 16, 4);
-    uint64_t order_src = (uint64_t)__builtin_bswap32(src) << 16 | sport;
-    uint64_t order_dst = (uint64_t)__builtin_bswap32(dst) << 16 | dport;
-    uint32_t swap = -(uint32_t)(order_src > order_dst), addrs = (src ^ dst) & swap;
-    uint16_t ports = (uint16_t)((sport ^ dport) & swap);
-    uint64_t low = src ^ addrs, high = dst ^ addrs;
-    p->sender = (uint8_t)(swap & 1);
-    p->key.addr[0] = (struct ip_addr){0};
-    p->key.addr[1] = (struct ip_addr){0};
-    memcpy(&p->key.addr[0], &low, sizeof(low));
-    memcpy(&p->key.addr[1], &high, sizeof(high));
-    p->has_id = 1;
-    p->id.w[0] = word_of(low, high, 4);
-    p->id.w[1] = word_of((uint16_t)(sport ^ ports), (uint16_t)(dport ^ ports), 2);
-    p->id.w[2] = word_of(0, word_of(6, 4, 1), 2);
-    memcpy(&p->key.port, &p->id.w[1], 8);
-    memcpy(&p->key.vlan, &p->id.w[2], 8);
+    set_plain_key(p, ip, tcp);
     return true;
+}
+
+/* What most packets are: TCP over IPv4 in Ethernet with at most one tag. Returns false for all others, which take the
+ * walk. */
+static inline bool try_plain_tcp(struct pkt *p)
+{
+    const uint8_t *h = p->data;
+
+    if (__builtin_expect(p->cap_len < 54 || p->rx_vlan != RX_NO_VLAN, 0))
+        return false;
+    if (__builtin_expect(load_be32(h + 12) >> 8 == 0x080045, 1)) { /* type of the frame; version and header length */
+        p->n_vlans = 0;
+        return plain_tcp(p, 14);
+    }
+    if (load_be16(h + 12) != 0x8100 || p->cap_len < 58 || load_be32(h + 16) >> 8 != 0x080045)
+        return false;
+    p->vlan[0] = load_be16(h + 14) & 0x0fff;
+    p->n_vlans = 1;
+    return plain_tcp(p, 18);
 }
 
 void decode_batch(struct batch *b, const struct decode_options *options)
@@ -256,7 +257,7 @@ void decode_batch(struct batch *b, const struct decode_options *options)
     for (uint32_t i = 0; i < b->n; i++) {
         if (i + AHEAD < b->n)
             __builtin_prefetch(b->pkt[i + AHEAD].data);
-        if (!may_be_plain || !decode_plain_tcp(&b->pkt[i]))
+        if (!may_be_plain || !try_plain_tcp(&b->pkt[i]))
             decode_one(&b->pkt[i], first, options);
     }
 }

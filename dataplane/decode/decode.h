@@ -128,6 +128,16 @@ static inline enum layer drop_short(struct pkt *p)
     return drop(p, p->snap_len < p->wire_len ? LEDGER_decode_short : LEDGER_decode_bad);
 }
 
+/* The options that most segments have, and nothing else: two NOPs and timestamps, 12 bytes. */
+#define TCP_OPTIONS_USUAL 0x0101080au
+
+static inline void tcp_usual_options(struct pkt *p, const uint8_t *o)
+{
+    p->tsval = load_be32(o + 4);
+    p->tsecr = load_be32(o + 8);
+    p->flags |= PKT_HAS_TS;
+}
+
 /* The options of a TCP header, [o, end). */
 void tcp_parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end);
 

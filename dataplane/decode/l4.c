@@ -52,8 +52,8 @@ static void parse_timestamps(struct pkt *p, const uint8_t *o)
 
 void tcp_parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end)
 {
-    if (end - o == 12 && load_be32(o) == 0x0101080a) { /* the usual: two NOPs and timestamps */
-        parse_timestamps(p, o + 2);
+    if (end - o == 12 && load_be32(o) == TCP_OPTIONS_USUAL) {
+        tcp_usual_options(p, o);
         return;
     }
     while (o < end && *o != 0) {
