@@ -251,16 +251,40 @@ struct entity_connector *outbox_status(struct control *c, const struct outbox_co
     return s != NULL ? &s->e : NULL;
 }
 
+/* What follows `name:` in a text of INFO; "" without it. */
+static const char *info_field(const char *info, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *at = info; at != NULL && *at != '\0'; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, name, len) == 0 && at[len] == ':')
+            return at + len + 1;
+    }
+    return "";
+}
+
+/*
+ * How long the server has surely kept all that it acknowledged. 0 where that is not known: it was promoted (then it has
+ * the replication id of the master before it), it is a node of a Cluster (INFO may be another's), or it does not say.
+ */
+static uint64_t trusted_ns(const char *info)
+{
+    const char *before = info_field(info, "master_replid2");
+    bool promoted = strspn(before, "0") < 40;
+    bool alone = strncmp(info_field(info, "redis_mode"), "standalone", 10) == 0;
+
+    return promoted || !alone ? 0 : strtoull(info_field(info, "uptime_in_seconds"), NULL, 10) * NS_PER_S;
+}
+
 void outbox_guard_restart(struct control *c, uint64_t now_wall_ns)
 {
-    struct store_reply *r = c->store != NULL ? store_command(c->store, "INFO server") : NULL;
-    const char *text = r != NULL ? store_reply_string(r, NULL) : NULL;
-    const char *at = text != NULL ? strstr(text, "uptime_in_seconds:") : NULL;
-    uint64_t up_s = at != NULL ? strtoull(at + strlen("uptime_in_seconds:"), NULL, 10) : 0;
+    struct store_reply *r = c->store != NULL ? store_command(c->store, "INFO") : NULL;
+    uint64_t trusted = r != NULL ? trusted_ns(store_reply_string(r, NULL)) : 0;
     uint64_t settle = rules_of(c)->settle_ns;
 
     store_reply_free(r);
-    c->creates_from_wall_ns = up_s * NS_PER_S < settle ? now_wall_ns + settle - up_s * NS_PER_S : 0;
+    c->creates_from_wall_ns = trusted < settle ? now_wall_ns + settle - trusted : 0;
 }
 
 /* Whether an earlier row of the same queue must go first. Rows are in order of seq. */
