@@ -280,6 +280,8 @@ char *ticket_verified_text(struct control *c, const struct ticket *t, const stru
 void ticket_charts(struct control *c, const struct entity_ticket *t, char *ret_svg[TICKET_CHARTS]);
 
 /* outbox.c */
+/* Whether a message that changes the ticket's state there is still on its way to the system that holds it. */
+bool outbox_state_waits(const struct control *c, const struct ticket *t);
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
 /* The ticket's new text to its connector and to those that are told beside it. An update reopens what was closed. */
 void outbox_enqueue(struct control *c, struct ticket *t, enum outbox_op op, uint64_t now_ns);

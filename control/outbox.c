@@ -34,6 +34,7 @@
 
 #define BREAKER_FAILURES 5
 #define HOUR_NS          (3600 * NS_PER_S)
+#define CLOCK_SLACK      (60 * NS_PER_S) /* by which the system's clock may be behind ours */
 #define SUMMARY_PREFIX   "LIM-"
 #define SUMMARY_LINES    40u
 
@@ -84,6 +85,17 @@ bool outbox_is_waiting(const struct control *c, uint64_t seq)
     for (size_t i = 0; i < c->outbox.n; i++) {
         if (c->outbox.item[i]->e.seq == seq)
             return waits(c->outbox.item[i]) || c->outbox.item[i]->e.state == OUTBOX_ROW_DEAD;
+    }
+    return false;
+}
+
+bool outbox_state_waits(const struct control *c, const struct ticket *t)
+{
+    for (size_t i = 0; i < c->outbox.n; i++) {
+        const struct entity_outbox *r = &c->outbox.item[i]->e;
+        if (waits(c->outbox.item[i]) && (r->op == OUTBOX_REOPEN || r->op == OUTBOX_RESOLVE || r->op == OUTBOX_CLOSE) &&
+            strcmp(r->ticket, t->e.id) == 0 && strcmp(r->connector, t->e.connector) == 0)
+            return true;
     }
     return false;
 }
@@ -373,6 +385,18 @@ static void compose_summary(const struct control *c, const struct connector_stat
     }
 }
 
+/* By the hour, and another one in the same hour, for this system or the next, by a number. */
+static void name_summary(struct control *c, struct ticket *t, uint64_t now_wall_ns)
+{
+    char id[sizeof(t->e.id)];
+    unsigned n = 1;
+
+    snprintf(id, sizeof(id), SUMMARY_PREFIX "%llu", now_wall_ns / HOUR_NS);
+    while (ticket_find(c, id) != NULL)
+        snprintf(id, sizeof(id), SUMMARY_PREFIX "%llu-%u", now_wall_ns / HOUR_NS, ++n);
+    memcpy(t->e.id, id, sizeof(t->e.id));
+}
+
 /* One ticket as long as creates are held back: opened, told anew each hour, closed. */
 static void sync_summary(struct control *c, struct connector_status *s, bool new_hour, uint64_t now_wall_ns)
 {
@@ -384,11 +408,13 @@ static void sync_summary(struct control *c, struct connector_status *s, bool new
         return;
     if (t == NULL) {
         t = calloc(1, sizeof(*t));
-        if (t == NULL || VECTOR_PUSH(c->tickets, t) != 0) {
+        if (t == NULL)
+            return;
+        name_summary(c, t, now_wall_ns);
+        if (VECTOR_PUSH(c->tickets, t) != 0) {
             free(t);
             return;
         }
-        snprintf(t->e.id, sizeof(t->e.id), SUMMARY_PREFIX "%llu", now_wall_ns / HOUR_NS);
         snprintf(t->e.connector, sizeof(t->e.connector), "%s", s->e.name);
         snprintf(s->e.summary, sizeof(s->e.summary), "%s", t->e.id);
         t->e.severity = EVENT_major;
@@ -582,6 +608,8 @@ static void take_success(struct control *c, const struct outbox_connector *x, st
         t->e.remote_state = a->state != REMOTE_UNKNOWN ? a->state : REMOTE_OPEN;
     else if (r->e.op == OUTBOX_CLOSE || r->e.op == OUTBOX_RESOLVE)
         t->e.remote_state = r->e.op == OUTBOX_CLOSE ? REMOTE_CLOSED : REMOTE_RESOLVED;
+    if (r->e.op != OUTBOX_UPDATE && r->e.op != OUTBOX_COMMENT && t->e.remote_wall_ns + CLOCK_SLACK < now_wall_ns)
+        t->e.remote_wall_ns = now_wall_ns - CLOCK_SLACK; /* what a webhook tells of an earlier time is over */
     t->dirty = true;
 }
 

@@ -183,6 +183,16 @@ static int rt_find(void *ctx, const struct connector_request *r, struct connecto
     return rc;
 }
 
+static int rt_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct rt *x = ctx;
+    struct http_answer a;
+    char id[400];
+
+    track_call(x->http, &a, "GET", NULL, REST "/ticket/%s", http_encode(id, sizeof(id), r->remote_id));
+    return track_present(&a, ret);
+}
+
 /* --- send --- */
 
 static json_t *attachments(const struct connector_request *r)
@@ -624,6 +634,7 @@ const struct connector connector_rt = {
     .close = rt_close,
     .send = rt_send,
     .find = rt_find,
+    .present = rt_present,
     .poll = rt_poll,
     .check = rt_check,
 };
