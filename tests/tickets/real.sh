@@ -80,6 +80,26 @@ rt_conflict() {
         AND ObjectId = $id AND Type = 'Comment'")" 1
 }
 
+# Somebody moves a ticket to a queue that the connector does not see: the daily comparison takes it for moved, not lost.
+rt_moved() {
+    local id
+    id=$(entity ticket | grep '"id":"TKT-3"' | field remote_id)
+    rt_api queue -X POST -d '{"Name":"Elsewhere"}' >/dev/null
+    rt_api "ticket/$id" -X PUT -d '{"Queue":"Elsewhere"}' >/dev/null
+    sed 's/^tickets:/tickets:\n  reconcile: 1s/' "$dir/config.yaml" >"$dir/compare.yaml"
+    start compare "$build/spanward-control" --config "$dir/compare.yaml" --redis "$redis_url"
+    for _ in {1..100}; do
+        [[ $(compared TKT-3) -gt 0 && $(compared TKT-4) -gt 0 ]] && break
+        sleep 0.1
+    done
+    stop "$pid"
+    holds 'a ticket that was moved was looked for' test "$(compared TKT-3)" -gt 0
+    holds 'and is not filed again' equals "$(rt_sql 'SELECT COUNT(*) FROM Tickets')" 10
+    holds 'but kept' equals "$(entity ticket | grep '"id":"TKT-3"' | field remote_id)" "$id"
+    rt_api "ticket/$id" -X PUT -d '{"Queue":"Spanward"}' >/dev/null
+}
+compared() { entity ticket | grep "\"id\":\"$1\"" | grep -o '"reconciled_wall_ns":[0-9]*' | cut -d : -f 2; }
+
 test_rt() {
     make_rt "$source"
     make_rt_person
@@ -116,6 +136,7 @@ test_rt() {
     for _ in 1 2 3; do control --once; done
     holds 'nothing is read twice' equals "$(entity audit | grep -c '"actor":"rt:root"')" 3
     rt_conflict
+    rt_moved
     redis-cli -s "$dir/redis/sock" flushall >/dev/null
     # A new state with the old installation's name: the store came back from an old backup.
     redis-cli -s "$dir/redis/sock" set 'sw1:{ctl}:meta' "{\"install\":\"$install\",\"version\":1,\"zone\":\"UTC\"}" >/dev/null
