@@ -49,6 +49,12 @@ make_rt_person() { # a token of root's
         my ($ok, $why, $secret) = RT::AuthToken->new(RT->SystemUser)->Create(Owner => $u->Id, Description => "test");
         print $secret' 2>/dev/null >"$dir/root.token"
 }
+rt_right() { # GrantRight|RevokeRight RIGHT: of our user on our queue
+    # shellcheck disable=SC2016 # perl's variables
+    perl -I"$tickets_lib/lib" -MRT -e 'RT->LoadConfig; RT->Init; my ($do, $right) = @ARGV;
+        my ($u, $q) = (RT::User->new(RT->SystemUser), RT::Queue->new(RT->SystemUser));
+        $u->Load("spanward"); $q->Load("Spanward"); $u->PrincipalObj->$do(Right => $right, Object => $q)' "$@" 2>/dev/null
+}
 rt_api() { curl -sf -H "Authorization: token $(<"$dir/root.token")" -H 'Content-Type: application/json' "${@:2}" \
     "http://127.0.0.1:$rt_port/REST/2.0/$1"; }
 
@@ -115,6 +121,14 @@ test_rt() {
     holds 'setup-rt does nothing the second time' equals \
         "$("$source/scripts/setup-rt" --token-file "$rt_token" 2>/dev/null | grep -c -E ': (made|put|gave|wrote)')" 0
     holds 'ten faults are filed' deliver_all --replay "$dir/faults"
+    local right
+    for right in ModifyTicket CommentOnTicket; do
+        rt_right RevokeRight "$right"
+        holds "the right $right that is missing" equals "$(check_config; echo $?)" 4
+        holds 'is named' grep -q "the right $right is missing.*setup-rt" "$dir/check.log"
+        rt_right GrantRight "$right"
+    done
+    holds 'with all rights it is good again' check_config
     holds 'as ten tickets' equals "$(rt_sql 'SELECT COUNT(*), COUNT(DISTINCT Subject) FROM Tickets')" $'10\t10'
     # Redis forgets all but what makes the same keys: the tickets are found, not made again.
     local install
