@@ -22,6 +22,7 @@
 
 #include "analytics/analytics.h"
 #include "apps/place.h"
+#include "apps/reload.h"
 #include "common/config.h"
 #include "common/timefmt.h"
 #include "dataplane/rx_dpdk.h"
@@ -297,6 +298,7 @@ static int configure(struct probe *p)
         log_error("%s", e.text);
         return EXIT_ERROR;
     }
+    log_set_level(reload_log_level(p->config));
     p->sites = config_site_table(p->config, &e);
     p->services = p->sites != NULL ? config_service_table(p->config, &e) : NULL;
     if (p->services == NULL) {
@@ -520,6 +522,16 @@ static int report(const struct probe *p, const struct analytics_result *r)
 
 /* ---- the two modes ---- */
 
+/* In this thread; others that there may be finish with nothing. */
+static enum rx_pcap_end run_one_worker(struct probe *p, struct rx_pcap *rx, struct error *e)
+{
+    enum rx_pcap_end end = rx_pcap_run(rx, p->worker[0], &stop, NULL, NULL, e);
+
+    for (unsigned i = 0; i < p->n_workers; i++)
+        worker_finish(p->worker[i]);
+    return end;
+}
+
 static enum rx_pcap_end run_files(struct probe *p, struct rx_pcap *rx, struct error *e)
 {
     struct reshard *r;
@@ -532,17 +544,14 @@ static enum rx_pcap_end run_files(struct probe *p, struct rx_pcap *rx, struct er
         .may_wait = true,
     };
 
-    if (p->n_workers == 1) {
-        enum rx_pcap_end end = rx_pcap_run(rx, p->worker[0], &stop, NULL, NULL, e);
-        worker_finish(p->worker[0]);
-        return end;
-    }
+    if (p->n_workers == 1)
+        return run_one_worker(p, rx, e);
     int error = reshard_new(&options, &r);
-    if (error == 0)
-        error = reshard_start_threads(r);
+    if (error == 0 && (error = reshard_start_threads(r)) != 0)
+        reshard_free(r);
     if (error != 0) {
-        log_error("cannot start %u workers: %s", p->n_workers, strerror(-error));
-        exit(EXIT_ERROR); /* some threads may run, and hold what would be freed */
+        log_warn("cannot start %u workers (%s): one reads the files alone", p->n_workers, strerror(-error));
+        return run_one_worker(p, rx, e);
     }
     enum rx_pcap_end end = rx_pcap_run_resharded(rx, r, &stop, NULL, NULL, e);
     reshard_join_threads(r);
@@ -656,6 +665,25 @@ static int capture(struct probe *p)
     return code != EXIT_DONE ? code : closed;
 }
 
+/* The only parameter of the probe that a reload takes over. */
+static void take_configuration(void *ctx, struct config *fresh)
+{
+    (void)ctx;
+    log_set_level(reload_log_level(fresh));
+    config_free(fresh);
+    log_info("the configuration was read again");
+}
+
+static int take_hangups(struct probe *p)
+{
+    int code = reload_start(p->o.config, p->config, take_configuration, p);
+
+    if (code == 0)
+        return EXIT_DONE;
+    log_error("cannot wait for signals: %s", strerror(-code));
+    return EXIT_ERROR;
+}
+
 static void cleanup(struct probe *p)
 {
     for (unsigned i = 0; i < p->n_workers; i++) {
@@ -686,7 +714,10 @@ int main(int argc, char **argv)
     }
     sigaction(SIGINT, &on_stop, NULL);
     sigaction(SIGTERM, &on_stop, NULL);
-    sigaction(SIGHUP, &on_stop, NULL);
+    if (code == EXIT_DONE && p.o.n_files == 0)
+        code = take_hangups(&p);
+    else
+        sigaction(SIGHUP, &on_stop, NULL); /* a terminal that closes ends what reads files for it */
     if (code == EXIT_DONE)
         code = find_redis(&p);
     if (code == EXIT_DONE)

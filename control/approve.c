@@ -23,8 +23,10 @@ static struct series *find_series(struct control *c, const char *text)
                 continue;
             series_name(name, sizeof(name), o, m);
             const char *bare = o->scope == SCOPE_PATH ? strchr(name, '|') + 1 : name;
-            if (strcmp(name, text) == 0 || strcmp(bare, text) == 0)
+            if (strcmp(name, text) == 0 || strcmp(bare, text) == 0) {
+                quiet_leave(&o->quiet, 1u << m); /* it is about to change */
                 return o->line[m].series;
+            }
         }
     }
     return NULL;

@@ -11,6 +11,9 @@
  * Each is a command like one from the command line, with "SYSTEM:PERSON" as its actor, so the state machine may refuse
  * it, and the audit shows both. A ticket remembers the last owner and state that it was told, so that a change that
  * comes twice, or only repeats what we filed, does nothing. Updates that would merely echo a change are not sent back.
+ *
+ * What does not count: a state that is asked for while a message of ours that changes it waits, since it will be as we
+ * say; and what a webhook tells of a time before the last that is known, since it is late, or somebody plays it again.
  */
 
 #include "control/backsync.h"
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "control/connectors/track.h"
 #include "control/internal.h"
 
 static struct ticket *find_remote(struct control *c, const char *connector, const char *remote_id)
@@ -89,8 +93,9 @@ static void command(struct control *c, const struct ticket *t, const struct conn
     char *arguments = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL;
 
     snprintf(actor, sizeof(actor), "%s:%.*s", t->e.connector, 40, x->author[0] != '\0' ? x->author : "somebody");
+    uint64_t given_ns = x->when_wall_ns != 0 ? x->when_wall_ns : track_now_ns();
     const struct control_command one = {
-        .actor = actor, .verb = verb, .object = t->e.id, .arguments = arguments, .given_wall_ns = x->when_wall_ns};
+        .actor = actor, .verb = verb, .object = t->e.id, .arguments = arguments, .given_wall_ns = given_ns};
     c->from_remote = true;
     control_command(c, &one, c->meta.cursor_ns, NULL);
     c->from_remote = false;
@@ -131,7 +136,7 @@ static void take_state(struct control *c, struct ticket *t, const struct connect
     char reason[160];
     bool over = x->state == REMOTE_RESOLVED || x->state == REMOTE_CLOSED;
 
-    if (x->state == REMOTE_UNKNOWN || x->state == t->e.remote_state)
+    if (x->state == REMOTE_UNKNOWN || x->state == t->e.remote_state || outbox_state_waits(c, t))
         return;
     bool was_over = t->e.remote_state == REMOTE_RESOLVED || t->e.remote_state == REMOTE_CLOSED;
     t->e.remote_state = x->state;
@@ -153,13 +158,16 @@ bool backsync_apply(struct control *c, const char *connector, const struct conne
 
     if (t == NULL)
         return false;
+    bool late = x->was && x->when_wall_ns < t->e.remote_wall_ns;
     if (t->e.remote_wall_ns < x->when_wall_ns) {
         t->e.remote_wall_ns = x->when_wall_ns;
         t->dirty = true;
     }
-    take_owner(c, t, x);
+    if (!late)
+        take_owner(c, t, x);
     if (takes_verbs(t) && backsync_find_change(x->comment, change, sizeof(change)))
         command(c, t, x, "link-change", "change", change);
-    take_state(c, t, x);
+    if (!late)
+        take_state(c, t, x);
     return true;
 }

@@ -38,18 +38,6 @@
 #define LEAST_RHO      1e-4
 #define MOST_RHO       0.2
 
-uint16_t baseline_code(double value)
-{
-    float f = (float)value;
-    uint32_t bits;
-
-    if (!(f > 0))
-        return 0;
-    memcpy(&bits, &f, sizeof(bits));
-    bits = (bits + 0x4000u) >> 15;
-    return bits < 0xFF00u ? (uint16_t)bits : 0xFEFFu; /* below infinity */
-}
-
 double baseline_value(uint16_t code)
 {
     uint32_t bits = (uint32_t)code << 15;
@@ -88,7 +76,7 @@ static void store_centroids(struct baseline_bin *bin, const struct centroid *c, 
     bin->n_centroids = 0;
     memset(&bin->u, 0, sizeof(bin->u));
     for (size_t i = 0; i < n; i++) {
-        double weight = floor(c[i].weight + 0.5);
+        double weight = (double)(uint64_t)(c[i].weight + 0.5);
         if (weight < 1)
             continue;
         bin->u.sketch.value[bin->n_centroids] = (uint16_t)(c[i].code + 0.5);
@@ -110,23 +98,41 @@ static double join_cost(const struct centroid *a, const struct centroid *b, doub
     return weight <= limit ? a->weight * b->weight / weight * distance * distance : INFINITY;
 }
 
+#define MOST_COSTS ((BASELINE_CENTROIDS + HOUR_GROUPS + 3) / 4 * 4)
+
+/* The first of the least; behind the last cost all are infinite. Four minima at a time: none waits for another. */
+static size_t least_of(const double cost[MOST_COSTS], size_t n)
+{
+    double a = cost[0], b = cost[1], c = cost[2], d = cost[3];
+    size_t first = 0;
+
+    for (size_t i = 4; i < n; i += 4) {
+        a = cost[i] < a ? cost[i] : a;
+        b = cost[i + 1] < b ? cost[i + 1] : b;
+        c = cost[i + 2] < c ? cost[i + 2] : c;
+        d = cost[i + 3] < d ? cost[i + 3] : d;
+    }
+    a = a < b ? a : b;
+    c = c < d ? c : d;
+    a = a < c ? a : c;
+    while (cost[first] != a)
+        first++;
+    return first;
+}
+
 static size_t join(struct centroid *c, size_t n)
 {
-    double cost[BASELINE_CENTROIDS + HOUR_GROUPS];
+    double cost[MOST_COSTS];
     double limit = 0;
 
+    if (n <= BASELINE_CENTROIDS)
+        return n;
     for (size_t i = 0; i < n; i++)
         limit += c[i].weight * (2.0 / BASELINE_CENTROIDS) * (1 + 1e-9);
-    for (size_t i = 0; i + 1 < n; i++)
-        cost[i] = join_cost(&c[i], &c[i + 1], limit);
+    for (size_t i = 0; i < MOST_COSTS; i++)
+        cost[i] = i + 1 < n ? join_cost(&c[i], &c[i + 1], limit) : INFINITY;
     while (n > BASELINE_CENTROIDS) {
-        size_t best = 0;
-        double least = cost[0];
-        for (size_t i = 1; i + 1 < n; i++) { /* no branch: the least stays in a register */
-            bool less = cost[i] < least;
-            least = less ? cost[i] : least;
-            best = less ? i : best;
-        }
+        size_t best = least_of(cost, n - 1);
         double weight = c[best].weight + c[best + 1].weight;
         c[best].code = (c[best].code * c[best].weight + c[best + 1].code * c[best + 1].weight) / weight;
         c[best].weight = weight;
@@ -135,6 +141,7 @@ static size_t join(struct centroid *c, size_t n)
             c[i] = c[i + 1];
             cost[i - 1] = cost[i];
         }
+        cost[n - 1] = INFINITY;
         if (best > 0)
             cost[best - 1] = join_cost(&c[best - 1], &c[best], limit);
         if (best + 1 < n)
@@ -204,6 +211,7 @@ static void sort_any(uint16_t *codes, size_t n)
 static void sort_codes(uint16_t *codes, size_t n)
 {
     uint8_t count[SORT_RANGE] = {0};
+    uint64_t used[SORT_RANGE / 64] = {0}; /* which counts are not 0 */
     uint16_t low = UINT16_MAX, high = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -214,11 +222,17 @@ static void sort_codes(uint16_t *codes, size_t n)
         sort_any(codes, n);
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        count[codes[i] - low]++;
-    for (size_t code = 0, at = 0; at < n; code++) {
-        for (unsigned k = count[code]; k > 0; k--)
-            codes[at++] = (uint16_t)(low + code);
+    for (size_t i = 0; i < n; i++) {
+        unsigned at = (unsigned)(codes[i] - low);
+        count[at]++;
+        used[at / 64] |= 1ull << at % 64;
+    }
+    for (size_t word = 0, at = 0; at < n; word++) {
+        for (uint64_t bits = used[word]; bits != 0; bits &= bits - 1) {
+            unsigned code = (unsigned)word * 64 + (unsigned)__builtin_ctzll(bits);
+            for (unsigned k = count[code]; k > 0; k--)
+                codes[at++] = (uint16_t)(low + code);
+        }
     }
 }
 
@@ -236,8 +250,13 @@ unsigned baseline_group_bins(unsigned group)
 
 struct baseline_bin *baseline_group(struct baseline *b, unsigned group)
 {
-    if (b->group[group] == NULL)
-        b->group[group] = calloc(baseline_group_bins(group), sizeof(struct baseline_bin));
+    size_t size = baseline_group_bins(group) * sizeof(struct baseline_bin);
+
+    if (b->group[group] == NULL) {
+        b->group[group] = aligned_alloc(sizeof(struct baseline_bin), size); /* a bin is one cache line */
+        if (b->group[group] != NULL)
+            memset(b->group[group], 0, size);
+    }
     return b->group[group];
 }
 
@@ -258,6 +277,8 @@ void baseline_learn_values(struct baseline *b, const struct local_time *t, uint1
         return;
     if (baseline_group(b, BASELINE_DAY_GROUP) == NULL || baseline_group(b, t->weekday) == NULL)
         return; /* without memory nothing is learnt; verdicts stay as they are */
+    for (enum baseline_level level = BASELINE_GLOBAL; level <= BASELINE_HOUR_OF_WEEK; level++)
+        __builtin_prefetch(bin_of(b, t, level), 1);
     sort_codes(codes, n);
     size_t groups = group_hour(codes, n, 1, hour);
     for (size_t i = 0; i < QUARTER_POINTS; i++)

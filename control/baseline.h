@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "control/localtime.h"
 #include "store/entities.h"
 
@@ -67,7 +68,17 @@ struct baseline_view {
     double mean, rho; /* counts: share and its correlation within a window */
 };
 
-uint16_t baseline_code(double value);
+static inline uint16_t baseline_code(double value)
+{
+    float f = (float)value;
+    uint32_t bits;
+
+    if (!(f > 0))
+        return 0;
+    memcpy(&bits, &f, sizeof(bits));
+    bits = (bits + 0x4000u) >> 15;
+    return bits < 0xFF00u ? (uint16_t)bits : 0xFEFFu; /* below infinity */
+}
 double baseline_value(uint16_t code);
 
 /* codes: at most BASELINE_HOURLY; sorted in place. Teaches all three levels, the finest only after three days. */

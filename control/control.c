@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ void control_close(struct control *c)
     free(c->table);
     free(c->changes);
     FREE_ALL(c->incidents);
+    FREE_ALL(c->ended);
     FREE_ALL(c->problems);
     FREE_ALL(c->tickets);
     FREE_ALL(c->outbox);
@@ -196,7 +198,9 @@ struct control_object *control_object_raw(struct control *c, enum fault_scope sc
     size_t slot = object_slot(c, scope, clean);
     if (c->table[slot] != NULL)
         return c->table[slot];
-    o = calloc(1, sizeof(*o));
+    o = aligned_alloc(_Alignof(struct control_object), sizeof(*o));
+    if (o != NULL)
+        memset(o, 0, sizeof(*o));
     if (o == NULL || VECTOR_PUSH(c->objects, o) != 0) {
         free(o);
         return NULL;
@@ -293,25 +297,39 @@ static void note_change(struct control *c, struct control_object *o, enum metric
         (struct change){.object = o, .metric = (uint8_t)m, .entered = d->entered, .minutes = minutes, .d = *d};
 }
 
+/* What a quiet minute touches. */
+static void prefetch_object(const struct control_object *o)
+{
+    for (size_t at = 0; at < offsetof(struct quiet, code); at += 64)
+        __builtin_prefetch((const char *)&o->quiet + at, 1);
+    __builtin_prefetch(&o->quiet.code[o->quiet.windows % QUIET_WINDOWS], 1);
+    for (size_t at = 0; at < sizeof(o->obs); at += 64)
+        __builtin_prefetch((const char *)&o->obs + at, 1);
+}
+
 static void step_object(struct control *c, struct control_object *o, const struct local_time *t, uint64_t end_ns,
                         uint32_t minutes)
 {
+    struct quiet *q = &o->quiet;
     struct detection d;
 
-    for (enum metric m = 0; m < METRIC_COUNT; m++)
-        __builtin_prefetch(o->line[m].series, 1);
     o->seen_ns = end_ns;
     if (o->in_maintenance)
         o->obs.quality = WINDOW_BLIND; /* what happens now is expected: neither learnt, nor exposure, nor a fault */
+    unsigned taken = quiet_take(q, &c->options.detect, &o->obs, (uint32_t)(end_ns / NS_PER_MIN), minutes, t);
+    if (taken == QUIET_ALL)
+        return;
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         struct fault_line *line = &o->line[m];
-        if (line->series == NULL && (!metric_present(m, &o->obs) || control_series(c, o, m) == NULL))
+        if (taken & 1u << m ||
+            (line->series == NULL && (!metric_present(m, &o->obs) || control_series(c, o, m) == NULL)))
             continue;
         series_step(line->series, &c->options.detect, &o->obs, (uint32_t)(end_ns / NS_PER_MIN), minutes, t, &d);
         if (d.entered || d.left)
             note_change(c, o, m, minutes, &d);
         else if (d.verdict == VERDICT_OUT && line->active != NULL && line->series->s.state >= ANOMALY_ANOMALOUS)
             incident_evidence(c, line->active, &d, &o->obs, end_ns, minutes);
+        quiet_join(q, line->series, minutes);
     }
 }
 
@@ -364,8 +382,11 @@ bool control_step(struct control *c, uint64_t start_ns, uint64_t length_ns)
             c->meta.first_ns = start_ns;
         look_when_due(c, &t, start_ns);
         maintenance_update(c, start_ns);
-        for (size_t i = 0; i < c->touched.n; i++)
+        for (size_t i = 0; i < c->touched.n; i++) {
+            if (i + 2 < c->touched.n)
+                prefetch_object(c->touched.item[i + 2]);
             step_object(c, c->touched.item[i], &t, end_ns, minutes);
+        }
         apply_changes(c, end_ns);
         incident_tick(c, end_ns);
         if (c->registers[REGISTER_SILENCE].n > 0)

@@ -136,6 +136,8 @@ void delivery_run(const struct connector *plug, void *ctx, struct delivery_job *
         break;
     case DELIVERY_FIND:
         job->rc = plug->find(ctx, &job->request, a);
+        if (job->rc == 0 && plug->present != NULL && job->request.remote_id[0] != '\0')
+            job->rc = plug->present(ctx, &job->request, a);
         break;
     case DELIVERY_POLL:
         snprintf(job->changes.cursor, sizeof(job->changes.cursor), "%s", job->cursor);

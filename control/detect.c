@@ -259,6 +259,28 @@ void series_restore(struct series *x)
     x->limits_due = x->s.hour_open;
 }
 
+void series_collect_codes(struct series *x, const uint16_t *codes, unsigned stride, unsigned n, bool taught)
+{
+    struct series_state *s = &x->s;
+    int32_t sum = 0;
+    unsigned observed = 0, pending = s->n_pending;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint16_t code = codes[i * stride];
+        if (code == SERIES_UNSEEN)
+            continue;
+        int32_t far = (int32_t)code - x->median_code;
+        far = far > FARTHEST_CODES ? FARTHEST_CODES : far;
+        sum += far < -FARTHEST_CODES ? -FARTHEST_CODES : far;
+        observed++;
+        if (taught && pending < BASELINE_HOURLY)
+            s->pending[pending++] = code;
+    }
+    s->n_pending = (uint8_t)pending;
+    s->hour_codes += sum;
+    s->hour_n = (uint8_t)(s->hour_n + observed < UINT8_MAX ? s->hour_n + observed : UINT8_MAX);
+}
+
 /* What the hour will teach, and where it lies as a whole. */
 static void collect(struct series *x, const struct detection *d, uint32_t minutes)
 {
@@ -275,14 +297,10 @@ static void collect(struct series *x, const struct detection *d, uint32_t minute
         s->counts.windows += 1;
         return;
     }
-    uint16_t code = baseline_code(d->value);
-    int32_t far = (int32_t)code - x->median_code;
-    s->hour_codes += far > FARTHEST_CODES ? FARTHEST_CODES : far < -FARTHEST_CODES ? -FARTHEST_CODES : far;
-    s->hour_n = (uint8_t)(s->hour_n + (s->hour_n < UINT8_MAX));
     if (d->verdict >= VERDICT_OUT_WEAK)
         s->hour_out_minutes = (uint8_t)(s->hour_out_minutes + minutes < 60 ? s->hour_out_minutes + minutes : 60);
-    if (taught && s->n_pending < BASELINE_HOURLY)
-        s->pending[s->n_pending++] = code;
+    uint16_t code = baseline_code(d->value);
+    series_collect_codes(x, &code, 1, 1, taught);
 }
 
 /* Shifts `minutes` equal verdicts into the mask; gaps before them were not observed and count for nothing. */

@@ -16,7 +16,10 @@
 
 enum metric_kind { METRIC_SHARE, METRIC_VALUE, METRIC_LOAD };
 
-/* symbol, JSON name, fault class, direction, kind, detector (a file of that name in control/detectors/), side */
+/*
+ * symbol, JSON name, fault class, direction, kind, detector (a file of that name in control/detectors/), side; shares
+ * come first
+ */
 #define METRICS(X)                                                                                                     \
     X(LOSS_A2B, "loss_a2b", FAULT_LOSS, DIRECTION_A2B, METRIC_SHARE, loss, 0)                                          \
     X(LOSS_B2A, "loss_b2a", FAULT_LOSS, DIRECTION_B2A, METRIC_SHARE, loss, 1)                                          \
@@ -161,6 +164,10 @@ struct series *series_new(enum metric metric);
 void series_step(struct series *x, const struct detect_params *p, const struct observation *o, uint32_t end_minute,
                  uint32_t minutes, const struct local_time *t, struct detection *ret);
 
+/* Codes of observed windows of the hour, `stride` apart, SERIES_UNSEEN left out; taught: they are learnt, too. */
+#define SERIES_UNSEEN UINT16_MAX
+void series_collect_codes(struct series *x, const uint16_t *codes, unsigned stride, unsigned n, bool taught);
+
 /* Gives up an anomaly of which nothing was observed for long; true when it was one. */
 bool series_abandon(struct series *x);
 
@@ -176,7 +183,8 @@ int series_refuse(struct series *x, uint32_t now_minute, struct error *e);
 
 /*
  * A detector: what a kind of metric is and when a minute of it is out. One file in control/detectors/ with one `const
- * struct detector detector_NAME`, and lines in METRICS. side: direction or side of the tap, 0 or 1.
+ * struct detector detector_NAME`, a measure_NAME in measure.h there, and lines in METRICS. side: direction or side of
+ * the tap, 0 or 1.
  */
 struct detector {
     bool (*present)(const struct observation *o, int side);
@@ -187,7 +195,8 @@ struct detector {
     void (*limits)(struct series *x, const struct detect_params *p);
 };
 /* Shares are tested as counts against a limit and the baseline; see control/detectors/share.c. */
-enum verdict judge_share(const struct series *x, double share_limit, uint64_t hits, uint64_t trials);
+struct measured;
+enum verdict judge_share(const struct series *x, const struct measured *v);
 
 /* Whether a window says anything about a metric: objects without it need no series. */
 bool metric_present(enum metric metric, const struct observation *o);

@@ -184,9 +184,10 @@ static void take_compare(struct control *c, struct line *l, struct delivery_job 
             outbox_file_again(c, t->e.id, c->meta.cursor_ns);
         return;
     }
+    if (a->remote_id[0] == '\0')
+        return; /* it is there, and nothing is known of it: somebody has moved it out of our sight */
     snprintf(t->e.remote_id, sizeof(t->e.remote_id), "%s", a->remote_id);
-    struct connector_change x = {
-        .state = a->state, .has_owner = (l->x.plug->can & CONNECTOR_OWNER) != 0, .when_wall_ns = now_wall_ns};
+    struct connector_change x = {.state = a->state, .has_owner = (l->x.plug->can & CONNECTOR_OWNER) != 0};
     snprintf(x.remote_id, sizeof(x.remote_id), "%s", a->remote_id);
     snprintf(x.owner, sizeof(x.owner), "%s", a->owner);
     backsync_apply(c, l->x.plug->name, &x);

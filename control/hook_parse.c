@@ -10,7 +10,9 @@
  *
  * The body is hostile until the signature is right, and still only data afterwards: bounded texts, known words. Our own
  * comments carry a reference (track.h) and are left out, so that what we told does not come back as news. A webhook may
- * come twice or late; whoever applies the changes takes what is already so for nothing new.
+ * come twice, late, or be played again by somebody who saw it: signatures do not age. So each change has the time that
+ * the signed body says (ticket.updated_at, timestamp, event.occurred_at), and whoever applies the changes leaves out
+ * states that are older than what is known, and takes what is already so for nothing new.
  */
 
 #include "control/hook_parse.h"
@@ -25,10 +27,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "common/timefmt.h"
 #include "control/connectors/track.h"
 #include "control/content.h"
 
 #define OUR_MARK "spanward-ref "
+#define MOST_MS  4102444800000ll /* 2100-01-01 */
 
 const char *hook_system_name(enum hook_system s)
 {
@@ -91,25 +95,27 @@ bool hook_verify(enum hook_system s, const char *secret, const char *header, con
 
 /* --- what they say --- */
 
-/* A change of a ticket, or NULL without memory. */
-static struct connector_change *add_change(struct connector_changes *changes, const char *id)
+/* A change of a ticket, or NULL without memory. when_ns: by the system's own clock, 0 when it does not say. */
+static struct connector_change *add_change(struct connector_changes *changes, const char *id, uint64_t when_ns)
 {
     struct connector_change *x = connector_changes_add(changes);
 
     if (x != NULL) {
         snprintf(x->remote_id, sizeof(x->remote_id), "%s", id);
-        x->when_wall_ns = track_now_ns();
+        x->when_wall_ns = when_ns != 0 ? when_ns : track_now_ns();
+        x->was = when_ns != 0;
     }
     return x;
 }
 
 /* A comment by somebody else; text is freed. */
-static int add_comment(struct connector_changes *changes, const char *id, const char *author, char *text)
+static int add_comment(struct connector_changes *changes, const char *id, uint64_t when_ns, const char *author,
+                       char *text)
 {
     int rc = text != NULL ? 0 : -ENOMEM;
 
     if (rc == 0 && text[0] != '\0' && strstr(text, OUR_MARK) == NULL) {
-        struct connector_change *x = add_change(changes, id);
+        struct connector_change *x = add_change(changes, id, when_ns);
         if (x != NULL) {
             snprintf(x->author, sizeof(x->author), "%s", author);
             snprintf(x->comment, sizeof(x->comment), "%s", text);
@@ -161,12 +167,13 @@ static int parse_zammad(const json_t *j, struct connector_changes *changes)
 {
     const json_t *ticket = json_object_get(j, "ticket"), *article = json_object_get(j, "article");
     const char *owner = name_or_text(ticket, "owner", "login");
+    uint64_t when_ns = track_time_ns(http_string(ticket, "updated_at"));
     char id[40], author[ENTITY_OWNER_BYTES];
 
     snprintf(id, sizeof(id), "%s", http_string(ticket, "id"));
     if (id[0] == '\0')
         return -EBADMSG;
-    struct connector_change *x = add_change(changes, id);
+    struct connector_change *x = add_change(changes, id, when_ns);
     if (x == NULL)
         return -ENOMEM;
     x->state = word_state(name_or_text(ticket, "state", "name"));
@@ -177,7 +184,7 @@ static int parse_zammad(const json_t *j, struct connector_changes *changes)
     snprintf(author, sizeof(author), "%s", name_or_text(article, "created_by", "login"));
     const char *body = http_string(article, "body");
     bool html = strcmp(http_string(article, "content_type"), "text/html") == 0;
-    return add_comment(changes, id, author, html ? content_from_html(body) : strdup(body));
+    return add_comment(changes, id, when_ns, author, html ? content_from_html(body) : strdup(body));
 }
 
 static const char *jira_person(const json_t *user)
@@ -192,11 +199,13 @@ static int parse_jira(const json_t *j, struct connector_changes *changes)
     const json_t *issue = json_object_get(j, "issue"), *fields = json_object_get(issue, "fields");
     const json_t *comment = json_object_get(j, "comment"), *assignee = json_object_get(fields, "assignee");
     const char *key = http_string(issue, "key");
+    json_int_t when_ms = json_integer_value(json_object_get(j, "timestamp"));
+    uint64_t when_ns = when_ms > 0 && when_ms < MOST_MS ? (uint64_t)when_ms * NS_PER_MS : 0;
 
     if (key[0] == '\0')
         return -EBADMSG;
     if (json_is_object(fields)) {
-        struct connector_change *x = add_change(changes, key);
+        struct connector_change *x = add_change(changes, key, when_ns);
         if (x == NULL)
             return -ENOMEM;
         x->state = word_state(track_path(fields, "status", "statusCategory", "key", NULL));
@@ -207,7 +216,7 @@ static int parse_jira(const json_t *j, struct connector_changes *changes)
     if (!json_is_object(comment))
         return 0;
     const json_t *body = json_object_get(comment, "body");
-    return add_comment(changes, key, jira_person(json_object_get(comment, "author")),
+    return add_comment(changes, key, when_ns, jira_person(json_object_get(comment, "author")),
                        json_is_object(body) ? content_from_adf(body) : strdup(http_string(comment, "body")));
 }
 
@@ -216,6 +225,7 @@ static int parse_pagerduty(const json_t *j, struct connector_changes *changes)
     const json_t *event = json_object_get(j, "event"), *data = json_object_get(event, "data");
     const char *type = http_string(event, "event_type"), *key = http_string(data, "incident_key");
     const char *who = track_path(event, "agent", "summary", NULL);
+    uint64_t when_ns = track_time_ns(http_string(event, "occurred_at"));
 
     if (type[0] == '\0' || !json_is_object(data))
         return -EBADMSG;
@@ -224,8 +234,8 @@ static int parse_pagerduty(const json_t *j, struct connector_changes *changes)
     if (key[0] == '\0')
         return 0;
     if (strcmp(type, "incident.annotated") == 0)
-        return add_comment(changes, key, who, strdup(http_string(data, "content")));
-    struct connector_change *x = add_change(changes, key);
+        return add_comment(changes, key, when_ns, who, strdup(http_string(data, "content")));
+    struct connector_change *x = add_change(changes, key, when_ns);
     if (x == NULL)
         return -ENOMEM;
     const json_t *assignee = json_array_get(json_object_get(data, "assignees"), 0);

@@ -414,8 +414,18 @@ static void tick_one(struct control *c, struct incident *i, uint64_t end_ns)
 
 void incident_tick(struct control *c, uint64_t end_ns)
 {
+    size_t kept = 0;
+
+    for (size_t k = 0; k < c->incidents.n; k++)
+        tick_one(c, c->incidents.item[k], end_ns);
     for (size_t k = 0; k < c->incidents.n; k++) {
-        if (c->incidents.item[k]->e.state != INCIDENT_CLOSED)
-            tick_one(c, c->incidents.item[k], end_ns);
+        struct incident *i = c->incidents.item[k];
+        if (i->e.state != INCIDENT_CLOSED)
+            c->incidents.item[kept++] = i;
+        else if (VECTOR_PUSH(c->ended, i) != 0) {
+            free(i);
+            c->failed = true;
+        }
     }
+    c->incidents.n = kept;
 }

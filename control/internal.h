@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <errno.h>
 #include "control/control.h"
+#include "control/quiet.h"
 #include "control/recurrence.h"
 #include "control/ticket_text.h"
 
@@ -86,15 +87,16 @@ struct fault_line {
 };
 
 struct control_object {
-    uint32_t number; /* its place in control.objects */
+    struct quiet quiet; /* on a cache line of its own */
+    struct observation obs;
+    uint64_t stamp;   /* step in which obs was set */
+    uint64_t seen_ns; /* end of the last step in which it was observed */
+    uint32_t number;  /* its place in control.objects */
     enum fault_scope scope;
     char name[WINDOW_NAME_BYTES];
     struct cause **causes; /* those that it is a member of, in the order of control.causes */
     size_t n_causes, room_causes;
     bool in_maintenance; /* as of control.maintained_until_ns */
-    uint64_t seen_ns;    /* end of the last step in which it was observed */
-    uint64_t stamp;      /* step in which obs was set */
-    struct observation obs;
     struct fault_line line[METRIC_COUNT];
 };
 
@@ -141,7 +143,8 @@ struct control {
     struct change *changes;
     size_t n_changes, room_changes;
 
-    VECTOR(struct incident) incidents; /* not CLOSED, or closed since the last commit */
+    VECTOR(struct incident) incidents; /* not CLOSED between steps: who asks must not depend on commits */
+    VECTOR(struct incident) ended;     /* CLOSED since the last commit */
     VECTOR(struct problem) problems;
     VECTOR(struct ticket) tickets;
     VECTOR(struct outbox_row) outbox; /* pending or in doubt, or done since the last commit */
@@ -186,6 +189,7 @@ void incident_enter(struct control *c, const struct change *change, uint64_t end
 void incident_leave(struct control *c, struct incident *i, uint64_t end_ns);
 void incident_evidence(struct control *c, struct incident *i, const struct detection *d, const struct observation *o,
                        uint64_t end_ns, uint32_t minutes);
+/* The step's end: time passes for all incidents, and those that it has closed go to control.ended. */
 void incident_tick(struct control *c, uint64_t end_ns);
 void incident_describe(struct entity_incident *e, struct control_object *o, enum metric metric);
 
@@ -276,6 +280,8 @@ char *ticket_verified_text(struct control *c, const struct ticket *t, const stru
 void ticket_charts(struct control *c, const struct entity_ticket *t, char *ret_svg[TICKET_CHARTS]);
 
 /* outbox.c */
+/* Whether a message that changes the ticket's state there is still on its way to the system that holds it. */
+bool outbox_state_waits(const struct control *c, const struct ticket *t);
 bool outbox_is_waiting(const struct control *c, uint64_t seq);
 /* The ticket's new text to its connector and to those that are told beside it. An update reopens what was closed. */
 void outbox_enqueue(struct control *c, struct ticket *t, enum outbox_op op, uint64_t now_ns);

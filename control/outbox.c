@@ -34,6 +34,7 @@
 
 #define BREAKER_FAILURES 5
 #define HOUR_NS          (3600 * NS_PER_S)
+#define CLOCK_SLACK      (60 * NS_PER_S) /* by which the system's clock may be behind ours */
 #define SUMMARY_PREFIX   "LIM-"
 #define SUMMARY_LINES    40u
 
@@ -84,6 +85,17 @@ bool outbox_is_waiting(const struct control *c, uint64_t seq)
     for (size_t i = 0; i < c->outbox.n; i++) {
         if (c->outbox.item[i]->e.seq == seq)
             return waits(c->outbox.item[i]) || c->outbox.item[i]->e.state == OUTBOX_ROW_DEAD;
+    }
+    return false;
+}
+
+bool outbox_state_waits(const struct control *c, const struct ticket *t)
+{
+    for (size_t i = 0; i < c->outbox.n; i++) {
+        const struct entity_outbox *r = &c->outbox.item[i]->e;
+        if (waits(c->outbox.item[i]) && (r->op == OUTBOX_REOPEN || r->op == OUTBOX_RESOLVE || r->op == OUTBOX_CLOSE) &&
+            strcmp(r->ticket, t->e.id) == 0 && strcmp(r->connector, t->e.connector) == 0)
+            return true;
     }
     return false;
 }
@@ -251,16 +263,40 @@ struct entity_connector *outbox_status(struct control *c, const struct outbox_co
     return s != NULL ? &s->e : NULL;
 }
 
+/* What follows `name:` in a text of INFO; "" without it. */
+static const char *info_field(const char *info, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *at = info; at != NULL && *at != '\0'; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, name, len) == 0 && at[len] == ':')
+            return at + len + 1;
+    }
+    return "";
+}
+
+/*
+ * How long the server has surely kept all that it acknowledged. 0 where that is not known: it was promoted (then it has
+ * the replication id of the master before it), it is a node of a Cluster (INFO may be another's), or it does not say.
+ */
+static uint64_t trusted_ns(const char *info)
+{
+    const char *before = info_field(info, "master_replid2");
+    bool promoted = strspn(before, "0") < 40;
+    bool alone = strncmp(info_field(info, "redis_mode"), "standalone", 10) == 0;
+
+    return promoted || !alone ? 0 : strtoull(info_field(info, "uptime_in_seconds"), NULL, 10) * NS_PER_S;
+}
+
 void outbox_guard_restart(struct control *c, uint64_t now_wall_ns)
 {
-    struct store_reply *r = c->store != NULL ? store_command(c->store, "INFO server") : NULL;
-    const char *text = r != NULL ? store_reply_string(r, NULL) : NULL;
-    const char *at = text != NULL ? strstr(text, "uptime_in_seconds:") : NULL;
-    uint64_t up_s = at != NULL ? strtoull(at + strlen("uptime_in_seconds:"), NULL, 10) : 0;
+    struct store_reply *r = c->store != NULL ? store_command(c->store, "INFO") : NULL;
+    uint64_t trusted = r != NULL ? trusted_ns(store_reply_string(r, NULL)) : 0;
     uint64_t settle = rules_of(c)->settle_ns;
 
     store_reply_free(r);
-    c->creates_from_wall_ns = up_s * NS_PER_S < settle ? now_wall_ns + settle - up_s * NS_PER_S : 0;
+    c->creates_from_wall_ns = trusted < settle ? now_wall_ns + settle - trusted : 0;
 }
 
 /* Whether an earlier row of the same queue must go first. Rows are in order of seq. */
@@ -349,6 +385,18 @@ static void compose_summary(const struct control *c, const struct connector_stat
     }
 }
 
+/* By the hour, and another one in the same hour, for this system or the next, by a number. */
+static void name_summary(struct control *c, struct ticket *t, uint64_t now_wall_ns)
+{
+    char id[sizeof(t->e.id)];
+    unsigned n = 1;
+
+    snprintf(id, sizeof(id), SUMMARY_PREFIX "%llu", now_wall_ns / HOUR_NS);
+    while (ticket_find(c, id) != NULL)
+        snprintf(id, sizeof(id), SUMMARY_PREFIX "%llu-%u", now_wall_ns / HOUR_NS, ++n);
+    memcpy(t->e.id, id, sizeof(t->e.id));
+}
+
 /* One ticket as long as creates are held back: opened, told anew each hour, closed. */
 static void sync_summary(struct control *c, struct connector_status *s, bool new_hour, uint64_t now_wall_ns)
 {
@@ -360,11 +408,13 @@ static void sync_summary(struct control *c, struct connector_status *s, bool new
         return;
     if (t == NULL) {
         t = calloc(1, sizeof(*t));
-        if (t == NULL || VECTOR_PUSH(c->tickets, t) != 0) {
+        if (t == NULL)
+            return;
+        name_summary(c, t, now_wall_ns);
+        if (VECTOR_PUSH(c->tickets, t) != 0) {
             free(t);
             return;
         }
-        snprintf(t->e.id, sizeof(t->e.id), SUMMARY_PREFIX "%llu", now_wall_ns / HOUR_NS);
         snprintf(t->e.connector, sizeof(t->e.connector), "%s", s->e.name);
         snprintf(s->e.summary, sizeof(s->e.summary), "%s", t->e.id);
         t->e.severity = EVENT_major;
@@ -558,6 +608,8 @@ static void take_success(struct control *c, const struct outbox_connector *x, st
         t->e.remote_state = a->state != REMOTE_UNKNOWN ? a->state : REMOTE_OPEN;
     else if (r->e.op == OUTBOX_CLOSE || r->e.op == OUTBOX_RESOLVE)
         t->e.remote_state = r->e.op == OUTBOX_CLOSE ? REMOTE_CLOSED : REMOTE_RESOLVED;
+    if (r->e.op != OUTBOX_UPDATE && r->e.op != OUTBOX_COMMENT && t->e.remote_wall_ns + CLOCK_SLACK < now_wall_ns)
+        t->e.remote_wall_ns = now_wall_ns - CLOCK_SLACK; /* what a webhook tells of an earlier time is over */
     t->dirty = true;
 }
 

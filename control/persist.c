@@ -269,10 +269,11 @@ static void put_series(struct entity_batch *b, const struct control_object *o, e
     }
 }
 
-static void put_object(struct entity_batch *b, const struct control_object *o)
+static void put_object(struct entity_batch *b, struct control_object *o)
 {
     char name[SERIES_NAME_BYTES];
 
+    quiet_settle(&o->quiet);
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         const struct fault_line *line = &o->line[m];
         if (line->series != NULL && line->series->dirty != 0)
@@ -291,13 +292,18 @@ static void put_object(struct entity_batch *b, const struct control_object *o)
             entity_batch_put(b, kind, &(list).item[i_]->e);                                                            \
     }
 
+#define ROW_OVER(r)                                                                                                    \
+    ((r)->e.state == OUTBOX_ROW_SENT || (r)->e.state == OUTBOX_ROW_DRY_RUN || (r)->e.state == OUTBOX_ROW_DROPPED)
+
 static void put_all(struct control *c, struct entity_batch *b)
 {
     char id[24];
+    uint64_t oldest = UINT64_MAX; /* row of the outbox that is not over: long searches for those before it are spared */
 
     for (size_t i = 0; i < c->objects.n; i++)
         put_object(b, c->objects.item[i]);
     PUT_DIRTY(b, ENTITY_INCIDENT, c->incidents)
+    PUT_DIRTY(b, ENTITY_INCIDENT, c->ended)
     PUT_DIRTY(b, ENTITY_PROBLEM, c->problems)
     PUT_DIRTY(b, ENTITY_TICKET, c->tickets)
     PUT_DIRTY(b, ENTITY_OUTBOX, c->outbox)
@@ -311,11 +317,15 @@ static void put_all(struct control *c, struct entity_batch *b)
     for (size_t i = 0; i < c->withdrawn.n; i++)
         entity_batch_delete(b, ENTITY_PROBLEM, c->withdrawn.item[i]);
     for (size_t i = 0; i < c->outbox.n; i++) {
+        if (!ROW_OVER(c->outbox.item[i]) && c->outbox.item[i]->e.seq < oldest)
+            oldest = c->outbox.item[i]->e.seq;
+    }
+    for (size_t i = 0; i < c->outbox.n; i++) {
         uint64_t seq = c->outbox.item[i]->e.seq;
         if (!c->outbox.item[i]->dirty || seq <= SENT_ROWS_KEPT)
             continue;
         snprintf(id, sizeof(id), "%010llu", (unsigned long long)(seq - SENT_ROWS_KEPT));
-        if (!outbox_is_waiting(c, seq - SENT_ROWS_KEPT))
+        if (seq - SENT_ROWS_KEPT < oldest || !outbox_is_waiting(c, seq - SENT_ROWS_KEPT))
             entity_batch_delete(b, ENTITY_OUTBOX, id);
     }
     if (c->meta_dirty)
@@ -337,9 +347,6 @@ static void put_all(struct control *c, struct entity_batch *b)
         }                                                                                                              \
         (list).n = kept_;                                                                                              \
     } while (0)
-#define INCIDENT_OVER(i) ((i)->e.state == INCIDENT_CLOSED)
-#define ROW_OVER(r)                                                                                                    \
-    ((r)->e.state == OUTBOX_ROW_SENT || (r)->e.state == OUTBOX_ROW_DRY_RUN || (r)->e.state == OUTBOX_ROW_DROPPED)
 
 static void mark_clean(struct control *c)
 {
@@ -363,7 +370,9 @@ static void mark_clean(struct control *c)
     for (size_t i = 0; i < c->audits.n; i++)
         free(c->audits.item[i]);
     c->audits.n = 0;
-    SWEEP(c->incidents, INCIDENT_OVER);
+    for (size_t i = 0; i < c->ended.n; i++)
+        free(c->ended.item[i]);
+    c->ended.n = 0;
     SWEEP(c->outbox, ROW_OVER);
     for (size_t i = 0; i < c->withdrawn.n; i++)
         free(c->withdrawn.item[i]);

@@ -135,7 +135,7 @@ int stream_open(const char *path, struct stream_reader **ret, struct error *e)
         free(r);
         return error_set(e, -ENOMEM, "no memory to read %.120s", path);
     }
-    gzbuffer(r->file, 256 * 1024);
+    gzbuffer(r->file, 64 * 1024); /* below half a block, so that a plain file is read into the block itself */
     int rc = read_header(r, path, e);
     if (rc != 0) {
         stream_close(r);

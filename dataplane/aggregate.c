@@ -19,21 +19,28 @@ int agg_table_init(struct agg_table *t, enum window_scope scope, uint32_t n_entr
         n_chains <<= 1;
     *t = (struct agg_table){.n_entries = n_entries, .chain_mask = n_chains - 1, .fresh = 1, .scope = (uint8_t)scope};
     t->entry = memory_map(n_entries * sizeof(*t->entry));
+    t->before = memory_map(n_entries * sizeof(*t->before));
+    t->id = calloc(n_entries, sizeof(*t->id));
     t->chain = calloc(n_chains, sizeof(*t->chain));
     t->touched = calloc(n_entries, sizeof(*t->touched));
-    if (t->entry == NULL || t->chain == NULL || t->touched == NULL) {
+    t->closing = calloc(n_entries, sizeof(*t->closing));
+    if (t->entry == NULL || t->before == NULL || t->id == NULL || t->chain == NULL || t->touched == NULL ||
+        t->closing == NULL) {
         agg_table_fini(t);
         return -ENOMEM;
     }
-    t->entry[0].key = (struct rec_scope){.scope = (uint8_t)scope, .mirror = mirror};
+    t->id[0].key = (struct rec_scope){.scope = (uint8_t)scope, .mirror = mirror};
     return 0;
 }
 
 void agg_table_fini(struct agg_table *t)
 {
     memory_unmap(t->entry, t->n_entries * sizeof(*t->entry));
+    memory_unmap(t->before, t->n_entries * sizeof(*t->before));
+    free(t->id);
     free(t->chain);
     free(t->touched);
+    free(t->closing);
     *t = (struct agg_table){0};
 }
 
@@ -52,46 +59,50 @@ uint32_t agg_get(struct agg_table *t, const struct rec_scope *key)
 {
     uint32_t *head = &t->chain[chain_of(t, key)];
 
-    for (uint32_t i = *head; i != 0; i = t->entry[i].next) {
-        if (memcmp(&t->entry[i].key, key, sizeof(*key)) == 0) {
-            t->entry[i].refs++;
+    for (uint32_t i = *head; i != 0; i = t->id[i].next) {
+        if (memcmp(&t->id[i].key, key, sizeof(*key)) == 0) {
+            t->id[i].refs++;
             return i;
         }
     }
     uint32_t index = t->free_head;
     if (index != 0) {
-        t->free_head = t->entry[index].next;
+        t->free_head = t->id[index].next;
     } else if (t->fresh < t->n_entries) {
         index = t->fresh++;
     } else {
         t->overflowed++;
-        t->entry[0].refs++;
+        t->id[0].refs++;
         return 0;
     }
-    t->entry[index].key = *key;
-    t->entry[index].refs = 1;
-    t->entry[index].next = *head;
+    t->id[index].key = *key;
+    t->id[index].refs = 1;
+    t->id[index].next = *head;
     *head = index;
     return index;
 }
 
 static void forget(struct agg_table *t, uint32_t index)
 {
-    uint32_t *link = &t->chain[chain_of(t, &t->entry[index].key)];
+    uint32_t *link = &t->chain[chain_of(t, &t->id[index].key)];
 
     while (*link != index)
-        link = &t->entry[*link].next;
-    *link = t->entry[index].next;
-    t->entry[index].next = t->free_head;
+        link = &t->id[*link].next;
+    *link = t->id[index].next;
+    t->id[index].next = t->free_head;
     t->free_head = index;
+}
+
+static void forget_unused(struct agg_table *t, uint32_t index)
+{
+    if (index != 0 && t->id[index].refs == 0 && !t->entry[index].touched && !t->before[index].touched)
+        forget(t, index);
 }
 
 void agg_put(struct agg_table *t, uint32_t index)
 {
-    struct agg *a = &t->entry[index];
-
-    if (--a->refs == 0 && !a->touched && index != 0)
-        forget(t, index);
+    if (--t->id[index].refs == 0)
+        forget_unused(t, index);
 }
 
 /* hist items of all four histograms behind one another; returns the message's length. */
@@ -111,7 +122,7 @@ static size_t pack(const struct agg *a, struct rec_window *w, struct hist_item *
     return sizeof(*w) + n * sizeof(*items);
 }
 
-static void emit_one(struct agg *a, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns)
+static void emit_one(const struct agg *a, const struct rec_scope *key, const struct agg_end *end)
 {
     struct {
         struct rec_window w;
@@ -119,16 +130,16 @@ static void emit_one(struct agg *a, struct rec_writer *out, uint64_t start_ns, u
     } message;
 
     memset(&message.w, 0, sizeof(message.w));
-    message.w.key = a->key;
-    message.w.start_ns = start_ns;
-    message.w.length_ns = length_ns;
+    message.w.key = *key;
+    message.w.start_ns = end->start_ns;
+    message.w.length_ns = end->length_ns;
     message.w.c = a->c;
     size_t len_bytes = pack(a, &message.w, message.items);
-    struct rec_hdr *hdr = rec_reserve(out, REC_WINDOW, len_bytes);
+    struct rec_hdr *hdr = rec_reserve(end->out, REC_WINDOW, len_bytes);
     if (hdr == NULL)
         return;
     memcpy(hdr + 1, &message.w.hdr + 1, len_bytes - sizeof(*hdr));
-    rec_commit(out);
+    rec_commit(end->out);
 }
 
 static void clear(struct agg *a)
@@ -148,20 +159,32 @@ static void add_to(struct agg *total, const struct agg *a)
             hist_merge(&total->hist[i], &a->hist[i]);
 }
 
-uint64_t agg_emit(struct agg_table *t, struct rec_writer *out, uint64_t start_ns, uint64_t length_ns, struct agg *total)
+void agg_close(struct agg_table *t, const struct agg_end *end)
 {
-    uint64_t dropped = out->dropped;
+    struct agg *entry = t->before;
+    uint32_t *list = t->closing;
 
-    for (uint32_t i = 0; i < t->n_touched; i++) {
-        uint32_t index = t->touched[i];
-        struct agg *a = &t->entry[index];
-        if (total != NULL)
-            add_to(total, a);
-        emit_one(a, out, start_ns, length_ns);
+    t->before = t->entry;
+    t->entry = entry;
+    t->closing = t->touched;
+    t->touched = list;
+    t->n_closing = t->n_touched;
+    t->n_touched = t->sent = 0;
+    t->end = *end;
+}
+
+uint32_t agg_emit_some(struct agg_table *t, uint32_t n)
+{
+    uint32_t last = agg_waiting(t) < n ? t->n_closing : t->sent + n, first = t->sent;
+
+    while (t->sent < last) {
+        uint32_t index = t->closing[t->sent++];
+        struct agg *a = &t->before[index];
+        if (t->end.total != NULL)
+            add_to(t->end.total, a);
+        emit_one(a, &t->id[index].key, &t->end);
         clear(a);
-        if (a->refs == 0 && index != 0)
-            forget(t, index);
+        forget_unused(t, index);
     }
-    t->n_touched = 0;
-    return out->dropped - dropped;
+    return last - first;
 }

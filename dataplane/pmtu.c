@@ -98,7 +98,7 @@ static void report(struct meter *m, struct pmtu *s)
     e->ts_ns = m->now_ns;
     e->kind = EVENT_PMTU_BLACKHOLE;
     e->severity = (uint8_t)event_kind_severity(EVENT_PMTU_BLACKHOLE);
-    e->mirror = m->agg[METER_PATH]->key.mirror;
+    e->mirror = m->out->mirror;
     snprintf(e->subject, sizeof(e->subject), "%s", ip_format(&m->key->addr[1 - s->head.dir], m->f->key.af, text));
     put_text(e, "sender", ip_format(&m->key->addr[s->head.dir], m->f->key.af, text));
     put_number(e, "packet_bytes", s->size_bytes);

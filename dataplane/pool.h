@@ -25,6 +25,7 @@ enum node_flags {
     NODE_HAS_IP_ID = 1 << 1, /* ip_id counts */
     NODE_SIGNALLED = 1 << 2, /* the receiver reported it missing, since signal_ns */
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
+    NODE_YOUNG = 1 << 4,     /* repeat: of bytes that S had sent for the first time less than a round trip before */
     NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
     NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole, the verdict has fallen */
     NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
@@ -37,8 +38,8 @@ struct range {
     uint32_t start, end; /* sequence range [start, end) */
     uint16_t flags;      /* enum node_flags */
     uint16_t ip_id;
-    uint32_t tsval; /* hole: of the segment that exposed it; pending: of the repeat */
-    uint32_t pad;
+    uint32_t tsval;      /* hole: of the segment that exposed it; pending: of the repeat */
+    uint32_t nxt;        /* repeat: highest sequence end of the sender when it was sent again */
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
     uint64_t signal_ns;  /* when the receiver first reported it missing */
     uint64_t covered_ns; /* when an ACK or SACK first covered it */
@@ -85,7 +86,9 @@ struct tcp_trouble {
     uint32_t missing;              /* ranges that the tap saw and the receiver reports missing */
     uint32_t n_nodes;              /* of the four lists: bounded */
     uint64_t zero_since_ns;
-    uint64_t ts_far_ns; /* when a TSval was first seen that has waited for long */
+    uint64_t ts_far_ns;  /* when a TSval was first seen that has waited for long */
+    uint64_t mark_ns[2]; /* nxt at two moments, half a round trip and more apart: how old are bytes that come again? */
+    uint32_t mark_seq[2];
     uint64_t second_hop_pkts;
     struct rec_tcp_dir count;
 };
@@ -95,7 +98,8 @@ struct trouble {
     uint32_t next_free;
     uint32_t sums; /* block of struct flow_sums, 0 = none */
     uint32_t syn_retries;
-    uint32_t dns; /* list of transactions over TCP */
+    uint32_t dns;          /* list of transactions over TCP */
+    uint8_t mirror_misses; /* segments that nobody missed were not mirrored: what is not seen may yet have been sent */
     struct tcp_trouble dir[2];
 };
 

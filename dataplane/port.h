@@ -14,9 +14,7 @@
  * that fragments, which have no ports, follow their flow. `queue_of` predicts from the innermost addresses which queue
  * a packet should have come by; what came by another one (through a tunnel, as a rule) is counted as wrong_worker.
  *
- * Limits: with net_memif of DPDK 22.11 the probe was seen to die once, of a read of a ring's head in memory that was
- * not mapped any more, inside the driver, in the polling thread. Likely its control thread unmaps while somebody polls
- * when a peer goes away; that was not reproduced. Prefer it for peers that stay.
+ * net_memif's peers come and go under our feet: see memif_guard.h.
  *
  * DPDK 22.11 guides: Poll Mode Driver (RSS, offloads, statistics), AF_PACKET, memif, AF_XDP, TAP, PCAP, ring.
  */

@@ -61,6 +61,7 @@ struct reshard {
 
     pthread_t thread[RESHARD_WORKERS_MAX];
     unsigned n_threads;
+    _Atomic bool given_up; /* not all threads could be started: the others end */
 };
 
 /* ---- life ---- */
@@ -379,7 +380,7 @@ static void *thread_main(void *start_)
     unsigned turn = 0;
 
     free(start_);
-    while (!reshard_is_over(start.r, start.worker)) {
+    while (!reshard_is_over(start.r, start.worker) && !atomic_load_explicit(&start.r->given_up, memory_order_relaxed)) {
         if (reshard_work(start.r, start.worker))
             turn = 0;
         else
@@ -388,21 +389,32 @@ static void *thread_main(void *start_)
     return NULL;
 }
 
+static int start_thread(struct reshard *r, unsigned worker)
+{
+    struct thread_start *start = malloc(sizeof(*start));
+
+    if (start == NULL)
+        return -ENOMEM;
+    *start = (struct thread_start){.r = r, .worker = worker};
+    int error = -pthread_create(&r->thread[worker], NULL, thread_main, start);
+    if (error != 0)
+        free(start);
+    else
+        r->n_threads++;
+    return error;
+}
+
 int reshard_start_threads(struct reshard *r)
 {
-    for (unsigned i = 0; i < r->o.n_workers; i++) {
-        struct thread_start *start = malloc(sizeof(*start));
-        if (start == NULL)
-            return -ENOMEM;
-        *start = (struct thread_start){.r = r, .worker = i};
-        int error = -pthread_create(&r->thread[i], NULL, thread_main, start);
-        if (error != 0) {
-            free(start);
-            return error;
-        }
-        r->n_threads++;
+    int error = 0;
+
+    for (unsigned i = 0; i < r->o.n_workers && error == 0; i++)
+        error = start_thread(r, i);
+    if (error != 0) {
+        atomic_store_explicit(&r->given_up, true, memory_order_relaxed);
+        reshard_join_threads(r);
     }
-    return 0;
+    return error;
 }
 
 void reshard_join_threads(struct reshard *r)

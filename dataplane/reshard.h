@@ -67,7 +67,8 @@ bool reshard_work(struct reshard *r, unsigned worker);
 /* The worker has finished: its last burst was worked off. */
 bool reshard_is_over(const struct reshard *r, unsigned worker);
 
-/* Threads for all workers, which sleep when there is nothing to do; joined after reshard_finish. 0 or -errno. */
+/* Threads for all workers, which sleep when there is nothing to do; joined after reshard_finish. 0, or -errno:
+ * then none runs, and the workers are as they were. */
 int reshard_start_threads(struct reshard *r);
 void reshard_join_threads(struct reshard *r);
 

@@ -41,6 +41,7 @@
 
 #include "common/events.h"
 #include "dataplane/eal.h"
+#include "dataplane/memif_guard.h"
 #include "dataplane/port.h"
 #include "dataplane/reshard.h"
 
@@ -50,6 +51,7 @@
 #define LANE_BURSTS       256u /* 8192 packets in front of a worker */
 #define WATCH_EVERY_US    100000u
 #define DRAIN_EMPTY_POLLS 1000u /* empty polls after which a stopped worker's queues count as drained */
+#define STAND_BURSTS      2048u /* of a peer that goes on sending while it is held */
 #define TICK_EVERY_NS     1000000u
 #define IDLE_POLLS        512u
 #define NAP_NS            50000u
@@ -72,12 +74,14 @@ struct lcore {
     uint64_t next_tick_ns, quiet_since_ns; /* quiet_since_ns 0: not quiet */
     unsigned empty;
     bool wakes_up; /* its queues interrupt */
+    bool guarded;  /* reads a memif port */
     int link;      /* as last told */
     struct batch batch;
 };
 
 struct rx_dpdk {
     struct rx_dpdk_options o;
+    struct memif_guard guard;
     struct port port[RX_DPDK_PORTS_MAX];
     struct reshard *reshard[RX_DPDK_PORTS_MAX];
     unsigned n_ports, n_lcores;
@@ -157,10 +161,11 @@ static int ports_start(struct rx_dpdk *rx, struct error *e)
 
 int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx, struct error *e)
 {
-    struct rx_dpdk *rx = calloc(1, sizeof(*rx));
+    struct rx_dpdk *rx = aligned_alloc(64, sizeof(*rx));
 
     if (rx == NULL)
         return error_set(e, -ENOMEM, "out of memory");
+    memset(rx, 0, sizeof(*rx));
     rx->o = *options;
     if (rx->o.snap_bytes < BUFFER_BYTES_MIN)
         rx->o.snap_bytes = BUFFER_BYTES_MIN;
@@ -190,6 +195,11 @@ int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx,
                           options->n_mbufs);
     if (error == 0 && options->filter != NULL && *options->filter != '\0')
         error = filter_load(rx, options->filter, e);
+    bool guarded = false;
+    for (unsigned i = 0; i < options->n_devices; i++)
+        guarded |= memif_guard_is_needed(options->devices[i]);
+    if (error == 0 && guarded)
+        error = memif_guard_start(&rx->guard, e);
     if (error == 0)
         error = ports_start(rx, e);
     if (error != 0) {
@@ -204,6 +214,7 @@ void rx_dpdk_close(struct rx_dpdk *rx)
 {
     if (rx == NULL)
         return;
+    memif_guard_stop(&rx->guard);
     for (unsigned i = 0; i < rx->n_ports; i++) {
         reshard_free(rx->reshard[i]);
         port_stop(&rx->port[i]);
@@ -418,13 +429,30 @@ static void listen_for_interrupts(struct lcore *l)
                       rte_eth_dev_rx_intr_disable(l->port->id, (uint16_t)(l->first_queue + q)) == 0;
 }
 
+static unsigned lcore_number(const struct lcore *l)
+{
+    return (unsigned)(l - l->rx->lcore);
+}
+
+/* Something is about to happen to the memory of the queues: read what is there, and wait. */
+static void stand_still(struct lcore *l)
+{
+    for (unsigned i = 0; i < STAND_BURSTS && poll_queues(l) != 0; i++)
+        continue;
+    memif_guard_stand(&l->rx->guard, lcore_number(l));
+}
+
 /* Polls until the end: as the worker itself, or as the front of several. */
 static void poll_loop(struct lcore *l)
 {
     unsigned drained = 0;
 
+    if (l->guarded)
+        memif_guard_join(&l->rx->guard, lcore_number(l));
     while (!is_over(l->rx) || drained < DRAIN_EMPTY_POLLS) {
         unsigned n = poll_queues(l);
+        if (__builtin_expect(l->guarded && memif_guard_asks(&l->rx->guard), 0))
+            stand_still(l);
         if (n != 0) {
             l->empty = drained = 0;
             l->quiet_since_ns = 0;
@@ -440,6 +468,8 @@ static void poll_loop(struct lcore *l)
         pass_time(l, t_ns);
         rest(l, t_ns);
     }
+    if (l->guarded)
+        memif_guard_leave(&l->rx->guard, lcore_number(l));
     if (l->reshard != NULL)
         reshard_finish(l->reshard);
     else
@@ -479,6 +509,7 @@ static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct
         struct port *port = &rx->port[i];
         struct worker *const *mine = workers + i * rx->o.n_workers;
         struct lcore base = {.rx = rx, .port = port, .mirror = i, .link = PORT_LINK_UNKNOWN};
+        base.guarded = rx->guard.handle != NULL && memif_guard_is_needed(port->device);
         if (port->spread == PORT_RESHARD) {
             const struct reshard_options options = {.workers = mine,
                                                     .n_workers = rx->o.n_workers,

@@ -305,6 +305,8 @@ static void on_data(struct meter *m)
     uint32_t end = start + p->payload_len + ((p->tcp_flags & TCP_FIN) != 0);
     bool is_new = true;
 
+    if (t->flags & SIDE_TROUBLE)
+        loss_mark(m, s);
     if (start == end) {
         shows_gap(m, s, start);
         return;

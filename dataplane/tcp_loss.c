@@ -42,6 +42,8 @@
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define LEAP_BYTES        16384
+#define PIECES_MAX        8u   /* of one gap that R reports */
+#define TRUSTED_PKTS      200u /* a mirror that has shown so many without a gap will have shown a repeat, too */
 #define REORDER_MAX_NS    (200 * NS_PER_MS)
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
@@ -67,6 +69,7 @@ static uint32_t node_new(struct meter *m, unsigned s, uint32_t start, uint32_t e
     struct range *r = range_at(m, index);
     r->start = start;
     r->end = end;
+    r->nxt = m->f->side[s].nxt;
     r->seen_ns = m->now_ns;
     return index;
 }
@@ -293,6 +296,8 @@ static void hole_verdict(struct meter *m, unsigned s, const struct range *hole)
 
     if (complained)
         VERDICT(m, s, unknown, lost_unknown_pkts, hole->start, hole->end);
+    else
+        trouble_of(m)->mirror_misses = 1;
     METER_COUNT(m, s, capture_lost_bytes, hole->end - hole->start);
     trace_verdict(m, s, VERDICT_capture, hole->start, hole->end);
     METER_COUNT(m, s, capture_gaps, (hole->flags & NODE_NEW_GAP) != 0);
@@ -332,14 +337,46 @@ static bool missing_seen_again(struct meter *m, unsigned s, uint32_t start, uint
     return any;
 }
 
-/* Without SACK, R answers a needless repeat with a duplicate ACK, which then is no complaint. */
+/*
+ * R answers a needless repeat with a DSACK, or without SACK with a duplicate ACK, which then is no complaint. Either
+ * speaks of this repeat and of no other.
+ */
 static void expect_echo(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    if ((m->f->flags & FLOW_SACK) || trouble_of(m)->dir[s].n_nodes >= LIST_MAX / 2)
+    if (trouble_of(m)->dir[s].n_nodes >= LIST_MAX / 2)
         return;
     struct range *r = pending_new(m, s, start, end);
     if (r != NULL)
         r->flags |= NODE_ECHO;
+}
+
+/* The age below which bytes that come again cannot have been reported missing: S has not heard of them at all. */
+static uint64_t young_ns(const struct flow *f)
+{
+    return loss_full_rtt_ns(f) * 3 / 4;
+}
+
+void loss_mark(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    if (m->now_ns - c->mark_ns[1] < young_ns(m->f) / 2)
+        return;
+    c->mark_ns[0] = c->mark_ns[1];
+    c->mark_seq[0] = c->mark_seq[1];
+    c->mark_ns[1] = m->now_ns;
+    c->mark_seq[1] = m->f->side[s].nxt;
+}
+
+/* Were the bytes from `start` on sent for the first time less than a round trip ago? */
+static bool is_young(const struct meter *m, unsigned s, uint32_t start)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    for (unsigned i = 0; i < 2; i++)
+        if (m->now_ns - c->mark_ns[i] < young_ns(m->f))
+            return seq_le(c->mark_seq[i], start);
+    return false;
 }
 
 /* Rule 2, first half: the repeat is seen. */
@@ -365,6 +402,8 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     note_evidence(r, m, s);
     if (complained)
         r->flags |= NODE_SIGNALLED;
+    if (is_young(m, s, start))
+        r->flags |= NODE_YOUNG;
     pmtu_repeat(m);
 }
 
@@ -451,6 +490,8 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
         return true;
     if ((m->f->flags & FLOW_SACK) && (repeat->flags & NODE_SIGNALLED))
         return false; /* R lacked it; if the first copy came late, a DSACK will tell */
+    if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
+        return true;
     /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach. */
     return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
 }
@@ -473,12 +514,12 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
             bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
             if (spurious)
                 spurious_verdict(m, s, r);
-            if (spurious && !(m->f->flags & FLOW_SACK)) {
-                r->flags |= NODE_ECHO;
-            } else if (spurious || (r->flags & NODE_FILL)) {
+            if (r->flags & NODE_FILL) {
                 node_remove(m, s, link);
                 continue;
             }
+            if (spurious)
+                r->flags |= NODE_ECHO;
             r->flags |= NODE_COVERED;
             r->covered_ns = m->now_ns;
         }
@@ -486,22 +527,50 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
     }
 }
 
-static bool overlaps(const struct meter *m, uint32_t list, uint32_t start, uint32_t end)
+/* Is there an older fill or repeat of the same bytes in the list? */
+static bool is_repeat_of_earlier(const struct meter *m, unsigned s, uint32_t index)
 {
-    for (uint32_t i = list; i != 0; i = range_at(m, i)->next)
-        if (seq_lt(range_at(m, i)->start, end) && seq_lt(start, range_at(m, i)->end))
+    uint32_t start = range_at(m, index)->start;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != index; i = range_at(m, i)->next)
+        if (seq_le(range_at(m, i)->start, start) && seq_lt(start, range_at(m, i)->end))
             return true;
     return false;
 }
 
-/* R reports [start, end) missing. Holes, fills and repeats explain it; if there is none, it is noted. */
-static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+/*
+ * R reports [start, end) missing while repeats of it are on their way. The complaint is about the first
+ * copy; where the tap has not even seen that one, the fill explains it.
+ */
+static void repeats_missing(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        struct range *r = range_at(m, i);
+        if (!seq_lt(r->start, end) || !seq_lt(start, r->end))
+            continue;
+        if (!(r->flags & (NODE_FILL | NODE_ECHO | NODE_COVERED)) && !is_repeat_of_earlier(m, s, i))
+            r->flags |= NODE_SIGNALLED;
+    }
+}
+
+/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
+static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
+{
+    for (uint32_t i = list; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if (seq_le(r->start, at) && seq_lt(at, r->end))
+            return r->end;
+        if (seq_lt(at, r->start) && seq_lt(r->start, *ret_end))
+            *ret_end = r->start;
+    }
+    return at;
+}
+
+static void missing_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
-
-    if (overlaps(m, c->holes, start, end) || overlaps(m, c->pending, start, end) || overlaps(m, c->missing, start, end))
-        return;
     uint32_t index = node_new(m, s, start, end);
+
     if (index == 0)
         return;
     range_at(m, index)->next = c->missing;
@@ -512,10 +581,28 @@ static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t e
     }
 }
 
+/* R reports [start, end) missing. What holes, fills and repeats do not explain of it is noted. */
+static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    repeats_missing(m, s, start, end);
+    for (unsigned pieces = 0; seq_lt(start, end) && pieces < PIECES_MAX; pieces++) {
+        uint32_t piece_end = end, past = explained_to(m, c->holes, start, &piece_end);
+        past = past != start ? past : explained_to(m, c->pending, start, &piece_end);
+        past = past != start ? past : explained_to(m, c->missing, start, &piece_end);
+        if (past == start) {
+            missing_new(m, s, start, piece_end);
+            past = piece_end;
+        }
+        start = past;
+    }
+}
+
 /*
  * R had complained about r since since_ns and has it now: was it sent again? The ACK that moves the left edge over r
  * echoes the TSval of what filled it, and S had sent none newer than r's when the complaint began. Without timestamps,
- * a repeat takes a round trip.
+ * a repeat takes a round trip, and a mirror that has shown all else will have shown it.
  */
 static bool was_repaired(const struct meter *m, unsigned s, const struct range *r, uint64_t since_ns, bool cumulative)
 {
@@ -524,6 +611,8 @@ static bool was_repaired(const struct meter *m, unsigned s, const struct range *
 
     if (at_edge && (r->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS))
         return seq_lt(r->tsval, m->p->tsecr);
+    if (!trouble_of(m)->mirror_misses && m->f->data_pkts[s] >= TRUSTED_PKTS)
+        rtt_ns = rtt_ns > REORDER_MAX_NS ? rtt_ns : REORDER_MAX_NS;
     return rtt_ns != 0 && m->now_ns - since_ns >= rtt_ns;
 }
 
@@ -623,13 +712,25 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
         missing_note(m, s, from, highest);
 }
 
-/* Does a needless repeat explain a duplicate ACK? It is used up then. */
+/*
+ * Does a needless repeat explain a duplicate ACK? It is used up then. The answer takes a round trip to R, and it comes
+ * before R acknowledges what S sent after the repeat.
+ */
 static bool is_echo(struct meter *m, unsigned s)
 {
-    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
+    uint32_t una = m->f->side[s].una;
+
+    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0;) {
         const struct range *r = range_at(m, *link);
-        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, m->f->side[s].una))
+        if ((r->flags & NODE_ECHO) && seq_lt(r->nxt, una)) {
+            node_remove(m, s, link);
             continue;
+        }
+        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, una) ||
+            m->now_ns - r->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4) {
+            link = &range_at(m, *link)->next;
+            continue;
+        }
         node_remove(m, s, link);
         return true;
     }
@@ -678,28 +779,38 @@ static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t 
     *link = index;
 }
 
-/* Is there a younger repeat of the same bytes in the list behind r? */
-static bool is_repeated_again(const struct meter *m, const struct range *r)
+/* One segment, from `start` on, came twice: a repeat of it was needless. Known to be, or else the latest. */
+static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
 {
-    for (uint32_t i = r->next; i != 0; i = range_at(m, i)->next)
-        if (range_at(m, i)->start == r->start && !(range_at(m, i)->flags & NODE_FILL))
-            return true;
-    return false;
+    uint32_t *latest = NULL;
+
+    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
+        const struct range *r = range_at(m, *link);
+        if (r->start != start || (r->flags & NODE_FILL))
+            continue;
+        latest = link;
+        if (r->flags & NODE_ECHO)
+            break;
+    }
+    if (latest == NULL)
+        return;
+    if (!(range_at(m, *latest)->flags & NODE_ECHO))
+        spurious_verdict(m, s, range_at(m, *latest));
+    node_remove(m, s, latest);
 }
 
-/* A DSACK says that [left, right), maybe several segments, came twice: the latest repeat of each was for nothing. */
+/* A DSACK (RFC 2883) says that [left, right), maybe several segments, came twice. */
 static void dsack(struct meter *m, unsigned s, struct sack_block block)
 {
-    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0;) {
-        struct range *r = range_at(m, *link);
-        bool told =
-            !(r->flags & (NODE_FILL | NODE_ECHO)) && seq_lt(r->start, block.right) && seq_lt(block.left, r->end);
-        if (told && !is_repeated_again(m, r)) {
-            spurious_verdict(m, s, r);
-            node_remove(m, s, link);
-        } else {
-            link = &r->next;
-        }
+    uint32_t from = block.left, next = block.right;
+
+    for (unsigned segments = 0; segments < PIECES_MAX; segments++, from = next + 1, next = block.right) {
+        for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
+            if (seq_le(from, range_at(m, i)->start) && seq_lt(range_at(m, i)->start, next))
+                next = range_at(m, i)->start;
+        if (next == block.right)
+            return;
+        dsack_segment(m, s, next);
     }
 }
 

@@ -12,6 +12,9 @@ void loss_gap(struct meter *m, unsigned s, uint32_t start);
 /* Segment [start, end) of s begins below the highest byte seen: a fill or a repeat. */
 void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end);
 
+/* New data of s, while its verdicts are open: keeps what tells how old its bytes are. */
+void loss_mark(struct meter *m, unsigned s);
+
 /* The peer of s acknowledged up to `ack`, which is above una; una is still the old value. */
 void loss_acked(struct meter *m, unsigned s, uint32_t ack);
 

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "common/timefmt.h"
+#include "dataplane/closing.h"
 #include "dataplane/dedup.h"
 #include "dataplane/decode/decode.h"
 #include "dataplane/decode/fragment.h"
@@ -61,6 +62,7 @@ struct worker {
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
     uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
     uint64_t clock_backwards;
+    struct closing closing;    /* of the window before */
     struct worker_share front; /* what was counted in front of us; its ledger and peak are in ours */
 
     struct worker_options o;
@@ -93,6 +95,7 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
     if (w == NULL)
         return -ENOMEM;
     w->o = *options;
+    w->o.writer.mirror = options->mirror;
     if (flow_table_init(&w->table, options->flows) != 0 || fragments_init(&w->fragments) != 0 ||
         dedup_init(&w->dedup) != 0 || pools_init(&w->pools, options->trouble_blocks) != 0 ||
         dns_pool_init(&w->dns, options->dns_entries) != 0 ||
@@ -107,6 +110,7 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
     set_patience(w);
     struct rec_scope mirror = {.scope = WINDOW_MIRROR, .mirror = options->mirror};
     w->mirror_agg = agg_get(&w->agg[METER_MIRROR], &mirror);
+    closing_init(&w->closing, w->agg, w->mirror_agg, &w->o.writer);
     *ret_worker = w;
     return 0;
 }
@@ -228,22 +232,15 @@ static void close_peak(struct worker *w)
     w->ms_bytes = 0;
 }
 
-static void send_window_end(struct worker *w)
+static void fill_window_end(const struct worker *w, struct rec_window_end *end)
 {
-    struct rec_window_end *end = rec_reserve(&w->o.writer, REC_WINDOW_END, sizeof(*end));
-
-    if (end == NULL)
-        return;
-    struct rec_hdr hdr = end->hdr;
     *end = (struct rec_window_end){
-        .hdr = hdr,
         .start_ns = w->window_start_ns,
         .length_ns = w->o.window_ns,
         .clock_ns = w->clock_ns,
         .ledger = w->ledger,
         .flows_active = w->table.active,
         .flows_evicted = w->table.evicted,
-        .ring_dropped = w->o.writer.dropped,
         .pool_in_use = w->pools.node.in_use + w->pools.trouble.in_use + w->pools.sums.in_use + w->dns.in_use,
         .pool_exhausted =
             w->pools.node.exhausted + w->pools.trouble.exhausted + w->pools.sums.exhausted + w->dns.exhausted,
@@ -253,16 +250,15 @@ static void send_window_end(struct worker *w)
         .fragments_evicted = w->fragments.evicted + w->front.fragments_evicted,
         .wrong_worker = w->front.wrong_worker,
     };
-    rec_commit(&w->o.writer);
 }
 
 static void close_window(struct worker *w)
 {
+    struct rec_window_end end;
+
     close_peak(w);
-    struct agg *mirror = agg_at(&w->agg[METER_MIRROR], w->mirror_agg);
-    for (unsigned i = 0; i < METER_TABLES; i++) /* the mirror, which is the sum of the services, comes last */
-        agg_emit(&w->agg[i], &w->o.writer, w->window_start_ns, w->o.window_ns, i == METER_SERVICE ? mirror : NULL);
-    send_window_end(w);
+    fill_window_end(w, &end);
+    closing_begin(&w->closing, &end);
 }
 
 static void open_window(struct worker *w, uint64_t now_ns)
@@ -290,7 +286,7 @@ static struct service_id service_of(struct worker *w, const struct flow *f, cons
 static void fill_vlans(struct worker *w, const struct flow *f, uint16_t vlan[MAX_VLANS])
 {
     const struct extra *x = extra_of(f, &w->pools.node);
-    const struct rec_scope *key = &w->agg[METER_VLAN].entry[f->vlan_agg].key;
+    const struct rec_scope *key = &w->agg[METER_VLAN].id[f->vlan_agg].key;
 
     if (x != NULL) {
         memcpy(vlan, x->vlan, sizeof(x->vlan));
@@ -303,7 +299,7 @@ static void fill_vlans(struct worker *w, const struct flow *f, uint16_t vlan[MAX
 static struct flow_names names_of(struct worker *w, const struct flow *f)
 {
     struct flow_names names = {.key = flow_key_of(&w->table, f)};
-    const struct rec_scope *path = &w->agg[METER_PATH].entry[f->path].key;
+    const struct rec_scope *path = &w->agg[METER_PATH].id[f->path].key;
 
     names.service = service_of(w, f, &names.key);
     for (unsigned e = 0; e < 2; e++)
@@ -400,6 +396,7 @@ void worker_tick(struct worker *w, uint64_t now_ns)
     if (now_ns > w->clock_ns)
         set_clock(w, now_ns);
     expire(w);
+    closing_go_on(&w->closing, w->clock_ns);
 }
 
 /* ---- 6. meter ---- */
@@ -910,6 +907,7 @@ static inline __attribute__((always_inline)) void process(struct worker *w, stru
     t = lap(ticks != NULL ? &ticks[3] : NULL, t);
     aggregate(w, b, from, b->n);
     expire(w);
+    closing_go_on(&w->closing, w->clock_ns);
     lap(ticks != NULL ? &ticks[4] : NULL, t);
 }
 
@@ -952,6 +950,7 @@ void worker_finish(struct worker *w)
     if (w->window_end_ns == 0)
         open_window(w, w->clock_ns);
     close_window(w);
+    closing_finish(&w->closing);
     if (rec_reserve(&w->o.writer, REC_EOF, sizeof(struct rec_hdr)) != NULL)
         rec_commit(&w->o.writer);
 }

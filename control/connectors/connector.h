@@ -96,6 +96,7 @@ struct connector_change {
     char resolution[64];
     char comment[1024]; /* what a person wrote, plain text */
     uint64_t when_wall_ns;
+    bool was; /* state and owner are those of when_wall_ns, not of now: webhooks come late, and may come again */
 };
 
 /* Owner: the caller; connector_changes_fini. cursor: up to where this has read, opaque, fits entity_connector. */
@@ -149,6 +150,10 @@ struct connector {
     /* Looks a ticket up by r->create_key: 1 with id and state, 0 not there, -errno with outcome and text in *ret. NULL:
      * it cannot be asked. */
     int (*find)(void *ctx, const struct connector_request *r, struct connector_answer *ret);
+    /* Whether the ticket r->remote_id is there at all, wherever people have moved it and even where we may not read it:
+     * 1, 0, or -errno with outcome and text in *ret. For what find does not find: a ticket that was moved to another
+     * queue is not lost. NULL: what find does not find is lost. */
+    int (*present)(void *ctx, const struct connector_request *r, struct connector_answer *ret);
     /* What changed since the cursor ("" the first time: only set the cursor to now). Our own changes are left out. 0,
      * or -errno with outcome and text in *ret. NULL: nothing comes back. */
     int (*poll)(void *ctx, const char *cursor, struct connector_changes *ret_changes, struct connector_answer *ret);

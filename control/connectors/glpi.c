@@ -596,6 +596,16 @@ static int glpi_find(void *ctx, const struct connector_request *r, struct connec
     return rc;
 }
 
+static int glpi_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct glpi *g = ctx;
+    struct http_answer a;
+    char id[400];
+
+    call(g, &a, "GET", NULL, "/%s/%s", g->type, http_encode(id, sizeof(id), r->remote_id));
+    return track_present(&a, ret);
+}
+
 static int add_followups(struct glpi *g, const char *id, bool first, struct connector_changes *changes,
                          struct connector_answer *ret)
 {
@@ -751,6 +761,7 @@ const struct connector connector_glpi = {
     .close = glpi_close,
     .send = glpi_send,
     .find = glpi_find,
+    .present = glpi_present,
     .poll = glpi_poll,
     .check = glpi_check,
 };

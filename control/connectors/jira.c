@@ -616,7 +616,7 @@ static int jira_find(void *ctx, const struct connector_request *r, struct connec
     int rc = 0;
 
     track_label(label, r, '-');
-    snprintf(jql, sizeof(jql), "project = \"%s\" AND labels = \"%s\" ORDER BY created ASC", j->project, label);
+    snprintf(jql, sizeof(jql), "labels = \"%s\" ORDER BY created ASC", label); /* in any project: people move issues */
     if (!search(j, &a, jql, "", 0)) {
         rc = failed(&a, ret);
         http_answer_fini(&a);
@@ -635,6 +635,17 @@ static int jira_find(void *ctx, const struct connector_request *r, struct connec
     }
     http_answer_fini(&a);
     return rc;
+}
+
+static int jira_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct jira *j = ctx;
+    struct http_answer a;
+    char id[400];
+
+    track_call(j->http, &a, "GET", NULL, "%s/issue/%s?fields=status", api(j),
+               http_encode(id, sizeof(id), r->remote_id));
+    return track_present(&a, ret);
 }
 
 static const char *self_account(struct jira *j)
@@ -843,6 +854,7 @@ const struct connector connector_jira = {
     .close = jira_close,
     .send = jira_send,
     .find = jira_find,
+    .present = jira_present,
     .poll = jira_poll,
     .check = jira_check,
 };

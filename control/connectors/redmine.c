@@ -233,6 +233,16 @@ static int redmine_find(void *ctx, const struct connector_request *r, struct con
     return rc;
 }
 
+static int redmine_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct redmine *x = ctx;
+    struct http_answer a;
+    char id[400];
+
+    track_call(x->http, &a, "GET", NULL, "/issues/%s.json", http_encode(id, sizeof(id), r->remote_id));
+    return track_present(&a, ret);
+}
+
 /* --- send --- */
 
 /* Text that means nothing but itself, and the line `ref` ("" none). malloc'd. */
@@ -534,6 +544,7 @@ const struct connector connector_redmine = {
     .close = redmine_close,
     .send = redmine_send,
     .find = redmine_find,
+    .present = redmine_present,
     .poll = redmine_poll,
     .check = redmine_check,
 };

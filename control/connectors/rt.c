@@ -32,6 +32,7 @@
 #define CONFLICTS         3
 #define POLL_TRANSACTIONS 50
 #define SECRET_BYTES      512
+#define RIGHTS_HOW        "Admin > Queues > User Rights; or scripts/setup-rt, which gives what is missing"
 
 /* Owner: the connector's user. */
 struct rt {
@@ -181,6 +182,16 @@ static int rt_find(void *ctx, const struct connector_request *r, struct connecto
     }
     http_answer_fini(&a);
     return rc;
+}
+
+static int rt_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct rt *x = ctx;
+    struct http_answer a;
+    char id[400];
+
+    track_call(x->http, &a, "GET", NULL, REST "/ticket/%s", http_encode(id, sizeof(id), r->remote_id));
+    return track_present(&a, ret);
 }
 
 /* --- send --- */
@@ -548,12 +559,12 @@ static int rt_poll(void *ctx, const char *cursor, struct connector_changes *ret,
 
 /* --- check --- */
 
-static bool has_link(const json_t *queue, const char *ref)
+static bool has_link(const json_t *thing, const char *ref)
 {
     const json_t *one;
     size_t i;
 
-    json_array_foreach(json_object_get(queue, "_hyperlinks"), i, one)
+    json_array_foreach(json_object_get(thing, "_hyperlinks"), i, one)
     {
         if (strcmp(http_string(one, "ref"), ref) == 0)
             return true;
@@ -586,6 +597,39 @@ static int check_queue(const struct rt *x, const json_t *queue, connector_say_fn
     return field && may ? 0 : -EINVAL;
 }
 
+/* What may be done with a ticket shows in the links of one: comment, and changes of status ("lifecycle"). */
+static int check_rights(struct rt *x, connector_say_fn *say, void *say_ctx)
+{
+    struct http_answer list, ticket;
+    char sql[300], encoded[900];
+
+    snprintf(sql, sizeof(sql), "Queue = '%s'", x->queue);
+    http_encode(encoded, sizeof(encoded), sql);
+    bool seen =
+        track_call(x->http, &list, "GET", NULL, REST "/tickets?query=%s&orderby=id&order=DESC&per_page=1", encoded);
+    const char *id = http_string(json_array_get(json_object_get(list.json, "items"), 0), "id");
+    if (!seen || id[0] == '\0') {
+        say(say_ctx, seen,
+            seen ? "no ticket is there yet (or ShowTicket is missing): other rights show with the first one"
+                 : list.text,
+            seen ? "" : RIGHTS_HOW);
+        http_answer_fini(&list);
+        return seen ? 0 : -EIO;
+    }
+    bool read = track_call(x->http, &ticket, "GET", NULL, REST "/ticket/%s", id);
+    bool comments = has_link(ticket.json, "comment"), modifies = has_link(ticket.json, "lifecycle");
+    bool good = read && comments && modifies;
+    const char *what = !read       ? "tickets may not be read: the right ShowTicket is missing"
+                       : !comments ? "tickets may not be commented on: the right CommentOnTicket is missing"
+                       : !modifies ? "tickets may not be changed: the right ModifyTicket is missing, or the lifecycle "
+                                     "leads nowhere"
+                                   : "tickets may be read, commented on and changed";
+    say(say_ctx, good, what, good ? "" : RIGHTS_HOW);
+    http_answer_fini(&ticket);
+    http_answer_fini(&list);
+    return good ? 0 : -EACCES;
+}
+
 static int rt_check(void *ctx, connector_say_fn *say, void *say_ctx)
 {
     struct rt *x = ctx;
@@ -613,7 +657,7 @@ static int rt_check(void *ctx, connector_say_fn *say, void *say_ctx)
     say(say_ctx, seen, what, seen ? "" : how);
     rc = seen ? check_queue(x, a.json, say, say_ctx) : -ENOENT;
     http_answer_fini(&a);
-    return rc;
+    return rc == 0 ? check_rights(x, say, say_ctx) : rc;
 }
 
 const struct connector connector_rt = {
@@ -624,6 +668,7 @@ const struct connector connector_rt = {
     .close = rt_close,
     .send = rt_send,
     .find = rt_find,
+    .present = rt_present,
     .poll = rt_poll,
     .check = rt_check,
 };

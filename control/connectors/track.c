@@ -61,6 +61,18 @@ int track_failed(const struct http_answer *a, struct connector_answer *ret)
     return -EIO;
 }
 
+int track_present(struct http_answer *a, struct connector_answer *ret)
+{
+    int rc = 1;
+
+    if (a->status == 404 || a->status == 410)
+        rc = 0;
+    else if (a->outcome != CONNECTOR_DONE && a->status != 403)
+        rc = track_failed(a, ret);
+    http_answer_fini(a);
+    return rc;
+}
+
 int track_refuse(struct connector_answer *ret, const char *format, ...)
 {
     va_list args;

@@ -33,6 +33,8 @@ bool track_call(struct http *h, struct http_answer *ret, const char *method, jso
     __attribute__((format(printf, 5, 6)));
 /* Fills the answer of send, find, poll or check from a call that failed. Returns -EIO. */
 int track_failed(const struct http_answer *a, struct connector_answer *ret);
+/* For `present`: the answer to a GET of one ticket. 1 it is there, or hidden from us; 0 it is gone; -EIO and *ret. */
+int track_present(struct http_answer *a, struct connector_answer *ret);
 /* Our own refusal, with a reason. */
 int track_refuse(struct connector_answer *ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

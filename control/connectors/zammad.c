@@ -359,6 +359,16 @@ static int zammad_find(void *ctx, const struct connector_request *r, struct conn
     return rc;
 }
 
+static int zammad_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
+{
+    struct zammad *z = ctx;
+    struct http_answer a;
+    char id[400];
+
+    track_call(z->http, &a, "GET", NULL, "/api/v1/tickets/%s", http_encode(id, sizeof(id), r->remote_id));
+    return track_present(&a, ret);
+}
+
 static int add_articles(struct zammad *z, const char *id, uint64_t since_ns, struct connector_changes *changes,
                         struct connector_answer *ret)
 {
@@ -507,6 +517,7 @@ const struct connector connector_zammad = {
     .close = zammad_close,
     .send = zammad_send,
     .find = zammad_find,
+    .present = zammad_present,
     .poll = zammad_poll,
     .check = zammad_check,
 };

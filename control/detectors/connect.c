@@ -2,10 +2,7 @@
 
 /* Connections that were refused or never answered, among all attempts. */
 
-#include "control/detect.h"
-
-#define CONNECT_SHARE 0.2
-#define CONNECT_LEAST 20u
+#include "control/detectors/measure.h"
 
 static bool connect_present(const struct observation *o, int side)
 {
@@ -16,15 +13,15 @@ static bool connect_present(const struct observation *o, int side)
 static enum verdict judge_connect(const struct series *x, const struct detect_params *p, const struct observation *o,
                                   int side, uint32_t minutes, struct detection *ret)
 {
-    (void)p;
-    (void)side;
-    (void)minutes;
-    ret->n = o->connects + o->failed_connects;
-    if (o->quality == WINDOW_BLIND || ret->n < CONNECT_LEAST)
+    struct measured v;
+    bool observed = measure_connect(o, side, p, minutes, &v);
+
+    ret->n = v.n;
+    if (!observed)
         return VERDICT_UNOBSERVED;
-    ret->value = (double)o->failed_connects / (double)ret->n;
+    ret->value = v.value;
     ret->expected = x->view.mean;
-    return judge_share(x, CONNECT_SHARE, o->failed_connects, ret->n);
+    return judge_share(x, &v);
 }
 
 const struct detector detector_connect = {connect_present, judge_connect, NULL};

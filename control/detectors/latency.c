@@ -7,9 +7,8 @@
  */
 
 #include <math.h>
-#include "control/detect.h"
+#include "control/detectors/measure.h"
 
-#define RTT_LEAST_N  5u
 #define RTT_SCORE    4.0
 #define RTT_LEAST_NS 2e6
 #define DRIFT_SCORE  1.5
@@ -24,12 +23,13 @@ static bool latency_present(const struct observation *o, int side)
 static enum verdict judge_latency(const struct series *x, const struct detect_params *p, const struct observation *o,
                                   int side, uint32_t minutes, struct detection *ret)
 {
-    (void)p;
-    (void)minutes;
-    ret->n = o->rtt_n[side];
-    if (o->quality == WINDOW_BLIND || ret->n < RTT_LEAST_N)
+    struct measured v;
+    bool observed = measure_latency(o, side, p, minutes, &v);
+
+    ret->n = v.n;
+    if (!observed)
         return VERDICT_UNOBSERVED;
-    ret->value = (double)o->rtt_p50_ns[side];
+    ret->value = v.value;
     if (x->level == BASELINE_NONE)
         return VERDICT_UNKNOWN;
     if (ret->value <= x->high)

@@ -7,7 +7,7 @@
  */
 
 #include <math.h>
-#include "control/detect.h"
+#include "control/detectors/measure.h"
 
 #define LOAD_SCORE  6.0
 #define LOAD_FACTOR 4.0
@@ -20,11 +20,13 @@ static bool load_present(const struct observation *o, int side)
 static enum verdict judge_load(const struct series *x, const struct detect_params *p, const struct observation *o,
                                int side, uint32_t minutes, struct detection *ret)
 {
-    (void)p;
-    ret->n = o->dir[side].bytes;
-    if (o->quality == WINDOW_BLIND)
+    struct measured v;
+    bool observed = measure_load(o, side, p, minutes, &v);
+
+    ret->n = v.n;
+    if (!observed)
         return VERDICT_UNOBSERVED;
-    ret->value = (double)o->dir[side].bytes * 8.0 / (60.0 * minutes);
+    ret->value = v.value;
     if (x->level == BASELINE_NONE)
         return VERDICT_UNKNOWN;
     if (ret->value <= x->high && ret->value >= x->low)

@@ -5,7 +5,7 @@
  * minute has enough packets.
  */
 
-#include "control/detect.h"
+#include "control/detectors/measure.h"
 
 static bool loss_present(const struct observation *o, int side)
 {
@@ -15,18 +15,15 @@ static bool loss_present(const struct observation *o, int side)
 static enum verdict judge_loss(const struct series *x, const struct detect_params *p, const struct observation *o,
                                int side, uint32_t minutes, struct detection *ret)
 {
-    uint64_t lost =
-        o->dir[side].lost_upstream_pkts + o->dir[side].lost_downstream_pkts + o->dir[side].lost_unknown_pkts;
+    struct measured v;
+    bool observed = measure_loss(o, side, p, minutes, &v);
 
-    (void)minutes;
-    ret->n = o->dir[side].judged_pkts;
-    if (lost > ret->n) /* counted at the edge of a window */
-        lost = ret->n;
-    if (o->quality != WINDOW_OK || ret->n < p->min_pkts)
+    ret->n = v.n;
+    if (!observed)
         return VERDICT_UNOBSERVED;
-    ret->value = (double)lost / (double)ret->n;
+    ret->value = v.value;
     ret->expected = x->view.mean;
-    return judge_share(x, p->loss_share, lost, ret->n);
+    return judge_share(x, &v);
 }
 
 const struct detector detector_loss = {loss_present, judge_loss, NULL};

@@ -9,28 +9,25 @@
  */
 
 #include <math.h>
-#include "control/detect.h"
+#include "control/detectors/measure.h"
 #include "control/stats.h"
 
 #define SHARE_TAIL     1e-4
 #define SHARE_FACTOR   5.0
-#define SHARE_FLOOR    0.3
 #define THRESHOLD_NULL 0.25
 #define THRESHOLD_TAIL 1e-3
 #define THRESHOLD_RHO  2e-4
 #define LEAST_MEAN     1e-5
 
-enum verdict judge_share(const struct series *x, double share_limit, uint64_t hits, uint64_t trials)
+enum verdict judge_share(const struct series *x, const struct measured *v)
 {
-    double share = (double)hits / (double)trials;
-
-    if (hits == 0 || share < SHARE_FLOOR * share_limit)
+    if (share_is_small(v))
         return VERDICT_QUIET;
-    if (share >= share_limit &&
-        beta_binomial_beyond(trials, share_limit * THRESHOLD_NULL, THRESHOLD_RHO, hits, THRESHOLD_TAIL))
+    if (v->value >= v->limit &&
+        beta_binomial_beyond(v->n, v->limit * THRESHOLD_NULL, THRESHOLD_RHO, v->hits, THRESHOLD_TAIL))
         return VERDICT_OUT;
-    if (x->view.level == BASELINE_NONE || share < SHARE_FACTOR * x->view.mean)
+    if (x->view.level == BASELINE_NONE || v->value < SHARE_FACTOR * x->view.mean)
         return VERDICT_QUIET;
     double mean = fmax(x->view.mean, LEAST_MEAN);
-    return beta_binomial_beyond(trials, mean, x->view.rho, hits, SHARE_TAIL) ? VERDICT_OUT : VERDICT_QUIET;
+    return beta_binomial_beyond(v->n, mean, x->view.rho, v->hits, SHARE_TAIL) ? VERDICT_OUT : VERDICT_QUIET;
 }

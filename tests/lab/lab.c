@@ -315,6 +315,8 @@ static int print_summary(const struct run *r, const struct lab_result *n, FILE *
             (unsigned long long)n->endpoints.not_settled, (unsigned long long)n->endpoints.total_retrans,
             (unsigned long long)n->endpoints.dsack_dups, (unsigned long long)n->endpoints.sent_bytes,
             (unsigned long long)n->endpoints.received_bytes);
+    fprintf(out, ",\n\"delivered\":%llu,\"late\":%llu,\"late_max_ns\":%llu", (unsigned long long)n->relay.delivered,
+            (unsigned long long)n->relay.late, (unsigned long long)n->relay.late_max_ns);
     fprintf(out, ",\n\"rules\":[");
     for (size_t i = 0; i < r->scenario->n_rules; i++)
         fprintf(out, "%s{\"action\":\"%s\",\"hits\":%llu}", i == 0 ? "" : ",",

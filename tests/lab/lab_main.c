@@ -61,6 +61,11 @@ static void print_result(const char *prefix, const struct lab_result *n)
            (unsigned long long)n->endpoints.dsack_dups);
     printf("  relay: at most %llu frames in flight, at most %.3f ms late\n", (unsigned long long)n->relay.in_flight_max,
            (double)n->relay.late_max_ns / 1e6);
+    if (lab_was_busy(n->relay.late, n->relay.delivered))
+        printf(
+            "  the machine was busy: %.1f %% of the frames left more than %.0f ms late; times are true, but not those "
+            "of the scenario\n",
+            100 * (double)n->relay.late / (double)n->relay.delivered, LAB_LATE_NS / 1e6);
 }
 
 struct arguments {

@@ -307,6 +307,8 @@ static void at_out(struct lab_relay *r, struct lab_frame *f, uint64_t planned_ns
 
     if (now - planned_ns > r->counts.late_max_ns)
         r->counts.late_max_ns = now - planned_ns;
+    r->counts.delivered++;
+    r->counts.late += now - planned_ns > LAB_LATE_NS;
     f->out_ns = r->epoch_ns + now;
     lab_truth_at_out(r->truth, f);
     if (f->to == LAB_LEFT && r->scenario->nat.len != 0)

@@ -15,6 +15,15 @@
 
 struct lab_relay;
 
+#define LAB_LATE_NS  1000000u
+#define LAB_LATE_PCT 1u
+
+/* Did the machine have too much other work for the scenario's times to be those that the stacks saw? */
+static inline bool lab_was_busy(uint64_t late, uint64_t delivered)
+{
+    return late * 100 > delivered * LAB_LATE_PCT;
+}
+
 struct lab_relay_counts {
     uint64_t frames;        /* taken from the senders */
     uint64_t ignored;       /* multicast and what is neither IPv4 nor IPv6: never on the wire */
@@ -22,6 +31,8 @@ struct lab_relay_counts {
     uint64_t mirrored;      /* sent to the scenario's mirror device */
     uint64_t mirror_failed; /* that it did not take */
     uint64_t in_flight_max;
+    uint64_t delivered;
+    uint64_t late;        /* of these, more than LAB_LATE_NS after their time: the machine had other work */
     uint64_t late_max_ns; /* by how much a frame left later than planned, at worst */
 };
 

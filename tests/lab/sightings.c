@@ -15,7 +15,8 @@
  *              capture has a younger segment earlier
  *  spurious    the resend and an earlier transmission of its bytes are in the capture
  *
- * Everything else is listed apart: a lost tail, a lost repair of something that had not been seen missing.
+ * A segment that R refused is apart, too: to the tap it is lost downstream. Everything else is: a lost tail, a lost
+ * repair of something that had not been seen missing.
  */
 
 #include "tests/lab/sightings.h"
@@ -262,6 +263,8 @@ static int look_at(struct list *l, const struct view *v, const struct truth_fram
         rc = add(l, f, SCORE_DOWNSTREAM, sees_downstream(v, f));
     else if (truth_did(f, LAB_MISS))
         rc = add(l, f, SCORE_CAPTURE, sees_capture_loss(v, f));
+    else if (f->refused)
+        rc = add(l, f, SCORE_DOWNSTREAM, false);
     if (rc == 0 && f->captured_as[1] != 0)
         rc = add(l, f, truth_did(f, LAB_HOP) ? SCORE_HOP : SCORE_COPY, true);
     if (rc == 0 && (f->late_tap || f->late_out))

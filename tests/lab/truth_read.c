@@ -15,6 +15,8 @@
 #include <zlib.h>
 
 #define LINE_BYTES 4096
+#define LOOK_BACK  20000   /* frames between a segment and its resend */
+#define SETTLED_NS 2000000 /* its stack may be as slow as the machine is busy */
 
 static uint64_t number(json_t *o, const char *name)
 {
@@ -145,6 +147,8 @@ static int read_flows(struct truth *t, json_t *root)
     t->not_settled = number(ends, "not_settled");
     t->not_ok = number(ends, "not_ok");
     t->capture_frames = number(root, "capture_frames");
+    t->delivered = number(root, "delivered");
+    t->late = number(root, "late");
     return rc;
 }
 
@@ -255,7 +259,71 @@ static void arrange(struct truth *t)
             flow->first_captured_ns = f->captured_ns[0];
         t->data_pkts += f->len != 0;
         t->resent_pkts += f->resend;
+    }
+}
+
+/* The last frame of the other direction that acknowledges exactly up to `at`; acknowledgements only grow. */
+static const struct truth_frame *last_ack(const struct truth *t, const struct truth_flow *flow, unsigned d, int64_t at)
+{
+    const struct truth_frame *back = &t->frame[flow->frames[!d]], *found = NULL;
+    size_t low = 0, high = flow->n_frames[!d];
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int64_t ack = (int32_t)(back[mid].ack - flow->first_seq[d]);
+        if (ack == at && (back[mid].flags & 20) == 16)
+            found = &back[mid];
+        if (ack <= at)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return found;
+}
+
+/* Does the receiver report that it had these bytes twice (RFC 2883)? */
+static bool had_twice(const struct truth *t, const struct truth_flow *flow, const struct truth_frame *f)
+{
+    const struct truth_frame *back = &t->frame[flow->frames[!f->dir]];
+
+    for (size_t i = 0; i < flow->n_frames[!f->dir]; i++) {
+        const struct truth_frame *a = &back[i];
+        if (a->n < f->n || a->n_sack == 0 || (int32_t)(a->sack[0][0] - f->seq) > 0)
+            continue;
+        if ((int32_t)(a->sack[0][1] - f->seq) <= 0)
+            continue;
+        if ((int32_t)(a->sack[0][1] - a->ack) <= 0 || (a->n_sack > 1 && (int32_t)(a->sack[1][0] - a->sack[0][0]) <= 0 &&
+                                                       (int32_t)(a->sack[0][1] - a->sack[1][1]) <= 0))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A receiver may drop what reaches it: an old timestamp behind a newer one (PAWS), a full buffer. It shows when it
+ * still asks for just those bytes well after they were handed to it. A resend of such bytes was needed after all.
+ */
+static void note_refusals(struct truth *t, const struct truth_flow *flow, unsigned d)
+{
+    struct truth_frame *frame = &t->frame[flow->frames[d]];
+
+    for (size_t i = 0; i < flow->n_frames[d]; i++) {
+        struct truth_frame *f = &frame[i];
+        if (!f->needless)
+            continue;
+        bool any = false, all = true;
+        for (size_t k = i; k > 0 && i - k < LOOK_BACK; k--) {
+            struct truth_frame *g = &frame[k - 1];
+            if (g->lo > f->lo || g->hi <= f->lo || g->out_ns == 0)
+                continue;
+            const struct truth_frame *ack = last_ack(t, flow, d, g->lo);
+            any = true;
+            all &= ack != NULL && ack->in_ns > g->out_ns + SETTLED_NS;
+        }
+        f->needless = !(any && all) || had_twice(t, flow, f);
         t->needless_pkts += f->needless;
+        for (size_t k = i; !f->needless && k > 0 && i - k < LOOK_BACK; k--)
+            frame[k - 1].refused |= frame[k - 1].lo < f->hi && f->lo < frame[k - 1].hi && frame[k - 1].out_ns != 0;
     }
 }
 
@@ -271,6 +339,10 @@ int truth_read(const char *prefix, struct truth **ret, struct error *e)
         return rc;
     }
     arrange(t);
+    for (size_t i = 0; i < t->n_flows; i++)
+        if (t->flow[i].proto == 6)
+            for (unsigned d = 0; d < 2; d++)
+                note_refusals(t, &t->flow[i], d);
     *ret = t;
     return 0;
 }

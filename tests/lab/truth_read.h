@@ -28,6 +28,7 @@ struct truth_frame {
     uint8_t n_sack;
     uint32_t sack[4][2];
     bool resend, needless, late_tap, late_out;
+    bool refused; /* reached its receiver, which went on asking for it (PAWS, a full buffer): as good as lost there */
 };
 
 struct truth_flow {
@@ -50,6 +51,7 @@ struct truth {
     uint64_t data_pkts, resent_pkts, needless_pkts;
     uint64_t total_retrans, dsack_dups, not_settled, not_ok;
     uint64_t capture_frames;
+    uint64_t delivered, late; /* frames that the relay handed on; of these, too late: see lab_was_busy */
 };
 
 static inline bool truth_did(const struct truth_frame *f, enum lab_action a)

@@ -49,6 +49,12 @@ make_rt_person() { # a token of root's
         my ($ok, $why, $secret) = RT::AuthToken->new(RT->SystemUser)->Create(Owner => $u->Id, Description => "test");
         print $secret' 2>/dev/null >"$dir/root.token"
 }
+rt_right() { # GrantRight|RevokeRight RIGHT: of our user on our queue
+    # shellcheck disable=SC2016 # perl's variables
+    perl -I"$tickets_lib/lib" -MRT -e 'RT->LoadConfig; RT->Init; my ($do, $right) = @ARGV;
+        my ($u, $q) = (RT::User->new(RT->SystemUser), RT::Queue->new(RT->SystemUser));
+        $u->Load("spanward"); $q->Load("Spanward"); $u->PrincipalObj->$do(Right => $right, Object => $q)' "$@" 2>/dev/null
+}
 rt_api() { curl -sf -H "Authorization: token $(<"$dir/root.token")" -H 'Content-Type: application/json' "${@:2}" \
     "http://127.0.0.1:$rt_port/REST/2.0/$1"; }
 
@@ -80,6 +86,26 @@ rt_conflict() {
         AND ObjectId = $id AND Type = 'Comment'")" 1
 }
 
+# Somebody moves a ticket to a queue that the connector does not see: the daily comparison takes it for moved, not lost.
+rt_moved() {
+    local id
+    id=$(entity ticket | grep '"id":"TKT-3"' | field remote_id)
+    rt_api queue -X POST -d '{"Name":"Elsewhere"}' >/dev/null
+    rt_api "ticket/$id" -X PUT -d '{"Queue":"Elsewhere"}' >/dev/null
+    sed 's/^tickets:/tickets:\n  reconcile: 1s/' "$dir/config.yaml" >"$dir/compare.yaml"
+    start compare "$build/spanward-control" --config "$dir/compare.yaml" --redis "$redis_url"
+    for _ in {1..100}; do
+        [[ $(compared TKT-3) -gt 0 && $(compared TKT-4) -gt 0 ]] && break
+        sleep 0.1
+    done
+    stop "$pid"
+    holds 'a ticket that was moved was looked for' test "$(compared TKT-3)" -gt 0
+    holds 'and is not filed again' equals "$(rt_sql 'SELECT COUNT(*) FROM Tickets')" 10
+    holds 'but kept' equals "$(entity ticket | grep '"id":"TKT-3"' | field remote_id)" "$id"
+    rt_api "ticket/$id" -X PUT -d '{"Queue":"Spanward"}' >/dev/null
+}
+compared() { entity ticket | grep "\"id\":\"$1\"" | grep -o '"reconciled_wall_ns":[0-9]*' | cut -d : -f 2; }
+
 test_rt() {
     make_rt "$source"
     make_rt_person
@@ -95,6 +121,14 @@ test_rt() {
     holds 'setup-rt does nothing the second time' equals \
         "$("$source/scripts/setup-rt" --token-file "$rt_token" 2>/dev/null | grep -c -E ': (made|put|gave|wrote)')" 0
     holds 'ten faults are filed' deliver_all --replay "$dir/faults"
+    local right
+    for right in ModifyTicket CommentOnTicket; do
+        rt_right RevokeRight "$right"
+        holds "the right $right that is missing" equals "$(check_config; echo $?)" 4
+        holds 'is named' grep -q "the right $right is missing.*setup-rt" "$dir/check.log"
+        rt_right GrantRight "$right"
+    done
+    holds 'with all rights it is good again' check_config
     holds 'as ten tickets' equals "$(rt_sql 'SELECT COUNT(*), COUNT(DISTINCT Subject) FROM Tickets')" $'10\t10'
     # Redis forgets all but what makes the same keys: the tickets are found, not made again.
     local install
@@ -116,6 +150,7 @@ test_rt() {
     for _ in 1 2 3; do control --once; done
     holds 'nothing is read twice' equals "$(entity audit | grep -c '"actor":"rt:root"')" 3
     rt_conflict
+    rt_moved
     redis-cli -s "$dir/redis/sock" flushall >/dev/null
     # A new state with the old installation's name: the store came back from an old backup.
     redis-cli -s "$dir/redis/sock" set 'sw1:{ctl}:meta' "{\"install\":\"$install\",\"version\":1,\"zone\":\"UTC\"}" >/dev/null

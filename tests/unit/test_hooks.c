@@ -137,6 +137,37 @@ static void plant(struct control *c)
     ck_assert_int_eq(VECTOR_PUSH(c->tickets, t), 0);
 }
 
+/* The time is the system's own, from the signed body: a signature does not age. */
+START_TEST(when_it_was)
+{
+    static const struct {
+        enum hook_system system;
+        const char *body;
+        uint64_t when_ns;
+    } rows[] = {
+        {HOOK_ZAMMAD, "{\"ticket\":{\"id\":5,\"state\":\"closed\",\"updated_at\":\"2026-11-17T10:00:00.250Z\"}}",
+         1794909600250000000ull},
+        {HOOK_JIRA, "{\"timestamp\":1794909600250,\"issue\":{\"key\":\"NET-5\",\"fields\":{}}}",
+         1794909600250000000ull},
+        {HOOK_PAGERDUTY,
+         "{\"event\":{\"event_type\":\"incident.resolved\",\"occurred_at\":\"2026-11-17T10:00:00.250Z\",\"data\":"
+         "{\"incident_key\":\"k\",\"status\":\"resolved\"}}}",
+         1794909600250000000ull},
+    };
+    struct connector_changes c;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        parse(rows[i].system, rows[i].body, 0, 1, &c);
+        ck_assert_uint_eq(c.item[0].when_wall_ns, rows[i].when_ns);
+        ck_assert(c.item[0].was);
+        connector_changes_fini(&c);
+    }
+    parse(HOOK_JIRA, "{\"timestamp\":-1,\"issue\":{\"key\":\"NET-5\",\"fields\":{}}}", 0, 1, &c);
+    ck_assert(!c.item[0].was);
+    connector_changes_fini(&c);
+}
+END_TEST
+
 START_TEST(over_the_wire_to_the_fault)
 {
     static char big[(1 << 20) + 100];
@@ -179,4 +210,4 @@ START_TEST(over_the_wire_to_the_fault)
 }
 END_TEST
 
-UNIT_MAIN("hooks", signatures, what_they_say, over_the_wire_to_the_fault)
+UNIT_MAIN("hooks", signatures, when_it_was, what_they_say, over_the_wire_to_the_fault)

@@ -419,6 +419,120 @@ START_TEST(what_people_do_there)
 }
 END_TEST
 
+/* While our word that it is open again is on its way, what is there does not count; nor does an old webhook, ever. */
+START_TEST(what_is_over_does_not_come_back)
+{
+    struct fixture f;
+    struct script s = {0};
+    struct connector_change x = {.remote_id = "R-0", .state = REMOTE_RESOLVED, .author = "alice"};
+    struct found found;
+    uint64_t wall = 500000 * HOUR_NS;
+
+    start_filing(&f);
+    incident(&f, "A~B", true);
+    deliver(&f, &plain, &s, wall);
+    fixture_until(&f, "A~B", f.now_ns + 60 * MIN_NS, 0);
+    incident(&f, "A~B", false); /* a later occurrence: the reopening waits */
+    snprintf(x.remote_id, sizeof(x.remote_id), "R-%u", s.calls - 1);
+    x.when_wall_ns = wall;
+    ck_assert(backsync_apply(f.c, "script", &x));
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    ck_assert_int_eq(found.u.incident[found.n - 1].state, INCIDENT_OPEN);
+    wall += HOUR_NS;
+    ck_assert_int_eq(deliver(&f, &plain, &s, wall), 1);
+    ck_assert_int_eq(s.seen[s.calls - 1].op, OUTBOX_REOPEN);
+    snprintf(x.remote_id, sizeof(x.remote_id), "R-%u", s.calls - 1);
+    x.was = true;
+    x.has_owner = true;
+    snprintf(x.owner, sizeof(x.owner), "mallory");
+    ck_assert(backsync_apply(f.c, "script", &x)); /* it was resolved, an hour ago */
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    ck_assert_int_eq(found.u.incident[found.n - 1].state, INCIDENT_OPEN);
+    ck_assert_str_eq(found.u.incident[found.n - 1].owner, "");
+    x.when_wall_ns = wall + NS_PER_S;
+    snprintf(x.owner, sizeof(x.owner), "alice");
+    ck_assert(backsync_apply(f.c, "script", &x)); /* now it is */
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    ck_assert_int_eq(found.u.incident[found.n - 1].state, INCIDENT_ACKED);
+    ck_assert_str_eq(found.u.incident[found.n - 1].owner, "alice");
+    fixture_stop(&f);
+}
+END_TEST
+
+/* Dropped by hand while it was on its way, and it arrived: it is filed, and nothing files it again. */
+START_TEST(dropped_on_its_way)
+{
+    struct fixture f;
+    struct script s = {0};
+    struct error e = {""};
+    struct found found;
+    struct outbox_connector x = {.plug = &plain, .ctx = &s, .settings_hash = "1"};
+
+    start_filing(&f);
+    incident(&f, "A~B", false);
+    struct delivery_job *job = outbox_next_job(f.c, &x, NS_PER_S);
+    ck_assert_ptr_nonnull(job);
+    fixture_commit(&f);
+    ck_assert_int_eq(outbox_drop(f.c, job->seq, &e), 0);
+    delivery_run(&plain, &s, job);
+    outbox_record(f.c, &x, job, 2 * NS_PER_S);
+    delivery_job_free(job);
+    fixture_commit(&f);
+    ck_assert_int_eq(row(&f, 0).state, OUTBOX_ROW_SENT);
+    fixture_find(&f, ENTITY_TICKET, &found);
+    ck_assert_uint_eq(found.u.ticket[0].dry_run, 0);
+    ck_assert_str_eq(found.u.ticket[0].remote_id, "R-0");
+    fixture_stop(&f);
+}
+END_TEST
+
+/* Two systems over their limit in the same hour: a summary for each, with a name of its own. */
+START_TEST(each_system_has_its_own_summary)
+{
+    static const struct connector second = {.name = "second", .send = script_send};
+    struct fixture f;
+    struct script s = {0}, s2 = {0};
+    struct outbox_rules rules = outbox_default_rules;
+    uint64_t now = 1000 * HOUR_NS;
+    struct error e = {""};
+    char summary[2][ENTITY_ID_BYTES] = {""};
+
+    rules.max_per_hour = 2;
+    fixture_start(&f);
+    f.options.dry_run = false;
+    f.options.connector = "script";
+    f.options.rules = &rules;
+    f.options.notify[0] = "second";
+    fixture_reopen(&f);
+    for (unsigned i = 0; i < 4; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "A%u~B%u", i, i);
+        incident(&f, name, false);
+    }
+    struct outbox_connector x2 = {.plug = &second, .ctx = &s2, .settings_hash = "1"};
+    for (unsigned hour = 0; hour < 3; hour++) {
+        deliver(&f, &plain, &s, now + hour * HOUR_NS);
+        ck_assert_int_ge(outbox_deliver(f.c, &x2, now + hour * HOUR_NS, 100, &e), 0);
+        fixture_reopen(&f);
+    }
+    struct script *const all[] = {&s, &s2};
+    for (unsigned k = 0; k < 2; k++) {
+        unsigned opened = 0, closed = 0;
+        for (unsigned i = 0; i < all[k]->calls; i++) {
+            if (strncmp(all[k]->seen[i].ticket, "LIM-", 4) != 0)
+                continue;
+            snprintf(summary[k], sizeof(summary[k]), "%s", all[k]->seen[i].ticket);
+            opened += all[k]->seen[i].op == OUTBOX_CREATE;
+            closed += all[k]->seen[i].op == OUTBOX_CLOSE;
+        }
+        ck_assert_uint_eq(opened, 1);
+        ck_assert_uint_eq(closed, 1);
+    }
+    ck_assert_str_ne(summary[0], summary[1]);
+    fixture_stop(&f);
+}
+END_TEST
+
 START_TEST(changes_in_texts)
 {
     static const struct {
@@ -461,4 +575,5 @@ UNIT_MAIN("outbox", create_then_close_in_order, pending_updates_coalesce, dead_l
           pauses_end_with_new_settings, breaker_and_retry_after, asks_before_a_create, dry_run_then_filed,
           too_many_wait_and_one_ticket_says_so, a_doubtful_create_waits_until_it_would_be_seen,
           what_was_closed_is_reopened, by_hand, keys_differ_between_installations, what_people_do_there,
-          changes_in_texts, backoff_grows_within_bounds)
+          what_is_over_does_not_come_back, dropped_on_its_way, each_system_has_its_own_summary, changes_in_texts,
+          backoff_grows_within_bounds)

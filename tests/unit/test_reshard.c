@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/bytes.h"
@@ -25,6 +26,11 @@
 
 #define RING_BYTES  (64u << 20)
 #define WORKERS_MAX 7u
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* they need address space of their own */
+#define MEMORY_CAN_BE_SHORT 0
+#else
+#define MEMORY_CAN_BE_SHORT 1
+#endif
 
 /* ---- what came out ---- */
 
@@ -710,6 +716,38 @@ START_TEST(full_lanes_drop_and_count)
 }
 END_TEST
 
+/* A machine that has no room for all threads: those that did start end, and the workers are as they were. */
+START_TEST(threads_that_cannot_start)
+{
+    enum { WORKERS = 4 };
+    struct worker *w[WORKERS];
+    struct spsc *ring[WORKERS];
+    struct rlimit before, tight;
+    unsigned long pages = 0;
+
+    for (unsigned i = 0; i < WORKERS; i++)
+        w[i] = new_worker(i, ring[i] = spsc_new(1 << 20));
+    struct reshard *r = new_reshard(w, WORKERS);
+    FILE *f = fopen("/proc/self/statm", "r");
+    ck_assert(f != NULL && fscanf(f, "%lu", &pages) == 1);
+    fclose(f);
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+    tight = before;
+    tight.rlim_cur = pages * (unsigned long)sysconf(_SC_PAGESIZE) + (10u << 20); /* one stack or so, not four */
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &tight), 0);
+    int error = reshard_start_threads(r);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+    ck_assert_int_ne(error, 0);
+    reshard_free(r);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        worker_finish(w[i]);
+        ck_assert_uint_eq(worker_ledger(w[i])->offered, 0);
+        worker_free(w[i]);
+        spsc_free(ring[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reshard");
@@ -727,6 +765,8 @@ int main(void)
     tcase_add_test(tcase, work_is_shared_out);
     tcase_add_test(tcase, no_packet_at_all);
     tcase_add_test(tcase, full_lanes_drop_and_count);
+    if (MEMORY_CAN_BE_SHORT)
+        tcase_add_test(tcase, threads_that_cannot_start);
     suite_add_tcase(suite, tcase);
     TCase *others = tcase_create("captures"); /* run by tests/golden */
     tcase_set_timeout(others, 120);

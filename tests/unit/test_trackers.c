@@ -251,6 +251,28 @@ START_TEST(people_and_attachments)
 }
 END_TEST
 
+/* What the search does not show is not lost: somebody may have moved it, or the index lags behind. */
+START_TEST(what_is_not_found_may_be_there)
+{
+    struct bench b;
+    struct connector_answer a = {.outcome = CONNECTOR_RETRY};
+    const struct tracker *t = open_tracker(&b, _i);
+
+    if (t->plug->present != NULL) {
+        ck_assert_int_eq(tell(&b, OUTBOX_CREATE, "text"), CONNECTOR_DONE);
+        struct connector_request r = request(&b, OUTBOX_UPDATE, "");
+        ck_assert_int_eq(t->plug->present(b.ctx, &r, &a), 1);
+        meet(&b, MEET_STATUS, 403, "GET", 1);
+        ck_assert_int_eq(t->plug->present(b.ctx, &r, &a), 1);
+        meet(&b, MEET_STATUS, 503, "GET", 1);
+        ck_assert_int_lt(t->plug->present(b.ctx, &r, &a), 0);
+        r.remote_id = t->missing;
+        ck_assert_int_eq(t->plug->present(b.ctx, &r, &a), 0);
+    }
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(a_check_says_what_is_missing)
 {
     struct bench b;
@@ -321,6 +343,7 @@ int main(void)
                                  what_people_do_comes_back,
                                  pages_are_all_read,
                                  people_and_attachments,
+                                 what_is_not_found_may_be_there,
                                  a_check_says_what_is_missing};
     Suite *suite = suite_create("trackers");
     TCase *tcase = tcase_create("trackers");

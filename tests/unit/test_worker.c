@@ -366,8 +366,44 @@ START_TEST(bursts_change_nothing)
 }
 END_TEST
 
-UNIT_MAIN("worker", a_vlan_has_windows_of_its_own, windows_begin_at_multiples_of_their_length,
-          a_first_window_that_began_earlier, a_clock_that_jumps_ahead_leaves_no_trail, time_never_runs_backwards,
-          idle_split_by_the_flows_own_gap, active_split, a_full_table_evicts_and_counts,
-          a_flood_of_syns_evicts_its_own_kind, what_finds_no_room_is_in_other, time_passes_without_packets,
-          left_out_packets_are_in_the_ledger, the_busiest_millisecond, vlans_in_the_key_or_not, bursts_change_nothing)
+/* Thousands of paths do not hold up the packets behind a window's end, and nothing gets into the wrong window. */
+START_TEST(a_window_leaves_in_pieces)
+{
+    enum { PATHS = 800, PIECE = 64 };
+    struct worker_options options = drive_options();
+    options.max_paths = PATHS + 2;
+    struct drive *d = drive_new(options);
+
+    for (uint32_t n = 0; n < PATHS; n++)
+        drive_packet(d, DRIVE_START + n, udp_packet(n << 8, 0));
+    for (uint32_t n = 0; n < PATHS; n++) { /* the same paths again, at once behind the end */
+        uint32_t before = d->n_windows;
+        drive_packet(d, DRIVE_START + DRIVE_WINDOW + n, udp_packet(n << 8, 0));
+        ck_assert_uint_le(d->n_windows - before, PIECE);
+        if (n < PATHS / PIECE)
+            ck_assert_uint_eq(d->n_ends, 0);
+    }
+    for (unsigned ms = 1; d->n_ends == 0; ms++) {
+        ck_assert_uint_le(ms, 2000);
+        worker_tick(d->worker, DRIVE_START + DRIVE_WINDOW + ms * NS_PER_MS);
+        drive_drain(d);
+    }
+    ck_assert_uint_eq(d->end.start_ns, DRIVE_START);
+    ck_assert_uint_eq(d->end.ledger.processed, PATHS); /* as it was when the window ended */
+    ck_assert_uint_eq(d->n_windows, PATHS + 2);        /* the service and the mirror, too */
+    for (unsigned scope = 0; scope <= WINDOW_SERVICE; scope++)
+        ck_assert_uint_eq(d->sum[scope].dir[0].pkts + d->sum[scope].dir[1].pkts, PATHS);
+    drive_finish(d);
+    ck_assert_uint_eq(d->n_ends, 2);
+    for (unsigned scope = 0; scope <= WINDOW_SERVICE; scope++)
+        ck_assert_uint_eq(d->sum[scope].dir[0].pkts + d->sum[scope].dir[1].pkts, 2 * PATHS);
+    drive_free(d);
+}
+END_TEST
+
+UNIT_MAIN("worker", a_window_leaves_in_pieces, a_vlan_has_windows_of_its_own,
+          windows_begin_at_multiples_of_their_length, a_first_window_that_began_earlier,
+          a_clock_that_jumps_ahead_leaves_no_trail, time_never_runs_backwards, idle_split_by_the_flows_own_gap,
+          active_split, a_full_table_evicts_and_counts, a_flood_of_syns_evicts_its_own_kind,
+          what_finds_no_room_is_in_other, time_passes_without_packets, left_out_packets_are_in_the_ledger,
+          the_busiest_millisecond, vlans_in_the_key_or_not, bursts_change_nothing)
