@@ -582,6 +582,13 @@ static void report_check(const char *what, uint64_t n, const struct check *c, co
            what, n, c->expected, c->missing, c->wrong, c->doubled, publisher_dropped(p), publisher_reconnects(p));
 }
 
+/* So that each kill meets a publisher at work, however busy the machine is. */
+static void wait_reconnect(struct publisher *p, uint64_t times)
+{
+    for (unsigned i = 0; i < 200 && publisher_reconnects(p) < times; i++)
+        step_for(p, 50);
+}
+
 static int kill_often(const char *dir, uint64_t kills)
 {
     struct store_private *server = start(dir);
@@ -610,6 +617,7 @@ static int kill_often(const char *dir, uint64_t kills)
             break;
         store_private_stop(server);
         server = start(dir);
+        wait_reconnect(p, k + 1);
     }
     publisher_finish(p, 20000);
     struct store *s = open_url(url);
