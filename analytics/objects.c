@@ -67,14 +67,27 @@ static uint64_t hash_key(const struct objects *o, const struct rec_scope *key)
     return h;
 }
 
-/* The slot of key, or the empty one where it belongs. */
-static uint32_t *find_slot(const struct objects *o, const struct rec_scope *key)
+static uint64_t slot_value(uint64_t hash, size_t index)
+{
+    return (hash & ~(uint64_t)UINT32_MAX) | (uint32_t)(index + 1);
+}
+
+static struct object *object_in(const struct objects *o, uint64_t slot)
+{
+    return o->at[(uint32_t)slot - 1];
+}
+
+/* The slot of key, or the empty one where it belongs. Another key is seen by its hash nearly always, without its
+ * object. */
+static uint64_t *find_slot(const struct objects *o, uint64_t hash, const struct rec_scope *key)
 {
     size_t mask = o->n_slots - 1;
 
-    for (size_t i = hash_key(o, key) & mask;; i = (i + 1) & mask)
-        if (o->slot[i] == 0 || memcmp(&o->at[o->slot[i] - 1]->key, key, sizeof(*key)) == 0)
+    for (size_t i = hash & mask;; i = (i + 1) & mask) {
+        uint64_t slot = o->slot[i];
+        if (slot == 0 || ((slot ^ hash) >> 32 == 0 && memcmp(&object_in(o, slot)->key, key, sizeof(*key)) == 0))
             return &o->slot[i];
+    }
 }
 
 static int grow(struct objects *o)
@@ -85,40 +98,44 @@ static int grow(struct objects *o)
     if (at == NULL)
         return -ENOMEM;
     o->at = at;
-    uint32_t *slot = calloc(2 * size, sizeof(*slot));
+    uint64_t *slot = calloc(2 * size, sizeof(*slot));
     if (slot == NULL)
         return -ENOMEM;
     free(o->slot);
     o->slot = slot;
     o->n_slots = 2 * size;
     o->size = size;
-    for (size_t i = 0; i < o->n; i++)
-        *find_slot(o, &o->at[i]->key) = (uint32_t)i + 1;
+    for (size_t i = 0; i < o->n; i++) {
+        uint64_t hash = hash_key(o, &o->at[i]->key);
+        *find_slot(o, hash, &o->at[i]->key) = slot_value(hash, i);
+    }
     return 0;
 }
 
 struct object *objects_get(struct objects *o, const struct rec_scope *key)
 {
     struct rec_scope other = {.scope = key->scope};
+    uint64_t hash = hash_key(o, key);
 
     if (o->n == o->size && grow(o) != 0)
         return NULL;
-    uint32_t *slot = find_slot(o, key);
+    uint64_t *slot = find_slot(o, hash, key);
     if (*slot != 0)
-        return o->at[*slot - 1];
+        return object_in(o, *slot);
     if (o->per_scope[key->scope] >= o->limit[key->scope]) {
         key = &other;
-        slot = find_slot(o, key);
+        hash = hash_key(o, key);
+        slot = find_slot(o, hash, key);
         if (*slot != 0)
-            return o->at[*slot - 1];
+            return object_in(o, *slot);
     }
     struct object *x = calloc(1, sizeof(*x));
     if (x == NULL)
         return NULL;
     x->key = *key;
+    *slot = slot_value(hash, o->n);
     o->at[o->n++] = x;
     o->per_scope[key->scope]++;
-    *slot = (uint32_t)o->n;
     return x;
 }
 

@@ -19,11 +19,12 @@ struct object {
     struct sparse_hist hist[WINDOW_HIST_COUNT];
 };
 
-/* Invariant: n <= slots / 2; slot[] holds 1 + index, 0 = empty. limit: objects per scope, the rest goes to "(other)".
+/* Invariant: n <= slots / 2; slot[] holds upper hash bits << 32 | 1 + index, 0 = empty. limit: objects per scope, the
+ * rest goes to "(other)".
  */
 struct objects {
     struct object **at;
-    uint32_t *slot;
+    uint64_t *slot;
     size_t n, size, n_slots;
     size_t per_scope[WINDOW_SCOPE_COUNT], limit[WINDOW_SCOPE_COUNT];
     uint64_t seed;

@@ -13,7 +13,7 @@
 
 struct rec_writer {
     struct spsc *ring; /* NULL: nobody listens, messages vanish (benchmarks) */
-    uint32_t mirror; /* that the worker reads: for events */
+    uint32_t mirror;   /* that the worker reads: for events */
     uint16_t worker;
     bool may_wait;
     uint64_t dropped;
