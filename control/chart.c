@@ -31,24 +31,7 @@
 
 static void escaped(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
-    }
+    content_xml(out, text, strlen(text));
 }
 
 static void head(FILE *out, int width, int height, const char *title)
@@ -118,19 +101,19 @@ char *chart_week(const char *title, const struct chart_point *point, size_t n)
 
 /* --- the values --- */
 
-static const char *unit_text(char buf[64], enum fault_class fault, double value)
+const char *chart_value_text(char buf[CHART_VALUE_BYTES], enum fault_class fault, double value)
 {
     buf[0] = '\0';
     switch (fault) {
     case FAULT_LOSS:
     case FAULT_CONNECT:
-        snprintf(buf, 64, "%.2f %%", value * 100);
+        snprintf(buf, CHART_VALUE_BYTES, "%.2f %%", value * 100);
         break;
     case FAULT_LATENCY:
-        format_latency_us(buf, 64, value / 1000);
+        format_latency_us(buf, CHART_VALUE_BYTES, value / 1000);
         break;
     case FAULT_LOAD:
-        format_rate_bits(buf, 64, value);
+        format_rate_bits(buf, CHART_VALUE_BYTES, value);
         break;
     case FAULT_CLASS_COUNT:
         break;
@@ -143,7 +126,7 @@ static void value_bar(FILE *out, enum fault_class fault, const struct chart_poin
 {
     double scale = largest > 0 ? VALUE_HEIGHT / largest : 0;
     unsigned base = VALUE_TOP + VALUE_HEIGHT;
-    char value[64], when[32], count[32];
+    char value[CHART_VALUE_BYTES], when[32], count[32];
 
     fprintf(out, "<rect x=\"%u\" y=\"%.1f\" width=\"%u\" height=\"%.1f\" fill=\"#b33\"/>\n", x, base - p->value * scale,
             width, p->value * scale);
@@ -151,7 +134,7 @@ static void value_bar(FILE *out, enum fault_class fault, const struct chart_poin
             x + width + 3, base - p->expected * scale, base - p->expected * scale);
     fprintf(out, "<text x=\"%u\" y=\"%.1f\" text-anchor=\"middle\" font-size=\"9\">", x + width / 2,
             base - p->value * scale - 3);
-    escaped(out, unit_text(value, fault, p->value));
+    escaped(out, chart_value_text(value, fault, p->value));
     fprintf(out, "</text>\n<text x=\"%u\" y=\"%u\" text-anchor=\"middle\" font-size=\"9\">%.5s</text>\n", x + width / 2,
             base + 14, local_format(when, sizeof(when), p->onset_ns, 0) + 5);
     fprintf(out, "<text x=\"%u\" y=\"%u\" text-anchor=\"middle\" font-size=\"9\">", x + width / 2, base + 28);
@@ -163,7 +146,7 @@ char *chart_values(const char *title, enum fault_class fault, const struct chart
 {
     size_t first = n > CHART_MOST ? n - CHART_MOST : 0, shown = n - first, size = 0;
     double largest = 0;
-    char *text = NULL, top[64];
+    char *text = NULL, top[CHART_VALUE_BYTES];
     FILE *out = open_memstream(&text, &size);
 
     if (out == NULL)
@@ -174,7 +157,7 @@ char *chart_values(const char *title, enum fault_class fault, const struct chart
     }
     head(out, VALUE_LEFT + VALUE_WIDTH + 20, VALUE_TOP + VALUE_HEIGHT + 70, title);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", VALUE_LEFT - 6, VALUE_TOP + 8);
-    escaped(out, unit_text(top, fault, largest));
+    escaped(out, chart_value_text(top, fault, largest));
     fprintf(out, "</text>\n<text x=\"%d\" y=\"%d\" text-anchor=\"end\">0</text>\n", VALUE_LEFT - 6,
             VALUE_TOP + VALUE_HEIGHT);
     fprintf(out, "<line x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\" stroke=\"#888\"/>\n", VALUE_LEFT,

@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include "store/entities.h"
 
-#define CHART_MOST 16u /* occurrences that a chart of values shows */
+#define CHART_MOST        16u /* occurrences that a chart of values shows */
+#define CHART_VALUE_BYTES 64u
 
 /* One occurrence as a chart wants it: local hour of the week, value and what was expected, in the fault's unit. */
 struct chart_point {
@@ -27,5 +28,7 @@ struct chart_point {
 char *chart_week(const char *title, const struct chart_point *point, size_t n);
 /* The latest occurrences, oldest first: a bar for the value, a mark for what was expected, n below. */
 char *chart_values(const char *title, enum fault_class fault, const struct chart_point *point, size_t n);
+/* A value of a fault with its unit: "3.25 %", "12.4 ms", "940 Mbit/s". Returns buf. */
+const char *chart_value_text(char buf[CHART_VALUE_BYTES], enum fault_class fault, double value);
 
 #endif

@@ -16,7 +16,10 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdio.h>
 
+/* Text of HTML or XML: & < > " and ' as entities. */
+void content_xml(FILE *out, const char *text, size_t len);
 /* malloc'd; NULL without memory. */
 char *content_html(const char *body);
 /* Wiki markup of Jira Data Center. malloc'd; NULL without memory. */

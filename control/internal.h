@@ -21,6 +21,8 @@ struct incident {
 struct problem {
     struct entity_problem e;
     bool dirty;
+    struct control_object *object; /* of its leading fault, once problem_line has found it */
+    enum metric metric;
 };
 struct ticket {
     struct entity_ticket e;
@@ -237,6 +239,8 @@ void problem_occurred(struct control *c, struct problem *p, struct incident *i);
 /* An occurrence is over: the ticket gets its final numbers. */
 void problem_settled(struct control *c, struct problem *p, struct incident *i, uint64_t now_ns);
 struct problem *problem_find(struct control *c, const char *id);
+/* The line of its leading fault, or NULL. */
+struct control_object *problem_line(struct control *c, struct problem *p, enum metric *ret_metric);
 bool problem_is_open(const struct entity_problem *e);
 /* Whether an onset is an occurrence of a pattern that is known, candidates included; of a slot, or of any class. */
 bool problem_explains(struct control *c, const char *fingerprint, uint64_t onset_ns, bool chronic_too);

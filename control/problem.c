@@ -52,6 +52,14 @@ struct problem *problem_find(struct control *c, const char *id)
     return NULL;
 }
 
+struct control_object *problem_line(struct control *c, struct problem *p, enum metric *ret_metric)
+{
+    if (p->object == NULL)
+        p->object = control_find_line(c, p->e.fingerprint, &p->metric);
+    *ret_metric = p->metric;
+    return p->object;
+}
+
 static bool has_member(const struct entity_problem *e, const char *fingerprint)
 {
     return strcmp(e->fingerprint, fingerprint) == 0 || strstr(e->members, fingerprint) != NULL;
@@ -635,7 +643,7 @@ static void after_look(struct control *c, uint64_t now_ns)
             c->problems.item[i--] = c->problems.item[--c->problems.n];
             continue;
         }
-        struct control_object *o = problem_is_open(&p->e) ? control_find_line(c, p->e.fingerprint, &m) : NULL;
+        struct control_object *o = problem_is_open(&p->e) ? problem_line(c, p, &m) : NULL;
         if (o == NULL)
             continue;
         const struct series *x = control_exposure(c, o, m);

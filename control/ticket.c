@@ -137,7 +137,7 @@ void ticket_sync_incident(struct control *c, struct incident *i, uint64_t now_ns
 void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns)
 {
     enum metric m;
-    struct control_object *o = control_find_line(c, p->e.fingerprint, &m);
+    struct control_object *o = problem_line(c, p, &m);
     struct ticket *t = ticket_find(c, p->e.ticket);
 
     bool ending = p->e.state == PROBLEM_CLOSED || p->e.state == PROBLEM_DUPLICATE;
@@ -167,7 +167,7 @@ void ticket_sync_problem(struct control *c, struct problem *p, uint64_t now_ns)
 void ticket_refresh_problem(struct control *c, struct problem *p)
 {
     enum metric m;
-    struct control_object *o = control_find_line(c, p->e.fingerprint, &m);
+    struct control_object *o = problem_line(c, p, &m);
     struct ticket *t = ticket_find(c, p->e.ticket);
 
     if (o == NULL || t == NULL || t->e.state == TICKET_CLOSED)

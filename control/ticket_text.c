@@ -232,26 +232,6 @@ static void set_what(struct words *w, const struct sides *s, enum fault_class fa
     }
 }
 
-static const char *value_text(char buf[64], enum fault_class fault, double value)
-{
-    buf[0] = '\0';
-    switch (fault) {
-    case FAULT_LOSS:
-    case FAULT_CONNECT:
-        snprintf(buf, 64, "%.2f %%", value * 100);
-        break;
-    case FAULT_LATENCY:
-        format_latency_us(buf, 64, value / 1000);
-        break;
-    case FAULT_LOAD:
-        format_rate_bits(buf, 64, value);
-        break;
-    case FAULT_CLASS_COUNT:
-        break;
-    }
-    return buf;
-}
-
 static const char *value_name(enum fault_class fault)
 {
     switch (fault) {
@@ -324,8 +304,8 @@ static void set_evidence(struct words *w, const struct entity_problem *p, const 
             continue;
         append(w->evidence, sizeof(w->evidence), "\n  %-16s  %-16s  %7u  %10s  %10s  %10llu",
                local_format(from, sizeof(from), o->onset_ns, 0), local_format(to, sizeof(to), o->end_ns, 0),
-               o->bad_minutes, value_text(value, fault, (double)o->value),
-               value_text(expected, fault, (double)o->baseline), (unsigned long long)o->exposure_n);
+               o->bad_minutes, chart_value_text(value, fault, (double)o->value),
+               chart_value_text(expected, fault, (double)o->baseline), (unsigned long long)o->exposure_n);
         shown++;
     }
 }
@@ -501,8 +481,8 @@ static void collect_problem(struct control *c, struct words *w, const struct tic
     set_slot(w, e);
     set_hits(w, e);
     set(w, TICKET_GAP_IMPACT, "%llu bad minutes; %s %s on average in the bad minutes, at worst %s, over %llu %s.",
-        (unsigned long long)e->minutes_lost, value_name(e->fault), value_text(a, e->fault, e->value),
-        value_text(b, e->fault, e->peak), (unsigned long long)e->exposure_n, exposure_name(e->fault));
+        (unsigned long long)e->minutes_lost, value_name(e->fault), chart_value_text(a, e->fault, e->value),
+        chart_value_text(b, e->fault, e->peak), (unsigned long long)e->exposure_n, exposure_name(e->fault));
     set_side(w, &s, e->fault, e->direction,
              (struct lost){e->lost_upstream_pkts, e->lost_downstream_pkts, e->lost_unknown_pkts});
     set(w, TICKET_GAP_SINCE, "%s", local_format(when, sizeof(when), e->first_ns, 1));
@@ -574,8 +554,8 @@ int ticket_compose_incident(struct control *c, struct ticket *t, const struct en
     set(w, TICKET_GAP_SEVERITY, "%s", event_severity_name(t->e.severity));
     set(w, TICKET_GAP_CAUSE, "%s", e->cause);
     set(w, TICKET_GAP_IMPACT, "%llu bad minutes so far; %s %s, at worst %s, over %llu %s.",
-        (unsigned long long)e->bad_minutes, value_name(e->fault), value_text(a, e->fault, e->value),
-        value_text(b, e->fault, e->peak), (unsigned long long)e->exposure_n, exposure_name(e->fault));
+        (unsigned long long)e->bad_minutes, value_name(e->fault), chart_value_text(a, e->fault, e->value),
+        chart_value_text(b, e->fault, e->peak), (unsigned long long)e->exposure_n, exposure_name(e->fault));
     set_side(w, &s, e->fault, e->direction,
              (struct lost){e->lost_upstream_pkts, e->lost_downstream_pkts, e->lost_unknown_pkts});
     set(w, TICKET_GAP_STATE, "%s", incident_state_name(e->state));

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define WAIT_MS     100
-#define HOLD_MS     100u
+#define HOLD_MS     2000u
 #define LOOK_US     20u
 #define SOCKETS_MAX 256u
 

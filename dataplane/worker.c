@@ -947,6 +947,7 @@ void worker_finish(struct worker *w)
 
     while ((index = flow_table_next(&w->table, &cursor)) != FLOW_NONE)
         end_flow(w, index, is_idle(w, flow_at(&w->table, index)) ? FLOW_END_IDLE : FLOW_END_EOF);
+    w->o.writer.may_wait = true; /* however many flows that was: the account gets through */
     if (w->window_end_ns == 0)
         open_window(w, w->clock_ns);
     close_window(w);

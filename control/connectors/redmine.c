@@ -10,7 +10,9 @@
  * can see whether its note has arrived. Redmine answers 204 and leaves the status alone when the workflow does not
  * allow the change: a status is therefore read back.
  *
- * Text is put between <pre> and </pre>, which all of Redmine's formats take literally; a "</pre" inside is broken up.
+ * Which of its three formats a Redmine uses cannot be asked, so text is put into what is literal in each: Textile and
+ * CommonMark take what is in <pre> as it is but for tags (a blank behind each "<" makes none), Markdown drops the <pre>
+ * and takes what is between the lines of tildes as code. Longer runs of tildes in the text are broken up.
  *
  * Back: issues of the project that were updated since the cursor, and their journals that are newer than the newest
  * seen and not our user's. Cursor: "SECONDS|JOURNAL".
@@ -32,6 +34,7 @@
 #define POLL_ISSUES 100
 #define OVERLAP_S   2
 #define NAME_BYTES  101
+#define FENCE       "~~~~"
 
 /* Owner: the connector's user. The numbers are 0 until they were asked for. */
 struct redmine {
@@ -245,21 +248,24 @@ static int redmine_present(void *ctx, const struct connector_request *r, struct 
 
 /* --- send --- */
 
-/* Text that means nothing but itself, and the line `ref` ("" none). malloc'd. */
+/* Text that means nothing but itself in Textile, Markdown and CommonMark, and the line `ref` ("" none). malloc'd. */
 static char *literal(const char *body, const char *ref)
 {
-    size_t size = 2 * strlen(body) + strlen(ref) + 32, at = 0;
+    size_t size = 2 * strlen(body) + strlen(ref) + 64, at = 0, tildes = 0;
     char *text = malloc(size);
 
     if (text == NULL)
         return NULL;
-    at = (size_t)sprintf(text, "<pre>\n");
+    at = (size_t)sprintf(text, "<pre>\n" FENCE "\n");
     for (const char *p = body; *p != '\0'; p++) {
+        tildes = *p == '~' ? tildes + 1 : 0;
         text[at++] = *p;
-        if (*p == '<' && (p[1] == '/' || p[1] == 'p' || p[1] == 'P'))
+        if ((*p == '<' && p[1] != ' ') || (tildes == strlen(FENCE) - 1 && p[1] == '~')) {
             text[at++] = ' ';
+            tildes = 0;
+        }
     }
-    sprintf(text + at, "\n</pre>%s%s", ref[0] != '\0' ? "\n" : "", ref);
+    sprintf(text + at, "\n" FENCE "\n</pre>%s%s", ref[0] != '\0' ? "\n" : "", ref);
     return text;
 }
 

@@ -162,6 +162,35 @@ test_rt() {
 redmine_api() { curl -sf -H "X-Redmine-API-Key: $(<"$redmine_alice_key")" -H 'Content-Type: application/json' "${@:2}" \
     "http://127.0.0.1:$redmine_port/$1"; }
 
+# A comment full of markup, as Redmine has it, through each of Redmine's formats: nothing of it becomes a tag that acts.
+redmine_markup() {
+    local id
+    id=$(entity ticket | grep '"id":"TKT-2"' | field remote_id)
+    "$build/spanward" ticket comment TKT-2 '![i](http://evil/x.png) [l](http://evil/) <img src=http://evil/x> </pre> <script>a</script>
+~~~~~~~~
+!http://evil/y.png! "m":http://evil/ {{include(x)}} </pre
+    ~~~~
+<b>bold</b>' --redis "$redis_url" --timeout 0 >/dev/null 2>&1 || true
+    holds 'a comment full of markup is sent' deliver_all --once
+    redmine_api "issues/$id.json?include=journals" >"$dir/marked.json"
+    # shellcheck disable=SC2016 # ruby's variables
+    holds 'and does nothing in Markdown, CommonMark and Textile' ruby -rjson -rredcarpet -rcommonmarker -e '
+        note = JSON.parse(File.read(ARGV[0]))["issue"]["journals"].map { |j| j["notes"].to_s }.find { |n| n.include?("evil") } or
+            abort "no such note"
+        markdown = Redcarpet::Markdown.new(Redcarpet::Render::HTML.new(filter_html: true, hard_wrap: true), autolink: false,
+            fenced_code_blocks: true, space_after_headers: true, tables: true, strikethrough: true, superscript: true,
+            no_intra_emphasis: true, footnotes: true, lax_spacing: true, underline: true).render(note)
+        common = CommonMarker.render_html(note, [:UNSAFE, :FOOTNOTES, :STRIKETHROUGH_DOUBLE_TILDE], [:table, :strikethrough])
+        require "active_support/all"
+        require "/usr/share/redmine/lib/redmine/helpers/url"
+        require "/usr/share/redmine/lib/redmine/wiki_formatting/textile/redcloth3"
+        textile = RedCloth3.new(note, [:filter_html]).to_html(:block_markdown_rule, :block_textile_prefix, :inline_textile_image)
+        bad = {"Markdown" => markdown, "CommonMark" => common, "Textile" => textile}.select { |_, html|
+            html =~ /<(img|a|script|b)\b/i or not html.include?("evil/y.png") }
+        bad.each { |name, html| puts name, html }
+        exit bad.empty?' "$dir/marked.json"
+}
+
 test_redmine() {
     start_redmine
     config 'redmine:' "  url: http://127.0.0.1:$redmine_port" "  key_file: $redmine_key" '  resolved: Nonsense' >"$dir/config.yaml"
@@ -187,6 +216,7 @@ test_redmine() {
     before=$(entity audit | wc -l)
     for _ in 1 2 3; do control --once; done
     holds 'nothing is read twice' equals "$(entity audit | wc -l)" "$before"
+    redmine_markup
     "$build/tests/tickets/make-faults" 40 "$dir/truth" >"$dir/faults2"
     redis-cli -s "$dir/redis/sock" flushall >/dev/null
     holds 'faults that end are closed' deliver_all --replay "$dir/faults2"
