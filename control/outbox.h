@@ -66,8 +66,8 @@ uint64_t outbox_backoff_ns(const struct outbox_rules *rules, uint64_t attempts, 
 
 /*
  * After a start or a reconnect: Redis may have lost the last second, and with it the mark that a create is on its way.
- * Until the server has been up for settle, creates are held back, so that what arrived can be found; for settle from now
- * on where it was promoted by a fail-over or is a node of a Cluster, since nobody says when that was.
+ * Until the server has been up for settle, creates are held back, so that what arrived can be found; for settle from
+ * now on where it was promoted by a fail-over or is a node of a Cluster, since nobody says when that was.
  */
 void outbox_guard_restart(struct control *c, uint64_t now_wall_ns);
 
