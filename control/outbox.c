@@ -15,7 +15,7 @@
  * (settle) and the tracker's index delay. Failures back off with jitter; five in a row open the circuit. 401/403 pause
  * the connector until its settings change, 410 disables it likewise.
  *
- * More creates in an hour than allowed wait for the next one, and one ticket of its own ("LIM-") says how many.
+ * Creates beyond the limit of an hour wait in outbox_limit.c; what people do with messages is in outbox_verbs.c.
  *
  * Times here are wall times: delivery is the one part of control that lives in the present.
  */
@@ -31,12 +31,10 @@
 #include "common/timefmt.h"
 #include "control/content.h"
 #include "control/internal.h"
+#include "control/outbox_internal.h"
 
 #define BREAKER_FAILURES 5
-#define HOUR_NS          (3600 * NS_PER_S)
 #define CLOCK_SLACK      (60 * NS_PER_S) /* by which the system's clock may be behind ours */
-#define SUMMARY_PREFIX   "LIM-"
-#define SUMMARY_LINES    40u
 
 const struct outbox_rules outbox_default_rules = {
     .settle_ns = 30 * NS_PER_S,
@@ -44,7 +42,7 @@ const struct outbox_rules outbox_default_rules = {
     .retry_most_ns = 900 * NS_PER_S,
     .breaker_ns = 60 * NS_PER_S,
     .poll_ns = 60 * NS_PER_S,
-    .reconcile_ns = 24 * HOUR_NS,
+    .reconcile_ns = 86400 * NS_PER_S,
 };
 
 void outbox_rules_read(const struct config *config, struct outbox_rules *ret)
@@ -60,31 +58,26 @@ void outbox_rules_read(const struct config *config, struct outbox_rules *ret)
     };
 }
 
-static const struct outbox_rules *rules_of(const struct control *c)
+const struct outbox_rules *outbox_rules_of(const struct control *c)
 {
     return c->options.rules != NULL ? c->options.rules : &outbox_default_rules;
 }
 
-static bool waits(const struct outbox_row *r)
+bool outbox_waits(const struct outbox_row *r)
 {
     return r->e.state == OUTBOX_ROW_PENDING || r->e.state == OUTBOX_ROW_IN_DOUBT;
 }
 
-static bool same_queue(const struct outbox_row *a, const struct outbox_row *b)
+bool outbox_same_queue(const struct outbox_row *a, const struct outbox_row *b)
 {
     return strcmp(a->e.ticket, b->e.ticket) == 0 && strcmp(a->e.connector, b->e.connector) == 0;
-}
-
-static bool is_summary(const char *ticket)
-{
-    return strncmp(ticket, SUMMARY_PREFIX, strlen(SUMMARY_PREFIX)) == 0;
 }
 
 bool outbox_is_waiting(const struct control *c, uint64_t seq)
 {
     for (size_t i = 0; i < c->outbox.n; i++) {
         if (c->outbox.item[i]->e.seq == seq)
-            return waits(c->outbox.item[i]) || c->outbox.item[i]->e.state == OUTBOX_ROW_DEAD;
+            return outbox_waits(c->outbox.item[i]) || c->outbox.item[i]->e.state == OUTBOX_ROW_DEAD;
     }
     return false;
 }
@@ -93,7 +86,8 @@ bool outbox_state_waits(const struct control *c, const struct ticket *t)
 {
     for (size_t i = 0; i < c->outbox.n; i++) {
         const struct entity_outbox *r = &c->outbox.item[i]->e;
-        if (waits(c->outbox.item[i]) && (r->op == OUTBOX_REOPEN || r->op == OUTBOX_RESOLVE || r->op == OUTBOX_CLOSE) &&
+        if (outbox_waits(c->outbox.item[i]) &&
+            (r->op == OUTBOX_REOPEN || r->op == OUTBOX_RESOLVE || r->op == OUTBOX_CLOSE) &&
             strcmp(r->ticket, t->e.id) == 0 && strcmp(r->connector, t->e.connector) == 0)
             return true;
     }
@@ -133,7 +127,7 @@ static struct outbox_row *untried_update(struct control *c, const char *ticket, 
     return NULL;
 }
 
-static void add_row(struct control *c, struct ticket *t, const char *connector, enum outbox_op op, const char *body,
+void outbox_add_row(struct control *c, struct ticket *t, const char *connector, enum outbox_op op, const char *body,
                     uint64_t now_ns)
 {
     struct outbox_row *r = op == OUTBOX_UPDATE ? untried_update(c, t->e.id, connector) : NULL;
@@ -183,9 +177,9 @@ void outbox_tell(struct control *c, struct ticket *t, enum outbox_op op, const c
     t->dirty = true;
     bool known_there = c->from_remote && op == OUTBOX_UPDATE; /* an echo of what was done there */
     if (!known_there)
-        add_row(c, t, t->e.connector, op, body, now_ns);
+        outbox_add_row(c, t, t->e.connector, op, body, now_ns);
     for (size_t i = 0; t->e.connector[0] != '\0' && i < c->n_notify; i++)
-        add_row(c, t, c->notify[i], op, body, now_ns);
+        outbox_add_row(c, t, c->notify[i], op, body, now_ns);
 }
 
 void outbox_enqueue(struct control *c, struct ticket *t, enum outbox_op op, uint64_t now_ns)
@@ -205,7 +199,7 @@ void outbox_file_again(struct control *c, const char *ticket, uint64_t now_ns)
     t->e.version++;
     t->e.told_closed = 0;
     t->dirty = true;
-    add_row(c, t, t->e.connector, OUTBOX_CREATE, t->e.body, now_ns);
+    outbox_add_row(c, t, t->e.connector, OUTBOX_CREATE, t->e.body, now_ns);
 }
 
 /* --- when --- */
@@ -224,7 +218,7 @@ uint64_t outbox_backoff_ns(const struct outbox_rules *rules, uint64_t attempts, 
     return wait - (wait / 2) * (h % 1000) / 1000;
 }
 
-static struct connector_status *status_by_name(const struct control *c, const char *name)
+struct connector_status *outbox_status_by_name(const struct control *c, const char *name)
 {
     for (size_t i = 0; i < c->connectors.n; i++) {
         if (strcmp(c->connectors.item[i]->e.name, name) == 0)
@@ -235,7 +229,7 @@ static struct connector_status *status_by_name(const struct control *c, const ch
 
 static struct connector_status *status_of(struct control *c, const struct outbox_connector *x)
 {
-    struct connector_status *s = status_by_name(c, x->plug->name);
+    struct connector_status *s = outbox_status_by_name(c, x->plug->name);
 
     if (s == NULL) {
         s = calloc(1, sizeof(*s));
@@ -293,7 +287,7 @@ void outbox_guard_restart(struct control *c, uint64_t now_wall_ns)
 {
     struct store_reply *r = c->store != NULL ? store_command(c->store, "INFO") : NULL;
     uint64_t trusted = r != NULL ? trusted_ns(store_reply_string(r, NULL)) : 0;
-    uint64_t settle = rules_of(c)->settle_ns;
+    uint64_t settle = outbox_rules_of(c)->settle_ns;
 
     store_reply_free(r);
     c->creates_from_wall_ns = trusted < settle ? now_wall_ns + settle - trusted : 0;
@@ -306,8 +300,8 @@ static bool held_back(const struct control *c, size_t index)
 
     for (size_t i = 0; i < index; i++) {
         const struct outbox_row *earlier = c->outbox.item[i];
-        bool blocks = waits(earlier) || (earlier->e.state == OUTBOX_ROW_DEAD && earlier->e.op == OUTBOX_CREATE);
-        if (blocks && same_queue(earlier, r))
+        bool blocks = outbox_waits(earlier) || (earlier->e.state == OUTBOX_ROW_DEAD && earlier->e.op == OUTBOX_CREATE);
+        if (blocks && outbox_same_queue(earlier, r))
             return true;
     }
     return false;
@@ -331,127 +325,10 @@ static uint64_t due_at(const struct control *c, const struct connector *plug, co
     if (r->e.op != OUTBOX_CREATE || plug == NULL || plug->find == NULL)
         return at;
     if (r->e.doubt_wall_ns != 0)
-        visible = r->e.doubt_wall_ns + rules_of(c)->settle_ns + plug->index_delay_ns;
+        visible = r->e.doubt_wall_ns + outbox_rules_of(c)->settle_ns + plug->index_delay_ns;
     if (visible < c->creates_from_wall_ns)
         visible = c->creates_from_wall_ns;
     return at > visible ? at : visible;
-}
-
-static bool over_the_limit(const struct control *c, const struct connector_status *s, const struct outbox_row *r)
-{
-    uint64_t most = rules_of(c)->max_per_hour;
-
-    return most > 0 && s->e.hour_creates >= most && r->e.op == OUTBOX_CREATE && r->e.state == OUTBOX_ROW_PENDING &&
-           !is_summary(r->e.ticket);
-}
-
-/* --- the limit and its summary --- */
-
-static bool waits_for_an_hour(const struct outbox_row *r, const struct connector_status *s)
-{
-    return r->e.state == OUTBOX_ROW_PENDING && r->e.op == OUTBOX_CREATE && !is_summary(r->e.ticket) &&
-           strcmp(r->e.connector, s->e.name) == 0;
-}
-
-/* How many creates this hour has no room for. */
-static size_t count_held(const struct control *c, const struct connector_status *s)
-{
-    uint64_t most = rules_of(c)->max_per_hour;
-    size_t room = most > s->e.hour_creates ? (size_t)(most - s->e.hour_creates) : 0, n = 0;
-
-    for (size_t i = 0; i < c->outbox.n; i++)
-        n += waits_for_an_hour(c->outbox.item[i], s);
-    return n > room ? n - room : 0;
-}
-
-static void compose_summary(const struct control *c, const struct connector_status *s, size_t held, struct ticket *t)
-{
-    size_t at, shown = 0;
-
-    snprintf(t->e.title, sizeof(t->e.title), "Spanward: more than %" PRIu64 " new faults in an hour, %zu tickets wait",
-             rules_of(c)->max_per_hour, held);
-    at = (size_t)snprintf(t->e.body, sizeof(t->e.body),
-                          "New tickets are limited to %" PRIu64
-                          " an hour (tickets.max_per_hour). %zu faults wait for their ticket; they are filed hour by "
-                          "hour.\nLook at all of them: spanward tickets, spanward outbox\n\n",
-                          rules_of(c)->max_per_hour, held);
-    for (size_t i = 0; i < c->outbox.n && shown < SUMMARY_LINES; i++) {
-        const struct outbox_row *r = c->outbox.item[i];
-        size_t room = sizeof(t->e.body) - at;
-        if (!waits_for_an_hour(r, s) || strlen(r->e.title) + sizeof(r->e.ticket) + 8 > room)
-            continue;
-        at += (size_t)snprintf(t->e.body + at, room, "  %-8s %s\n", r->e.ticket, r->e.title);
-        shown++;
-    }
-}
-
-/* By the hour, and another one in the same hour, for this system or the next, by a number. */
-static void name_summary(struct control *c, struct ticket *t, uint64_t now_wall_ns)
-{
-    char id[sizeof(t->e.id)];
-    unsigned n = 1;
-
-    snprintf(id, sizeof(id), SUMMARY_PREFIX "%llu", now_wall_ns / HOUR_NS);
-    while (ticket_find(c, id) != NULL)
-        snprintf(id, sizeof(id), SUMMARY_PREFIX "%llu-%u", now_wall_ns / HOUR_NS, ++n);
-    memcpy(t->e.id, id, sizeof(t->e.id));
-}
-
-/* One ticket as long as creates are held back: opened, told anew each hour, closed. */
-static void sync_summary(struct control *c, struct connector_status *s, bool new_hour, uint64_t now_wall_ns)
-{
-    size_t held = count_held(c, s);
-    struct ticket *t = ticket_find(c, s->e.summary);
-    enum outbox_op op = OUTBOX_UPDATE;
-
-    if (t == NULL && held == 0)
-        return;
-    if (t == NULL) {
-        t = calloc(1, sizeof(*t));
-        if (t == NULL)
-            return;
-        name_summary(c, t, now_wall_ns);
-        if (VECTOR_PUSH(c->tickets, t) != 0) {
-            free(t);
-            return;
-        }
-        snprintf(t->e.connector, sizeof(t->e.connector), "%s", s->e.name);
-        snprintf(s->e.summary, sizeof(s->e.summary), "%s", t->e.id);
-        t->e.severity = EVENT_major;
-        t->e.created_ns = now_wall_ns;
-        op = OUTBOX_CREATE;
-    } else if (held > 0 && !new_hour) {
-        return;
-    }
-    if (held > 0)
-        compose_summary(c, s, held, t);
-    if (held == 0) {
-        snprintf(t->e.body, sizeof(t->e.body), "No ticket waits any more.\n");
-        op = OUTBOX_CLOSE;
-        s->e.summary[0] = '\0';
-    }
-    t->e.state = op == OUTBOX_CLOSE ? TICKET_CLOSED : TICKET_OPEN;
-    t->e.closed_ns = op == OUTBOX_CLOSE ? now_wall_ns : 0;
-    t->e.told_closed = op == OUTBOX_CLOSE;
-    t->e.updated_ns = now_wall_ns;
-    t->e.version++;
-    t->dirty = true;
-    s->dirty = true;
-    add_row(c, t, s->e.name, op, t->e.body, now_wall_ns);
-}
-
-static void keep_the_hour(struct control *c, struct connector_status *s, uint64_t now_wall_ns)
-{
-    uint64_t hour = now_wall_ns / HOUR_NS * HOUR_NS;
-    bool fresh = s->e.hour_wall_ns != hour;
-
-    if (fresh) {
-        s->e.hour_wall_ns = hour;
-        s->e.hour_creates = 0;
-        s->dirty = true;
-    }
-    if (rules_of(c)->max_per_hour > 0 && (s->e.hour_creates >= rules_of(c)->max_per_hour || s->e.summary[0] != '\0'))
-        sync_summary(c, s, fresh, now_wall_ns);
 }
 
 /* --- sending --- */
@@ -461,8 +338,8 @@ static struct outbox_row *next_due(struct control *c, const struct connector *pl
 {
     for (size_t i = 0; i < c->outbox.n; i++) {
         struct outbox_row *r = c->outbox.item[i];
-        if (waits(r) && strcmp(r->e.connector, plug->name) == 0 && due_at(c, plug, r) <= now_wall_ns &&
-            !over_the_limit(c, s, r) && !held_back(c, i))
+        if (outbox_waits(r) && strcmp(r->e.connector, plug->name) == 0 && due_at(c, plug, r) <= now_wall_ns &&
+            !outbox_over_limit(c, s, r) && !held_back(c, i))
             return r;
     }
     return NULL;
@@ -527,7 +404,7 @@ struct delivery_job *outbox_next_job(struct control *c, const struct outbox_conn
 
     if (s == NULL || s->e.state != CONNECTOR_ACTIVE || s->e.open_until_wall_ns > now_wall_ns)
         return NULL;
-    keep_the_hour(c, s, now_wall_ns);
+    outbox_keep_hour(c, s, now_wall_ns);
     struct outbox_row *r = next_due(c, x->plug, s, now_wall_ns);
     if (r == NULL)
         return NULL;
@@ -581,7 +458,7 @@ void outbox_take_health(struct control *c, const struct outbox_connector *x, con
     if (a->outcome != CONNECTOR_DONE)
         snprintf(s->e.reason, sizeof(s->e.reason), "%s", a->text);
     if (s->e.failures >= BREAKER_FAILURES)
-        s->e.open_until_wall_ns = now_wall_ns + rules_of(c)->breaker_ns;
+        s->e.open_until_wall_ns = now_wall_ns + outbox_rules_of(c)->breaker_ns;
 }
 
 static void take_success(struct control *c, const struct outbox_connector *x, struct outbox_row *r,
@@ -596,7 +473,7 @@ static void take_success(struct control *c, const struct outbox_connector *x, st
     snprintf(r->e.remote_id, sizeof(r->e.remote_id), "%s", a->remote_id);
     s->e.sent++;
     s->e.found += job->was_there;
-    if (r->e.op == OUTBOX_CREATE && !is_summary(r->e.ticket))
+    if (r->e.op == OUTBOX_CREATE && !outbox_is_summary(r->e.ticket))
         s->e.hour_creates++;
     if (t == NULL || strcmp(t->e.connector, x->plug->name) != 0)
         return;
@@ -625,7 +502,7 @@ static void take_dropped(struct control *c, const struct outbox_connector *x, st
         t->e.dry_run = 0;
 }
 
-static struct outbox_row *row_by_seq(struct control *c, uint64_t seq)
+struct outbox_row *outbox_row_by_seq(struct control *c, uint64_t seq)
 {
     for (size_t i = 0; i < c->outbox.n; i++) {
         if (c->outbox.item[i]->e.seq == seq)
@@ -638,7 +515,7 @@ void outbox_record(struct control *c, const struct outbox_connector *x, const st
                    uint64_t now_wall_ns)
 {
     const struct connector_answer *a = &job->answer;
-    struct outbox_row *r = row_by_seq(c, job->seq);
+    struct outbox_row *r = outbox_row_by_seq(c, job->seq);
     struct connector_status *s = status_of(c, x);
 
     outbox_take_health(c, x, a, now_wall_ns);
@@ -646,9 +523,9 @@ void outbox_record(struct control *c, const struct outbox_connector *x, const st
         return;
     if (r->e.state == OUTBOX_ROW_DROPPED && a->outcome == CONNECTOR_DONE)
         take_dropped(c, x, r, s, job, now_wall_ns);
-    if (!waits(r))
+    if (!outbox_waits(r))
         return;
-    uint64_t wait = outbox_backoff_ns(rules_of(c), r->e.attempts, r->e.key);
+    uint64_t wait = outbox_backoff_ns(outbox_rules_of(c), r->e.attempts, r->e.key);
     r->e.http_status = a->http_status > 0 ? (uint64_t)a->http_status : 0;
     snprintf(r->e.last_error, sizeof(r->e.last_error), "%s", a->text);
     r->e.next_at_wall_ns = now_wall_ns + (a->retry_after_ns > wait ? a->retry_after_ns : wait);
@@ -703,9 +580,9 @@ uint64_t outbox_next_due_ns(const struct control *c)
 
     for (size_t i = 0; i < c->outbox.n; i++) {
         const struct outbox_row *r = c->outbox.item[i];
-        const struct connector_status *s = waits(r) ? status_by_name(c, r->e.connector) : NULL;
-        uint64_t due = waits(r) ? due_at(c, plug_by_name(r->e.connector), r) : 0;
-        if (!waits(r) || (s != NULL && (s->e.state != CONNECTOR_ACTIVE || over_the_limit(c, s, r))))
+        const struct connector_status *s = outbox_waits(r) ? outbox_status_by_name(c, r->e.connector) : NULL;
+        uint64_t due = outbox_waits(r) ? due_at(c, plug_by_name(r->e.connector), r) : 0;
+        if (!outbox_waits(r) || (s != NULL && (s->e.state != CONNECTOR_ACTIVE || outbox_over_limit(c, s, r))))
             continue;
         if (s != NULL && s->e.open_until_wall_ns > due)
             due = s->e.open_until_wall_ns;
@@ -714,103 +591,3 @@ uint64_t outbox_next_due_ns(const struct control *c)
     }
     return least;
 }
-
-/* --- by hand --- */
-
-/* A message that somebody can still decide about: it waits or is dead. */
-static int open_row(struct control *c, uint64_t seq, struct outbox_row **ret, struct error *e)
-{
-    struct outbox_row *r = row_by_seq(c, seq);
-
-    if (r == NULL)
-        return error_set(e, -ENOENT, "no message %" PRIu64 " waits or is dead; see: spanward outbox", seq);
-    if (!waits(r) && r->e.state != OUTBOX_ROW_DEAD)
-        return error_set(e, -EINVAL, "message %" PRIu64 " is %s: only what waits or is dead can be tried or dropped",
-                         seq, outbox_state_name(r->e.state));
-    *ret = r;
-    return 0;
-}
-
-int outbox_retry(struct control *c, uint64_t seq, struct error *e)
-{
-    struct outbox_row *r;
-    int rc = open_row(c, seq, &r, e);
-
-    if (rc != 0)
-        return rc;
-    struct connector_status *s = status_by_name(c, r->e.connector);
-    if (r->e.state == OUTBOX_ROW_DEAD)
-        r->e.state = OUTBOX_ROW_PENDING;
-    r->e.next_at_wall_ns = 0;
-    r->e.done_wall_ns = 0;
-    r->dirty = true;
-    if (s != NULL) {
-        s->e.state = CONNECTOR_ACTIVE;
-        s->e.failures = 0;
-        s->e.open_until_wall_ns = 0;
-        s->dirty = true;
-    }
-    return 0;
-}
-
-static void drop_row(struct outbox_row *r)
-{
-    r->e.state = OUTBOX_ROW_DROPPED;
-    r->dirty = true;
-}
-
-int outbox_drop(struct control *c, uint64_t seq, struct error *e)
-{
-    struct outbox_row *r;
-    int rc = open_row(c, seq, &r, e);
-
-    if (rc != 0)
-        return rc;
-    struct ticket *t = ticket_find(c, r->e.ticket);
-    drop_row(r);
-    if (r->e.op != OUTBOX_CREATE)
-        return 0;
-    for (size_t i = 0; i < c->outbox.n; i++) {
-        struct outbox_row *later = c->outbox.item[i];
-        if (later->e.seq > seq && same_queue(later, r) && waits(later))
-            drop_row(later);
-    }
-    if (t != NULL && strcmp(t->e.connector, r->e.connector) == 0 && t->e.remote_id[0] == '\0') {
-        t->e.dry_run = 1; /* nobody has seen it */
-        t->dirty = true;
-    }
-    return 0;
-}
-
-static int verb_on_row(struct control *c, struct command_call *call,
-                       int (*act)(struct control *, uint64_t, struct error *), const char *done, struct error *e)
-{
-    char *end;
-    uint64_t seq = strtoull(call->object, &end, 10);
-
-    if (end == call->object || *end != '\0')
-        return error_set(e, -EINVAL, "'%.40s' is no number of a message; see: spanward outbox", call->object);
-    const struct outbox_row *r = row_by_seq(c, seq);
-    bool doubtful = r != NULL && r->e.state == OUTBOX_ROW_IN_DOUBT;
-    int rc = act(c, seq, e);
-    if (rc == 0)
-        snprintf(call->result, sizeof(call->result), "message %" PRIu64 " %s%s", seq, done,
-                 doubtful ? "; a try is under way or has lost its answer: it may have arrived" : "");
-    return rc;
-}
-
-static int verb_retry(struct control *c, struct command_call *call, struct error *e)
-{
-    return verb_on_row(c, call, outbox_retry, "is tried again", e);
-}
-
-static int verb_drop(struct control *c, struct command_call *call, struct error *e)
-{
-    return verb_on_row(c, call, outbox_drop, "is dropped", e);
-}
-
-const struct command_verb outbox_verbs[] = {
-    {"outbox.retry", verb_retry},
-    {"outbox.drop", verb_drop},
-    {NULL, NULL},
-};

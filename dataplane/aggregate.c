@@ -55,17 +55,32 @@ static uint32_t chain_of(const struct agg_table *t, const struct rec_scope *key)
     return (uint32_t)h & t->chain_mask;
 }
 
+static uint32_t find(const struct agg_table *t, const struct rec_scope *key)
+{
+    uint32_t i = t->chain[chain_of(t, key)];
+
+    while (i != 0 && memcmp(&t->id[i].key, key, sizeof(*key)) != 0)
+        i = t->id[i].next;
+    return i;
+}
+
+uint32_t agg_find(struct agg_table *t, const struct rec_scope *key)
+{
+    uint32_t i = find(t, key);
+
+    if (i != 0)
+        t->id[i].refs++;
+    return i;
+}
+
 uint32_t agg_get(struct agg_table *t, const struct rec_scope *key)
 {
-    uint32_t *head = &t->chain[chain_of(t, key)];
+    uint32_t index = agg_find(t, key);
 
-    for (uint32_t i = *head; i != 0; i = t->id[i].next) {
-        if (memcmp(&t->id[i].key, key, sizeof(*key)) == 0) {
-            t->id[i].refs++;
-            return i;
-        }
-    }
-    uint32_t index = t->free_head;
+    if (index != 0)
+        return index;
+    uint32_t *head = &t->chain[chain_of(t, key)];
+    index = t->free_head;
     if (index != 0) {
         t->free_head = t->id[index].next;
     } else if (t->fresh < t->n_entries) {

@@ -61,6 +61,8 @@ void agg_table_fini(struct agg_table *t);
 
 /* Index of the entry for `key`, made when absent; takes a reference. */
 uint32_t agg_get(struct agg_table *t, const struct rec_scope *key);
+/* The same, but 0 when absent. */
+uint32_t agg_find(struct agg_table *t, const struct rec_scope *key);
 void agg_put(struct agg_table *t, uint32_t index);
 
 static inline struct agg *agg_at(struct agg_table *t, uint32_t index)

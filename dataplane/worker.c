@@ -438,21 +438,34 @@ static void learn_client(const struct worker *w, struct flow *f, const struct pk
 }
 
 /* Side A of a path is the site whose name sorts first; within one site it is the client. */
-static void learn_path(struct worker *w, struct flow *f, const struct pkt *p)
+static bool client_is_a(const struct worker *w, const struct site_id *client, const struct site_id *server)
 {
     char name[2][SITE_NAME_BYTES];
-    struct site_id site[2];
-    struct rec_scope key = {.scope = WINDOW_PATH, .mirror = w->o.mirror};
 
-    for (unsigned e = 0; e < 2; e++) {
-        site[e] = site_lookup(w->o.sites, &p->key.addr[e], p->key.af);
-        site_name(w->o.sites, site[e], name[e]);
-    }
-    int order = strcmp(name[f->client], name[1 - f->client]);
-    f->path_a = (order <= 0 ? f->client : 1u - f->client) & 1;
-    key.site[0] = site[f->path_a];
-    key.site[1] = site[1 - f->path_a];
-    f->path = (uint16_t)agg_get(&w->agg[METER_PATH], &key);
+    site_name(w->o.sites, *client, name[0]);
+    site_name(w->o.sites, *server, name[1]);
+    return strcmp(name[0], name[1]) <= 0;
+}
+
+/* Names are made for the first flow of a path only: later ones find it one way round or the other. */
+static void learn_path(struct worker *w, struct flow *f, const struct pkt *p)
+{
+    struct agg_table *paths = &w->agg[METER_PATH];
+    struct rec_scope from_client = {.scope = WINDOW_PATH, .mirror = w->o.mirror}, from_server = from_client;
+
+    for (unsigned e = 0; e < 2; e++)
+        from_client.site[e != f->client] = site_lookup(w->o.sites, &p->key.addr[e], p->key.af);
+    from_server.site[0] = from_client.site[1];
+    from_server.site[1] = from_client.site[0];
+    f->path_a = f->client;
+    if ((f->path = (uint16_t)agg_find(paths, &from_client)) != 0)
+        return;
+    f->path_a = 1u - f->client;
+    if ((f->path = (uint16_t)agg_find(paths, &from_server)) != 0)
+        return;
+    bool forward = client_is_a(w, &from_client.site[0], &from_client.site[1]);
+    f->path_a = (forward ? f->client : 1u - f->client) & 1u;
+    f->path = (uint16_t)agg_get(paths, forward ? &from_client : &from_server);
 }
 
 static void learn_service(struct worker *w, struct flow *f, const struct pkt *p)

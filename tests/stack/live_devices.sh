@@ -75,13 +75,13 @@ number() { # NAME: from the ledger of the last run
 start_probe() { # DEVICE CONFIG-LINES...
     cp "$scratch/common.yaml" "$scratch/spanward.yaml"
     printf '  %s\n' "${@:2}" >>"$scratch/spanward.yaml"
-    rm -f "$scratch/records"
+    rm -f "$scratch/records" "$scratch/probe.log"
     "$probe" --config "$scratch/spanward.yaml" --port "$1" --records "$scratch/records" --duration 60s \
         >"$scratch/probe.log" 2>&1 &
     probe_pid=$!
     started+=("$probe_pid")
     for _ in {1..200}; do
-        grep -q 'captures on' "$scratch/probe.log" && return 0
+        grep -q 'captures on' "$scratch/probe.log" 2>/dev/null && return 0
         kill -0 "$probe_pid" 2>/dev/null || return 1
         sleep 0.05
     done
