@@ -165,13 +165,14 @@ void dedup_batch(struct dedup *d, struct batch *b)
 
 /*
  * The same segment at another place, without a moving IP id. A sender that repeats it gives it a new TSval, and does
- * not do so within half a round trip.
+ * not do so within half a round trip; a SYN, not within the 200 ms at all (RFC 6298: 1 s).
  */
 static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
 {
     if (p->copy != COPY_HOP || !dedup_takes_sequence_space(p))
         return false;
-    return (p->flags & PKT_HAS_TS) || (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
+    return (p->flags & PKT_HAS_TS) || (p->tcp_flags & TCP_SYN) ||
+           (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
 }
 
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
