@@ -6,12 +6,12 @@
  * Three ways to run: follow the store until SIGTERM; --once, catch up and exit; --replay, a window stream instead of
  * sensors. All state is in Redis and commits with its cursor, therefore the program may be killed at any time. When
  * Redis goes away the state in memory is dropped and read again after reconnecting: whatever Redis kept is the truth.
+ * SIGHUP does the same with new settings (settings.c).
  *
  * Exit: 0 done, 1 failed, 2 wrong use, 3 a window stream was cut (what came before it was processed).
  */
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,9 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 #include "apps/place.h"
+#include "apps/reload.h"
+#include "apps/settings.h"
 #include "common/config.h"
 #include "common/log.h"
-#include "common/site.h"
 #include "common/timefmt.h"
 #include "control/control.h"
 #include "control/dispatch.h"
@@ -33,19 +34,17 @@
 #include "control/localtime.h"
 #include "control/outbox.h"
 #include "control/replay.h"
-#include "control/ticket_text.h"
 #include "store/access.h"
 #include "store/store.h"
 
-#define POLL_MS             1000u
-#define LIVE_STEPS          600u
-#define DELIVER_ROWS        20u
-#define TEMPLATE_DIR        "/etc/spanward/templates" /* what is not there is built in */
-#define FLUSH_NS            (20 * NS_PER_S)
-#define TRIAL_NS            (7 * 86400 * NS_PER_S)
-#define BUSY_MS             100u
-#define RECONNECT_MOST_S    30u
-#define CIRCUIT_PATHS_BYTES 512u
+#define POLL_MS          1000u
+#define LIVE_STEPS       600u
+#define DELIVER_ROWS     20u
+#define FLUSH_NS         (20 * NS_PER_S)
+#define TRIAL_NS         (7 * 86400 * NS_PER_S)
+#define BUSY_MS          100u
+#define RECONNECT_MOST_S 30u
+#define RELOAD_DRAIN_NS  (5 * NS_PER_S)
 
 static volatile int stop_flag;
 
@@ -89,24 +88,16 @@ struct arguments {
 /* Everything that is open. Freed in reverse by program_close. */
 struct program {
     struct arguments args;
-    struct config *config;
+    struct settings *s; /* as of the last load of the configuration */
     struct store_private *private_redis;
     struct store *store;
     struct control *control;
     struct feed *feed;
     struct stream_reader *stream;
-    struct dispatch *dispatch; /* NULL: no ticketing system */
-    struct hooks *hooks;       /* NULL: none is taken */
-    struct ticket_templates *templates;
-    struct outbox_rules rules;
-    struct control_options options;
+    struct hooks *hooks; /* NULL: none is taken */
     char install[40];
     char url[PLACE_URL_BYTES];
     struct store_access access;
-    char zone[64];
-    struct holidays holidays;
-    struct control_circuit *circuits; /* of the configuration */
-    char (*circuit_paths)[CIRCUIT_PATHS_BYTES];
 };
 
 static uint64_t wall_ns(void)
@@ -186,33 +177,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     return -1;
 }
 
-/* Ownership by rule: the first owners entry whose site glob matches a side of the path; then a site's owner; then
- * default. */
-static const char *owner_of(const void *ctx, const char *object)
-{
-    const struct config *c = ctx;
-    char sides[2][SITE_NAME_BYTES + 1];
-    const char *tilde = strchr(object, '~');
-    const char *fallback = "";
-
-    snprintf(sides[0], sizeof(sides[0]), "%.*s", tilde != NULL ? (int)(tilde - object) : (int)strlen(object), object);
-    snprintf(sides[1], sizeof(sides[1]), "%s", tilde != NULL ? tilde + 1 : "");
-    for (size_t i = 0; i < c->n_owners; i++) {
-        const struct config_owner *o = &c->owners[i];
-        if (strcmp(o->match_kind, "default") == 0)
-            fallback = o->owner;
-        else if (strcmp(o->match_kind, "site") == 0 &&
-                 (fnmatch(o->match, sides[0], 0) == 0 || fnmatch(o->match, sides[1], 0) == 0))
-            return o->owner;
-    }
-    for (size_t i = 0; i < c->n_sites; i++) {
-        const struct config_site *s = &c->sites[i];
-        if (s->owner != NULL && (strcmp(s->name, sides[0]) == 0 || strcmp(s->name, sides[1]) == 0))
-            return s->owner;
-    }
-    return fallback;
-}
-
 /* For a new state; one that has an id keeps it. */
 static void make_install_id(struct program *p)
 {
@@ -224,96 +188,51 @@ static void make_install_id(struct program *p)
         snprintf(p->install + 2 * i, 3, "%02x", random[i]);
 }
 
-static enum log_level level_of(const char *name)
+static struct settings_request request_of(const struct program *p)
 {
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(name, names[i]) == 0)
-            return (enum log_level)i;
-    }
-    return LOG_LEVEL_INFO;
+    return (struct settings_request){.install = p->install,
+                                     .dry_run = p->args.dry_run,
+                                     .connect = !p->args.check,
+                                     .zone = p->stream != NULL ? stream_reader_header(p->stream)->zone : ""};
 }
 
-/* The paths behind a configured circuit: from its site to the peer, or to any, in either order of their names. */
-static int make_circuits(struct program *p, struct error *e)
+static void set_log_level(const struct program *p, const struct config *c)
 {
-    size_t n = p->config->n_circuits;
-
-    p->circuits = calloc(n + 1, sizeof(*p->circuits));
-    p->circuit_paths = calloc(n + 1, sizeof(*p->circuit_paths));
-    if (p->circuits == NULL || p->circuit_paths == NULL)
-        return error_set(e, -ENOMEM, "no memory for the circuits");
-    for (size_t i = 0; i < n; i++) {
-        const struct config_circuit *k = &p->config->circuits[i];
-        const char *peer = k->peer != NULL ? k->peer : "*";
-        snprintf(p->circuit_paths[i], sizeof(p->circuit_paths[i]), "%s~%s,%s~%s", k->site, peer, peer, k->site);
-        p->circuits[i] = (struct control_circuit){.name = k->id, .objects = p->circuit_paths[i]};
-    }
-    p->options.circuits = p->circuits;
-    p->options.n_circuits = n;
-    return 0;
+    log_set_level(p->args.quiet ? LOG_LEVEL_WARN : reload_log_level(c));
 }
 
 static int load_settings(struct program *p, struct error *e)
 {
-    int rc = place_load_config(p->args.config, &p->config, e);
+    struct config *config = NULL;
+    int rc = place_load_config(p->args.config, &config, e);
 
     if (rc != 0)
         return rc;
-    log_init("spanward-control", p->args.quiet ? LOG_LEVEL_WARN : level_of(config_string(p->config, "log.level")));
-    if (p->args.replay != NULL && !p->args.check) {
+    set_log_level(p, config);
+    if (p->args.replay != NULL && !p->args.check)
         rc = stream_open(p->args.replay, &p->stream, e);
-        if (rc != 0)
-            return rc;
+    if (rc != 0) {
+        config_free(config);
+        return rc;
     }
-    const char *zone = config_string(p->config, "time.zone");
-    if (zone[0] == '\0' && p->stream != NULL)
-        zone = stream_reader_header(p->stream)->zone; /* its slots mean hours of that zone */
-    snprintf(p->zone, sizeof(p->zone), "%s", zone);
-    rc = local_init(p->zone, e);
-    if (rc == 0 && !p->args.check)
-        rc = dispatch_open(p->config, &p->dispatch, e);
-    if (rc == 0) {
-        const char *dir = config_string(p->config, "tickets.templates");
-        rc = ticket_templates_load(dir[0] != '\0' ? dir : TEMPLATE_DIR, &p->templates, e);
-    }
-    rc = rc == 0 ? holidays_parse(&p->holidays, config_string(p->config, "time.holidays"), e) : rc;
-    rc = rc == 0 ? feed_scopes_parse(config_string(p->config, "detect.scopes"), &(unsigned){0}, e) : rc;
-    outbox_rules_read(p->config, &p->rules);
     make_install_id(p);
-    p->options = (struct control_options){
-        .detect = {.loss_share = config_double(p->config, "detect.loss_percent") / 100,
-                   .rtt_factor = config_double(p->config, "detect.rtt_factor"),
-                   .min_pkts = config_u64(p->config, "detect.min_packets"),
-                   .holidays = &p->holidays},
-        .reopen_window_ns = config_u64(p->config, "detect.reopen_window"),
-        .zone = p->zone,
-        .connector = dispatch_primary(p->dispatch),
-        .dry_run = p->args.dry_run || strcmp(config_string(p->config, "tickets.mode"), "file") != 0,
-        .rules = &p->rules,
-        .install = p->install,
-        .templates = p->templates,
-        .now_wall_ns = wall_ns(),
-        .owner = owner_of,
-        .owner_ctx = p->config,
-    };
-    dispatch_notifiers(p->dispatch, p->options.notify, CONTROL_NOTIFIERS);
-    return rc == 0 ? make_circuits(p, e) : rc;
+    const struct settings_request r = request_of(p);
+    rc = settings_new(config, &r, &p->s, e);
+    return rc == 0 ? local_init(p->s->zone, e) : rc;
 }
 
 static int open_store(struct program *p, struct error *e)
 {
     char dir[PLACE_URL_BYTES - PLACE_REDIS_EXTRA];
     const char *env = getenv("SPANWARD_REDIS");
-    bool named =
-        p->args.redis != NULL || (env != NULL && env[0] != '\0') || config_string(p->config, "store.redis")[0] != '\0';
-    int rc = store_access_load(p->config, &p->access, e);
+    bool named = p->args.redis != NULL || (env != NULL && env[0] != '\0') ||
+                 config_string(p->s->config, "store.redis")[0] != '\0';
+    int rc = store_access_load(p->s->config, &p->access, e);
 
     if (rc == 0 && named)
-        rc = place_redis_url(p->args.redis, p->config, p->url, sizeof(p->url), e);
+        rc = place_redis_url(p->args.redis, p->s->config, p->url, sizeof(p->url), e);
     if (rc == 0 && !named) {
-        rc = place_state_dir(p->config, dir, sizeof(dir), e);
+        rc = place_state_dir(p->s->config, dir, sizeof(dir), e);
         rc = rc == 0 ? place_make_dir(dir, e) : rc;
         rc = rc == 0 ? store_private_start(dir, false, &p->private_redis, e) : rc;
         if (rc == 0)
@@ -329,17 +248,17 @@ static int open_store(struct program *p, struct error *e)
 /* tickets.mode: auto files nothing in the first days, so that people see first what would come. */
 static void set_dry_run(struct program *p)
 {
-    const char *mode = config_string(p->config, "tickets.mode");
+    const char *mode = config_string(p->s->config, "tickets.mode");
     bool fresh = wall_ns() < control_installed_ns(p->control) + TRIAL_NS;
     bool dry = p->args.dry_run || strcmp(mode, "dry-run") == 0 || (strcmp(mode, "auto") == 0 && fresh);
 
-    p->options.dry_run = dry;
+    p->s->options.dry_run = dry;
     control_set_dry_run(p->control, dry);
 }
 
 static int open_control(struct program *p, struct error *e)
 {
-    int rc = control_open(&p->options, p->store, &p->control, e);
+    int rc = control_open(&p->s->options, p->store, &p->control, e);
 
     if (rc != 0)
         return rc;
@@ -348,7 +267,7 @@ static int open_control(struct program *p, struct error *e)
     p->feed = feed_new(p->store, p->control);
     if (p->feed == NULL)
         return error_set(e, -ENOMEM, "no memory for the feed");
-    return feed_set_scopes(p->feed, config_string(p->config, "detect.scopes"), e);
+    return feed_set_scopes(p->feed, config_string(p->s->config, "detect.scopes"), e);
 }
 
 static void close_control(struct program *p)
@@ -367,18 +286,14 @@ static void program_close(struct program *p)
     if (p->private_redis != NULL)
         store_private_stop(p->private_redis);
     hooks_close(p->hooks);
-    dispatch_close(p->dispatch);
-    ticket_templates_free(p->templates);
-    free(p->circuits);
-    free(p->circuit_paths);
+    settings_free(p->s);
     stream_close(p->stream);
-    config_free(p->config);
 }
 
 /* Waits for an answer, at most so long. */
 static void wait_for_answer(struct program *p, uint64_t ns)
 {
-    struct pollfd fd = {.fd = dispatch_fd(p->dispatch), .events = POLLIN};
+    struct pollfd fd = {.fd = dispatch_fd(p->s->dispatch), .events = POLLIN};
 
     poll(&fd, fd.fd >= 0, (int)(ns / NS_PER_MS) + 1); /* a signal ends it early, as it should */
 }
@@ -389,14 +304,14 @@ static int flush_outbox(struct program *p, struct error *e)
     uint64_t until = wall_ns() + FLUSH_NS;
     int rc = 0;
 
-    while (rc >= 0 && !stop_flag && p->dispatch != NULL && !p->options.dry_run) {
-        rc = dispatch_run(p->dispatch, p->control, wall_ns(), e);
+    while (rc >= 0 && !stop_flag && p->s->dispatch != NULL && !p->s->options.dry_run) {
+        rc = dispatch_run(p->s->dispatch, p->control, wall_ns(), e);
         uint64_t due = outbox_next_due_ns(p->control), now = wall_ns();
-        if (!dispatch_is_busy(p->dispatch) && due >= until)
+        if (!dispatch_is_busy(p->s->dispatch) && due >= until)
             break;
         if (now >= until + FLUSH_NS)
             break;
-        wait_for_answer(p, dispatch_is_busy(p->dispatch) || due <= now ? 100 * NS_PER_MS : due - now);
+        wait_for_answer(p, dispatch_is_busy(p->s->dispatch) || due <= now ? 100 * NS_PER_MS : due - now);
     }
     return rc < 0 ? rc : 0;
 }
@@ -408,7 +323,7 @@ static void report(struct program *p)
     control_totals(p->control, &t);
     log_info("%llu incidents, %llu problems, %llu tickets%s; %llu messages wait for delivery",
              (unsigned long long)t.incidents, (unsigned long long)t.problems, (unsigned long long)t.tickets,
-             p->options.dry_run || p->dispatch == NULL ? " (dry run: none is sent)" : "",
+             p->s->options.dry_run || p->s->dispatch == NULL ? " (dry run: none is sent)" : "",
              (unsigned long long)t.outbox_pending);
 }
 
@@ -486,30 +401,84 @@ static int deliver_a_while(struct program *p, struct error *e)
         rc = hooks_run(p->hooks, p->control, e);
         if (rc < 0)
             break;
-        rc = dispatch_run(p->dispatch, p->control, wall_ns(), e);
-        bool busy = rc > 0 || dispatch_is_busy(p->dispatch);
+        rc = dispatch_run(p->s->dispatch, p->control, wall_ns(), e);
+        bool busy = rc > 0 || dispatch_is_busy(p->s->dispatch);
         if (rc >= 0 && busy)
             wait_for_answer(p, BUSY_MS * NS_PER_MS);
         /* With nothing else to do it waits for commands, so that people are answered at once. */
         taken = rc >= 0 ? control_take_commands(p->control, busy ? 0 : POLL_MS, e) : 0;
-    } while (rc >= 0 && taken >= 0 && !stop_flag && wall_ns() < until);
+    } while (rc >= 0 && taken >= 0 && !stop_flag && !reload_is_due() && wall_ns() < until);
     return rc < 0 ? rc : taken;
+}
+
+/* Ends what is on its way to ticketing systems, as far as that goes without waiting for long. */
+static int drain_dispatch(struct program *p, struct error *e)
+{
+    uint64_t until = wall_ns() + RELOAD_DRAIN_NS;
+    int rc = 0;
+
+    while (rc >= 0 && !stop_flag && dispatch_is_busy(p->s->dispatch) && wall_ns() < until) {
+        wait_for_answer(p, BUSY_MS * NS_PER_MS);
+        rc = dispatch_run(p->s->dispatch, p->control, wall_ns(), e);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/*
+ * SIGHUP: the settings are made anew from the file and take over as a whole, or not at all. What is known of incidents
+ * and tickets is in Redis and is read again. 0, or -errno when control cannot go on.
+ */
+static int take_over(struct program *p)
+{
+    const struct settings_request r = request_of(p);
+    struct config *fresh = NULL;
+    struct settings *settings = NULL;
+    struct error e = {""};
+    int rc;
+
+    if (reload_read(p->args.config, p->s->config, RELOAD_LISTS, &fresh) != 0)
+        return 0;
+    rc = settings_new(fresh, &r, &settings, &e);
+    if (rc != 0) {
+        log_error("the configuration is not taken over, the old one stays: %s", e.text);
+        return 0;
+    }
+    if (drain_dispatch(p, &e) != 0)
+        log_warn("%s", e.text);
+    close_control(p);
+    hooks_close(p->hooks);
+    p->hooks = NULL;
+    settings_free(p->s);
+    p->s = settings;
+    set_log_level(p, p->s->config);
+    if (hooks_open(p->s->config, &p->hooks, &e) != 0)
+        log_error("no webhooks are taken until the next reload: %s", e.text);
+    rc = store_is_broken(p->store) ? -EIO : open_control(p, &e);
+    if (rc != 0 && !store_is_broken(p->store)) {
+        log_error("%s", e.text);
+        return rc;
+    }
+    log_info("the configuration was read again");
+    return rc == 0 ? 0 : reload(p);
 }
 
 static int run_live(struct program *p)
 {
     struct error e;
 
-    if (hooks_open(p->config, &p->hooks, &e) != 0) {
+    if (hooks_open(p->s->config, &p->hooks, &e) != 0) {
         log_error("%s", e.text);
         return 1;
     }
+    reload_on_hangup();
     log_info("following the sensors in %s", p->private_redis != NULL ? "a private Redis" : "Redis");
     while (!stop_flag) {
+        if (reload_wanted() && take_over(p) != 0)
+            return 1;
         int rc = feed_poll(p->feed, false, LIVE_STEPS, &e);
         set_dry_run(p);
         if (rc > 0) /* there is more: only what needs no waiting */
-            rc = dispatch_run(p->dispatch, p->control, wall_ns(), &e);
+            rc = dispatch_run(p->s->dispatch, p->control, wall_ns(), &e);
         else if (rc == 0)
             rc = deliver_a_while(p, &e);
         if (rc < 0) {
@@ -542,13 +511,13 @@ static int check_connectors(struct program *p)
 {
     struct findings f = {0};
     struct error e = {""};
-    int rc = p->args.offline ? 0 : dispatch_check(p->config, say_finding, &f, &e);
+    int rc = p->args.offline ? 0 : dispatch_check(p->s->config, say_finding, &f, &e);
 
     if (rc < 0) {
         log_error("%s", e.text);
         return 1;
     }
-    log_info("the configuration is good; tickets.mode: %s%s", config_string(p->config, "tickets.mode"),
+    log_info("the configuration is good; tickets.mode: %s%s", config_string(p->s->config, "tickets.mode"),
              f.good + f.bad == 0 ? "; no ticketing system was asked" : "");
     return rc > 0 || f.bad > 0 ? 4 : 0;
 }

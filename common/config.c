@@ -174,16 +174,70 @@ bool config_is_set(const struct config *c, const char *name)
     return find_value(c, name, ~0u)->is_set;
 }
 
-const char *config_needs_restart(const struct config *running, const struct config *fresh)
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_value(size_t i, const struct value *a, const struct value *b)
+{
+    return a->string != NULL ? strcmp(a->string, b->string) == 0 : config_value_compare(&config_params[i], a, b) == 0;
+}
+
+static bool same_field(const struct field *f, char *a, char *b)
+{
+    char **x = (char **)(void *)(a + f->offset), **y = (char **)(void *)(b + f->offset);
+
+    if (f->type == FIELD_RATE)
+        return memcmp(x, y, sizeof(uint64_t)) == 0;
+    if (f->type != FIELD_STRINGS)
+        return same_text(*x, *y);
+    size_t n = *(size_t *)(void *)(x + 1);
+    bool same = n == *(size_t *)(void *)(y + 1);
+    for (size_t i = 0; i < n && same; i++)
+        same = same_text((*(char ***)(void *)x)[i], (*(char ***)(void *)y)[i]);
+    return same;
+}
+
+/* The accessors of lists take no const; nothing is changed here. */
+static bool same_list(const struct list *list, struct config *a, struct config *b)
+{
+    size_t n = *config_list_count(a, list);
+    bool same = n == *config_list_count(b, list);
+
+    for (size_t i = 0; i < n && same; i++)
+        for (const struct field *f = list->fields; f->key != NULL && same; f++)
+            same = same_field(f, *config_list_items(a, list) + i * list->item_bytes,
+                              *config_list_items(b, list) + i * list->item_bytes);
+    return same;
+}
+
+void config_changes(const struct config *running, const struct config *fresh, bool lists,
+                    void (*changed)(void *ctx, const char *name), void *ctx)
+{
+    for (size_t i = 0; i < CONFIG_N_PARAMS; i++)
+        if (!config_params[i].reload && !same_value(i, &running->values->value[i], &fresh->values->value[i]))
+            changed(ctx, config_params[i].name);
+    for (size_t i = 0; lists && i < CONFIG_N_LISTS; i++)
+        if (!same_list(&config_lists[i], (struct config *)(uintptr_t)running, (struct config *)(uintptr_t)fresh))
+            changed(ctx, config_lists[i].key);
+}
+
+int config_keep(struct config *fresh, const struct config *running, struct error *e)
 {
     for (size_t i = 0; i < CONFIG_N_PARAMS; i++) {
-        const struct value *a = &running->values->value[i], *b = &fresh->values->value[i];
-        bool same =
-            a->string != NULL ? strcmp(a->string, b->string) == 0 : config_value_compare(&config_params[i], a, b) == 0;
-        if (!same && !config_params[i].reload)
-            return config_params[i].name;
+        const struct value *from = &running->values->value[i];
+        struct value *to = &fresh->values->value[i];
+        if (config_params[i].reload)
+            continue;
+        char *string = from->string != NULL ? strdup(from->string) : NULL;
+        if (from->string != NULL && string == NULL)
+            return error_set(e, -ENOMEM, "no memory for the configuration");
+        free(to->string);
+        *to = *from;
+        to->string = string;
     }
-    return NULL;
+    return 0;
 }
 
 struct site_table *config_site_table(const struct config *c, struct error *e)

@@ -74,9 +74,12 @@ const char *config_string(const struct config *c, const char *name); /* STRING a
 /* True when the file gives the parameter, false when it is at its default. */
 bool config_is_set(const struct config *c, const char *name);
 
-/* For SIGHUP: the name of the first parameter that differs and is not taken over by a reload; NULL when there is none.
- */
-const char *config_needs_restart(const struct config *running, const struct config *fresh);
+/* For SIGHUP: calls `changed` with the name of each parameter that differs and is not taken over by a reload; with
+ * lists, also with the names of lists that differ. */
+void config_changes(const struct config *running, const struct config *fresh, bool lists,
+                    void (*changed)(void *ctx, const char *name), void *ctx);
+/* Gives fresh the values that running has for all parameters that a reload does not take over. 0 or -ENOMEM. */
+int config_keep(struct config *fresh, const struct config *running, struct error *e);
 
 /* Look-up tables made from the lists; the caller frees them. NULL with the reason in e. The site table is finished. */
 struct site_table *config_site_table(const struct config *c, struct error *e);

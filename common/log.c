@@ -10,6 +10,7 @@
 #include "common/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,17 @@
 #include "common/bytes.h"
 
 static char program_name[32] = "spanward";
-static enum log_level max_level = LOG_LEVEL_INFO;
+static atomic_uint max_level = LOG_LEVEL_INFO;
 
 void log_init(const char *program, enum log_level level)
 {
     snprintf(program_name, sizeof(program_name), "%s", program);
-    max_level = level;
+    log_set_level(level);
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store_explicit(&max_level, level, memory_order_relaxed);
 }
 
 static void log_write(enum log_level level, const char *format, va_list args)
@@ -32,7 +38,7 @@ static void log_write(enum log_level level, const char *format, va_list args)
     static const char *const word[] = {"", "warning: ", "", "debug: "};
     char raw[1024], safe[2048], line[2200];
 
-    if (level > max_level)
+    if (level > atomic_load_explicit(&max_level, memory_order_relaxed))
         return;
     vsnprintf(raw, sizeof(raw), format, args);
     text_escape(safe, sizeof(safe), raw, strlen(raw));

@@ -245,13 +245,36 @@ START_TEST(files)
 }
 END_TEST
 
+static char changed[256];
+
+static void note_change(void *ctx, const char *name)
+{
+    (void)ctx;
+    snprintf(changed + strlen(changed), sizeof(changed) - strlen(changed), "%s ", name);
+}
+
+static const char *changes(const struct config *a, const struct config *b, bool with_lists)
+{
+    changed[0] = '\0';
+    config_changes(a, b, with_lists, note_change, NULL);
+    return changed;
+}
+
 START_TEST(what_a_reload_cannot_change)
 {
-    struct config *a = parse("log: {level: info}\nwindow: {length: 10s}\n"), *b = parse("log: {level: debug}\n");
-    struct config *d = parse("window: {length: 20s}\n");
+    struct config *a = parse("log: {level: info}\nwindow: {length: 10s}\nsites: [{name: x, prefixes: [10.0.0.0/8]}]\n");
+    struct config *b = parse("log: {level: debug}\nsites: [{name: x, prefixes: [10.0.0.0/8]}]\n");
+    struct config *d = parse("window: {length: 20s}\nsensor: {name: s}\ndetect: {rtt_factor: 5}\n"
+                             "sites: [{name: x, prefixes: [10.0.0.0/9]}]\n");
 
-    ck_assert_ptr_null(config_needs_restart(a, b));
-    ck_assert_str_eq(config_needs_restart(a, d), "window.length");
+    ck_assert_str_eq(changes(a, b, true), "");
+    ck_assert_str_eq(changes(a, d, false), "sensor.name window.length ");
+    ck_assert_str_eq(changes(a, d, true), "sensor.name window.length sites ");
+    ck_assert_int_eq(config_keep(d, a, NULL), 0);
+    ck_assert_str_eq(changes(a, d, false), "");
+    ck_assert_uint_eq(config_u64(d, "window.length"), 10000000000);
+    ck_assert_str_eq(config_string(d, "sensor.name"), "");
+    ck_assert(config_double(d, "detect.rtt_factor") == 5);
     config_free(a);
     config_free(b);
     config_free(d);
