@@ -10,7 +10,7 @@
  * half of its paths and three of them (two when it has no more), and chance must not: with q, the share of other
  * paths that failed in the same minutes, P(Binomial(paths, q) >= failing) < 0.001. Of several the best is the one with
  * most failing less silent paths, so that neither a line inside a failing one nor the whole company around it is named.
- * While such an incident is not closed, later faults of its paths join it at once.
+ * While such an incident is not closed, later faults of its paths join it at once when they are of its kind.
  *
  * Sites come from the names of paths; circuits and devices from the register and the configuration.
  */
@@ -338,15 +338,27 @@ static void adopt_all(struct control *c, struct incident *parent, const struct c
     }
 }
 
+/*
+ * Whether a fault that begins now may be another sign of what parent is about: it began with it, or is the same fault
+ * while it lasts. Else a path that fails on its own every hour would hold the circuit's incident open.
+ */
+static bool goes_with(const struct incident *parent, const struct incident *i)
+{
+    uint64_t a = parent->e.episode_ns, b = i->e.episode_ns;
+
+    return (a > b ? a - b : b - a) <= TOGETHER_NS ||
+           (parent->e.fault == i->e.fault && parent->e.direction == i->e.direction);
+}
+
 struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_ns)
 {
     if (i->object->scope != SCOPE_PATH)
         return NULL;
+    causes_update(c);
     for (size_t k = 0; k < c->incidents.n; k++) {
         struct incident *parent = c->incidents.item[k];
-        if (parent->e.cause[0] == '\0' || parent->e.state >= INCIDENT_CLOSED)
+        if (parent->e.cause[0] == '\0' || parent->e.state >= INCIDENT_CLOSED || !goes_with(parent, i))
             continue;
-        causes_update(c);
         for (size_t n = 0; n < i->object->n_causes; n++) {
             const struct cause *x = i->object->causes[n];
             if (x->scope == parent->object->scope && strcmp(x->name, parent->object->name) == 0) {

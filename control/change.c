@@ -5,14 +5,15 @@
  *
  * Onsets that fall within an hour after a change (or into its window) are compared with the share of time that such
  * hours cover: of n onsets on the objects that the change names, k fell into its hours, which are a share s of the time
- * observed; p = P(Binomial(n, s) >= k). Changes of one title are one series ("weekly config push") and share their
- * hours. So a change that names the whole company has to explain more than one fault of one branch, and a change that
- * is followed by a fault every time beats one that was there once.
+ * observed; p = P(Binomial(n, s) >= k). Asked of all faults and of those of the same kind; the smaller p counts,
+ * doubled. Changes of one title are one series ("weekly config push") and share their hours. So a change that names the
+ * whole company has to explain more than one fault of one branch, and a change that is followed by a fault every time
+ * beats one that was there once.
  *
  * For a problem there is a second question: did it begin with the change? Of its n onsets k came after it, which is a
  * share s of the time; the smaller of both p-values counts, doubled.
  *
- * Kept: up to three suspects with p < 0.05, the smallest p first, of equals the change that came last before the onset.
+ * Kept: up to three suspects with p < 0.1, the smallest p first, of equals the change that came last before the onset.
  * Limit: the look-back is what is in the histories (512 onsets), and since control's first data.
  */
 
@@ -27,7 +28,7 @@
 #define AFTER_NS      (60 * NS_PER_MIN)
 #define ONE_ONSET_NS  (10 * NS_PER_MIN) /* faults of one object that begin so close together are one */
 #define BEGAN_NS      (14 * 1440 * NS_PER_MIN)
-#define MOST_P        0.05
+#define MOST_P        0.1
 #define MOST_SUSPECTS 3u
 
 struct suspect {
@@ -88,36 +89,51 @@ static double series_share(const struct control *c, const struct entity_register
     return (double)covered_ns / (double)(now_ns - first_ns);
 }
 
-/* Counts the onsets of an object, close ones once; k of n in the hours of the change's series. */
+/* k of n onsets lie in the hours of a change's series. */
+struct near {
+    uint64_t n, k;
+};
+
+/* Counts the onsets of an object: of one metric, or (METRIC_COUNT) of all, close ones once. */
 static void count_onsets(const struct control *c, const struct control_object *o, const struct entity_register *change,
-                         uint64_t *n, uint64_t *k)
+                         enum metric only, struct near *ret)
 {
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         const struct history *h = &o->line[m].history;
-        for (uint32_t i = 0; i < h->n; i++) {
+        for (uint32_t i = 0; (only == METRIC_COUNT || only == m) && i < h->n; i++) {
             bool first = !(h->item[i].flags & (OCCURRENCE_AGAIN | OCCURRENCE_EXPLAINED));
-            for (enum metric other = 0; first && other < m; other++) {
+            for (enum metric other = 0; only == METRIC_COUNT && first && other < m; other++) {
                 const struct history *x = &o->line[other].history;
                 for (uint32_t j = x->n; first && j > 0; j--) {
                     uint64_t a = x->item[j - 1].onset_ns, b = h->item[i].onset_ns;
                     first = (a > b ? a - b : b - a) > ONE_ONSET_NS;
                 }
             }
-            *n += first;
-            *k += first && series_holds(c, change, h->item[i].onset_ns);
+            ret->n += first;
+            ret->k += first && series_holds(c, change, h->item[i].onset_ns);
         }
     }
 }
 
-static double p_of_series(struct control *c, struct register_row *change, uint64_t now_ns)
+/*
+ * Two questions, the better answer doubled: do faults follow these changes, and do faults of this kind? A path that
+ * fails every hour anyhow drowns the one new fault in the first.
+ */
+static double p_of_series(struct control *c, struct register_row *change, enum metric kind, uint64_t now_ns)
 {
-    uint64_t n = 0, k = 0;
+    struct near all = {0}, same = {0};
     size_t n_named;
     const uint32_t *named = register_named(c, change, &n_named);
 
-    for (size_t i = 0; i < n_named; i++)
-        count_onsets(c, c->objects.item[named[i]], &change->e, &n, &k);
-    return k == 0 ? 1 : binomial_tail(n, series_share(c, &change->e, now_ns), k);
+    for (size_t i = 0; i < n_named; i++) {
+        count_onsets(c, c->objects.item[named[i]], &change->e, METRIC_COUNT, &all);
+        count_onsets(c, c->objects.item[named[i]], &change->e, kind, &same);
+    }
+    double share = series_share(c, &change->e, now_ns);
+    double p = all.k == 0 ? 1 : binomial_tail(all.n, share, all.k);
+    double p_same = same.k == 0 ? 1 : binomial_tail(same.n, share, same.k);
+    p = 2 * (p < p_same ? p : p_same);
+    return p < 1 ? p : 1;
 }
 
 static int compare_suspects(const void *a, const void *b)
@@ -162,7 +178,7 @@ void change_suspects(struct control *c, struct incident *i, uint64_t now_ns)
     for (size_t k = 0; list != NULL && k < rows; k++) {
         struct register_row *r = c->registers[REGISTER_CHANGE].item[k];
         if (falls_into(&r->e, i->e.onset_ns) && concerns(c, r, i))
-            list[n++] = (struct suspect){r->e.id, p_of_series(c, r, now_ns), r->e.start_ns};
+            list[n++] = (struct suspect){r->e.id, p_of_series(c, r, i->metric, now_ns), r->e.start_ns};
     }
     if (list != NULL)
         write_suspects(i->e.suspects, sizeof(i->e.suspects), list, n);

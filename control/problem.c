@@ -544,6 +544,34 @@ static bool still_closed(struct control *c, struct problem *p, const struct hist
     return false;
 }
 
+/*
+ * A problem without a period of which this slot explains most onsets: it came again and again, and now it is known
+ * when. It keeps its id, owner and ticket.
+ */
+static struct problem *now_known_when(struct control *c, const char *fingerprint, const struct slot *s,
+                                      const struct history *h, int32_t first_date)
+{
+    for (size_t i = 0; i < c->problems.n; i++) {
+        struct problem *p = c->problems.item[i];
+        uint32_t all = 0, inside = 0;
+        if (p->e.pattern != PATTERN_CHRONIC || !problem_is_open(&p->e) || p->e.state >= PROBLEM_VERIFYING ||
+            strcmp(p->e.fingerprint, fingerprint) != 0)
+            continue;
+        for (uint32_t k = 0; k < h->n; k++) {
+            struct local_time t;
+            local_from_ns(h->item[k].onset_ns, &t);
+            if (t.date < first_date || (h->item[k].flags & (OCCURRENCE_AGAIN | OCCURRENCE_EXPLAINED)))
+                continue;
+            all++;
+            inside += recurrence_matches(s->class, (uint8_t)s->weekday, (unsigned)s->from_hour, (unsigned)s->to_hour,
+                                         t.date, t.hour);
+        }
+        if (5 * inside >= 3 * all)
+            return p;
+    }
+    return NULL;
+}
+
 static void take_pattern(struct control *c, const struct look *l, const struct recurrence_pattern *r, bool confirmed,
                          uint64_t now_ns)
 {
@@ -570,6 +598,8 @@ static void take_pattern(struct control *c, const struct look *l, const struct r
             add_member(p, fingerprint);
         return;
     }
+    if (p == NULL && confirmed)
+        p = now_known_when(c, fingerprint, &s, &line->history, l->first_date);
     if (p == NULL)
         p = create_problem(c, l);
     if (p == NULL || p->e.state == PROBLEM_DUPLICATE || still_closed(c, p, &line->history))

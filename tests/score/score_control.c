@@ -26,6 +26,7 @@
 #define GRACE_NS   (20 * MIN_NS)
 #define LEAST_RATE 0.8
 #define LEAST_HITS 6
+#define LEAST_SEEN 10 /* minutes of a cascade that a sensor saw, for it to count */
 
 /* name, text, target, least: 1 the value must be at least the target, -1 at most, 0 only told */
 #define MEASURES(X)                                                                                                    \
@@ -283,6 +284,10 @@ static void score_recurring(struct scores *s, const struct world *w, const json_
         count(s, M_month_end, p != NULL && p->pattern == PATTERN_MONTH_END);
     } else if (kind_is(f, "hourly")) {
         count(s, M_hourly, p != NULL && p->pattern == PATTERN_HOURLY);
+        if (p == NULL || p->pattern != PATTERN_HOURLY)
+            fprintf(stderr, "hourly missed: %s %s %s, every %lld min: %s %s\n", text_of(f, "path"), text_of(f, "fault"),
+                    text_of(f, "direction"), (long long)ns_of(f, "period_min"), p != NULL ? p->id : "no problem",
+                    p != NULL ? p->pattern_text : "");
     } else if (kind_is(f, "chronic")) {
         count(s, M_chronic, p != NULL);
     }
@@ -339,12 +344,33 @@ static void score_change(struct scores *s, const struct world *w, const json_t *
                 suspects);
 }
 
+/* Minutes of a span in which sensors saw well. */
+static uint64_t seen_minutes(const struct world *w, const json_t *span)
+{
+    static const char *const blind[] = {"outages", "capture_loss"};
+    uint64_t seen = 0;
+
+    for (uint64_t at = ns_of(span, "start_ns"); at < ns_of(span, "end_ns"); at += MIN_NS) {
+        bool dark = false;
+        const json_t *o;
+        size_t k;
+        for (size_t b = 0; b < 2; b++) {
+            json_array_foreach(json_object_get(w->truth, blind[b]), k, o) dark |=
+                at + MIN_NS > ns_of(o, "start_ns") && at < ns_of(o, "end_ns");
+        }
+        seen += !dark;
+    }
+    return seen;
+}
+
 static void score_cascade(struct scores *s, const struct world *w, const json_t *cascade)
 {
     const struct entity_incident *i = w->incidents.item;
     char cause[200];
     size_t named = 0, alone = 0;
 
+    if (seen_minutes(w, cascade) < LEAST_SEEN)
+        return;
     snprintf(cause, sizeof(cause), "circuit %s", text_of(cascade, "circuit"));
     for (size_t k = 0; k < w->incidents.n; k++) {
         if (!holds(cascade, i[k].onset_ns) || i[k].parent[0] != '\0')

@@ -173,7 +173,7 @@ START_TEST(changes_are_suspect)
     for (size_t i = 0; i < found.n; i++)
         e = strcmp(found.u.incident[i].object, "Branch-03~DC") == 0 ? &found.u.incident[i] : e;
     ck_assert_ptr_nonnull(e);
-    ck_assert_ptr_nonnull(strstr(e->suspects, "CHG-3 p=0.002"));
+    ck_assert_ptr_nonnull(strstr(e->suspects, "CHG-3 p=0.004"));
     ck_assert_ptr_nonnull(strstr(e->suspects, "CHG-1"));
     ck_assert_ptr_null(strstr(e->suspects, "CHG-2"));
     fixture_stop(&f);
