@@ -37,6 +37,7 @@
 #define DEFAULT_TIMEOUT_MS 15000L
 #define RETRY_AFTER_MOST_S 86400
 #define HEADERS            8u
+#define SECRET_BYTES       1024u
 
 /* Owner: a connector. Headers are whole lines; those that hold secrets are wiped on free. */
 struct http {
@@ -191,6 +192,37 @@ int http_basic(struct http *h, const char *user, const char *password)
     h->user = strdup(user);
     h->password = strdup(password);
     return h->user != NULL && h->password != NULL ? 0 : -ENOMEM;
+}
+
+int http_token(struct http *h, const struct config *config, const char *what, const char *env, const char *header,
+               char hash[FINGERPRINT_BYTES], struct error *e)
+{
+    char secret[SECRET_BYTES], line[SECRET_BYTES + 64];
+    int rc = http_secret(what, config_string(config, what), env, secret, sizeof(secret), e);
+
+    if (rc != 0)
+        return rc;
+    snprintf(line, sizeof(line), "%.60s%s", header, secret);
+    rc = http_add_header(h, line);
+    http_hash(hash, secret);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    OPENSSL_cleanse(line, sizeof(line));
+    return rc == 0 ? 0 : error_set(e, rc, "no memory for %s", what);
+}
+
+int http_login(struct http *h, const struct config *config, const char *what, const char *env, const char *user,
+               char hash[FINGERPRINT_BYTES], struct error *e)
+{
+    char secret[SECRET_BYTES];
+    int rc = http_secret(what, config_string(config, what), env, secret, sizeof(secret), e);
+
+    if (rc != 0)
+        return rc;
+    rc = http_basic(h, user, secret);
+    http_hash(hash, user);
+    http_hash(hash, secret);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return rc == 0 ? 0 : error_set(e, rc, "no memory for %s", what);
 }
 
 void http_hash(char hash[FINGERPRINT_BYTES], const char *text)

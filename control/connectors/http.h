@@ -38,6 +38,15 @@ int http_add_header(struct http *h, const char *line);
 /* HTTP Basic for every request. */
 int http_basic(struct http *h, const char *user, const char *password);
 
+/*
+ * The secret of a parameter (a file's name; empty: the environment variable) as a header "Authorization: SCHEME"
+ * SECRET, or as the password of HTTP Basic, for every request. Adds it to the settings hash. 0 or -errno.
+ */
+int http_token(struct http *h, const struct config *config, const char *what, const char *env, const char *header,
+               char hash[FINGERPRINT_BYTES], struct error *e);
+int http_login(struct http *h, const struct config *config, const char *what, const char *env, const char *user,
+               char hash[FINGERPRINT_BYTES], struct error *e);
+
 /* Adds text to a settings hash: order matters. The first call starts from "", secrets are fine. */
 void http_hash(char hash[FINGERPRINT_BYTES], const char *text);
 

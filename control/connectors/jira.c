@@ -78,22 +78,13 @@ static void jira_close(void *ctx)
 
 static int authenticate(struct jira *j, const struct config *config, char hash[FINGERPRINT_BYTES], struct error *e)
 {
-    char token[1024], line[1100];
+    static const char what[] = "tickets.jira.token_file", env[] = "SPANWARD_JIRA_TOKEN";
     const char *user = config_string(config, "tickets.jira.user");
-    int rc = http_secret("tickets.jira.token_file", config_string(config, "tickets.jira.token_file"),
-                         "SPANWARD_JIRA_TOKEN", token, sizeof(token), e);
 
-    if (rc != 0)
-        return rc;
     if (j->cloud && user[0] == '\0')
         return error_set(e, -EINVAL, "tickets.jira.user is missing: Jira Cloud wants the e-mail address of the token");
-    snprintf(line, sizeof(line), "Authorization: Bearer %s", token);
-    rc = j->cloud ? http_basic(j->http, user, token) : http_add_header(j->http, line);
-    http_hash(hash, user);
-    http_hash(hash, token);
-    explicit_bzero(token, sizeof(token));
-    explicit_bzero(line, sizeof(line));
-    return rc == 0 ? 0 : error_set(e, rc, "no memory for Jira");
+    return j->cloud ? http_login(j->http, config, what, env, user, hash, e)
+                    : http_token(j->http, config, what, env, "Authorization: Bearer ", hash, e);
 }
 
 static int jira_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES], struct error *e)

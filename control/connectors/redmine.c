@@ -22,7 +22,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +57,6 @@ static void redmine_close(void *ctx)
 static int redmine_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES], struct error *e)
 {
     const char *url = config_string(config, "tickets.redmine.url");
-    char key[300], line[340];
 
     if (url[0] == '\0')
         return 0;
@@ -71,23 +69,18 @@ static int redmine_open(const struct config *config, void **ret_ctx, char ret_ha
     snprintf(x->resolved, sizeof(x->resolved), "%s", config_string(config, "tickets.redmine.resolved"));
     snprintf(x->closed, sizeof(x->closed), "%s", config_string(config, "tickets.redmine.closed"));
     snprintf(x->reopened, sizeof(x->reopened), "%s", config_string(config, "tickets.redmine.reopened"));
+    ret_hash[0] = '\0';
     int rc = http_open(config, "tickets.redmine.url", url, &x->http, e);
-    if (rc == 0)
-        rc = http_secret("tickets.redmine.key_file", config_string(config, "tickets.redmine.key_file"),
-                         "SPANWARD_REDMINE_KEY", key, sizeof(key), e);
-    snprintf(line, sizeof(line), "X-Redmine-API-Key: %s", rc == 0 ? key : "");
-    if (rc == 0 && http_add_header(x->http, line) != 0)
-        rc = error_set(e, -ENOMEM, "no memory for Redmine");
-    OPENSSL_cleanse(line, sizeof(line));
+    rc = rc == 0 ? http_token(x->http, config, "tickets.redmine.key_file", "SPANWARD_REDMINE_KEY",
+                              "X-Redmine-API-Key: ", ret_hash, e)
+                 : rc;
     if (rc != 0) {
         redmine_close(x);
         return rc;
     }
-    ret_hash[0] = '\0';
-    const char *const part[] = {url, key, x->project, x->tracker, x->field, x->resolved, x->closed, x->reopened};
+    const char *const part[] = {url, x->project, x->tracker, x->field, x->resolved, x->closed, x->reopened};
     for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
         http_hash(ret_hash, part[i]);
-    OPENSSL_cleanse(key, sizeof(key));
     *ret_ctx = x;
     return 1;
 }

@@ -19,7 +19,6 @@
 #include "control/connectors/connector.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,6 @@
 #define REST              "/REST/2.0"
 #define CONFLICTS         3
 #define POLL_TRANSACTIONS 50
-#define SECRET_BYTES      512
 #define RIGHTS_HOW        "Admin > Queues > User Rights; or scripts/setup-rt, which gives what is missing"
 
 /* Owner: the connector's user. */
@@ -53,26 +51,10 @@ static void rt_close(void *ctx)
 static int read_credentials(const struct config *config, struct rt *x, char hash[FINGERPRINT_BYTES], struct error *e)
 {
     const char *user = config_string(config, "tickets.rt.user");
-    char secret[SECRET_BYTES], line[SECRET_BYTES + 32];
-    int rc;
 
-    if (user[0] != '\0') {
-        rc = http_secret("tickets.rt.password_file", config_string(config, "tickets.rt.password_file"),
-                         "SPANWARD_RT_PASSWORD", secret, sizeof(secret), e);
-        if (rc == 0 && http_basic(x->http, user, secret) != 0)
-            rc = error_set(e, -ENOMEM, "no memory for RT");
-    } else {
-        rc = http_secret("tickets.rt.token_file", config_string(config, "tickets.rt.token_file"), "SPANWARD_RT_TOKEN",
-                         secret, sizeof(secret), e);
-        snprintf(line, sizeof(line), "Authorization: token %s", secret);
-        if (rc == 0 && http_add_header(x->http, line) != 0)
-            rc = error_set(e, -ENOMEM, "no memory for RT");
-        OPENSSL_cleanse(line, sizeof(line));
-    }
-    http_hash(hash, user);
-    http_hash(hash, rc == 0 ? secret : "");
-    OPENSSL_cleanse(secret, sizeof(secret));
-    return rc;
+    if (user[0] != '\0')
+        return http_login(x->http, config, "tickets.rt.password_file", "SPANWARD_RT_PASSWORD", user, hash, e);
+    return http_token(x->http, config, "tickets.rt.token_file", "SPANWARD_RT_TOKEN", "Authorization: token ", hash, e);
 }
 
 static int rt_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES], struct error *e)

@@ -28,11 +28,12 @@
 #include "control/connectors/track.h"
 #include "control/content.h"
 
-#define TITLE_MOST 160u
-#define TEXT_MOST  3900u
-#define NODE_MOST  100u
-#define PAGE       50
-#define PAGES_MOST 10
+#define TIME_FORMAT "%Y-%m-%d %H:%M:%S"
+#define TITLE_MOST  160u
+#define TEXT_MOST   3900u
+#define NODE_MOST   100u
+#define PAGE        50
+#define PAGES_MOST  10
 
 enum table { TABLE_INCIDENT, TABLE_PROBLEM, TABLE_EVENT };
 
@@ -56,23 +57,6 @@ static void servicenow_close(void *ctx)
         return;
     http_free(s->http);
     free(s);
-}
-
-static int authenticate(struct servicenow *s, const struct config *config, char hash[FINGERPRINT_BYTES],
-                        struct error *e)
-{
-    char password[512];
-    int rc = http_secret("tickets.servicenow.password_file", config_string(config, "tickets.servicenow.password_file"),
-                         "SPANWARD_SERVICENOW_PASSWORD", password, sizeof(password), e);
-
-    if (rc != 0)
-        return rc;
-    rc = http_basic(s->http, s->user, password);
-    rc = rc == 0 ? http_add_header(s->http, "Accept: application/json") : rc;
-    http_hash(hash, s->user);
-    http_hash(hash, password);
-    explicit_bzero(password, sizeof(password));
-    return rc == 0 ? 0 : error_set(e, rc, "no memory for ServiceNow");
 }
 
 static int servicenow_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES],
@@ -101,7 +85,9 @@ static int servicenow_open(const struct config *config, void **ret_ctx, char ret
              config_string(config, "tickets.servicenow.resolution_code"));
     ret_hash[0] = '\0';
     int rc = http_open(config, "tickets.servicenow.url", url, &s->http, e);
-    rc = rc == 0 ? authenticate(s, config, ret_hash, e) : rc;
+    rc = rc == 0 ? http_login(s->http, config, "tickets.servicenow.password_file", "SPANWARD_SERVICENOW_PASSWORD",
+                              s->user, ret_hash, e)
+                 : rc;
     if (rc != 0) {
         servicenow_close(s);
         return rc;
@@ -569,15 +555,6 @@ static int add_change(struct servicenow *s, const json_t *record, const char *si
     return add_notes(s, id, since, changes, ret);
 }
 
-static void time_text(char *ret, size_t size, uint64_t ns)
-{
-    time_t t = (time_t)(ns / NS_PER_S);
-    struct tm tm;
-
-    gmtime_r(&t, &tm);
-    strftime(ret, size, "%Y-%m-%d %H:%M:%S", &tm);
-}
-
 static int servicenow_poll(void *ctx, const char *cursor, struct connector_changes *changes,
                            struct connector_answer *ret)
 {
@@ -588,11 +565,11 @@ static int servicenow_poll(void *ctx, const char *cursor, struct connector_chang
     int rc = 0;
 
     if (cursor_ns == 0 || s->table == TABLE_EVENT) {
-        time_text(changes->cursor, sizeof(changes->cursor), track_now_ns());
+        track_time_text(changes->cursor, sizeof(changes->cursor), TIME_FORMAT, track_now_ns());
         return 0;
     }
     snprintf(changes->cursor, sizeof(changes->cursor), "%s", cursor);
-    time_text(since, sizeof(since), cursor_ns - TRACK_OVERLAP_NS);
+    track_time_text(since, sizeof(since), TIME_FORMAT, cursor_ns - TRACK_OVERLAP_NS);
     snprintf(query, sizeof(query), "correlation_idSTARTSWITHspanward-^sys_updated_on>=%s^ORDERBYsys_updated_on", since);
     http_encode(encoded, sizeof(encoded), query);
     for (int page = 0; page < PAGES_MOST && rc == 0; page++) {

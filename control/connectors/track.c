@@ -122,6 +122,16 @@ uint64_t track_now_ns(void)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+void track_time_text(char *ret, size_t size, const char *format, uint64_t ns)
+{
+    time_t t = (time_t)(ns / NS_PER_S);
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    if (strftime(ret, size, format, &tm) == 0)
+        ret[0] = '\0';
+}
+
 bool track_seen(struct track_seen *s, const char *format, ...)
 {
     char text[1024];

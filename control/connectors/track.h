@@ -41,6 +41,8 @@ int track_refuse(struct connector_answer *ret, const char *format, ...) __attrib
 /* "2026-11-17T10:00:00.000+0100", "...Z", "2026-11-17 10:00:00" (then UTC) to wall time; 0 when it is none. */
 uint64_t track_time_ns(const char *text);
 uint64_t track_now_ns(void);
+/* UTC by strftime's format. */
+void track_time_text(char *ret, size_t size, const char *format, uint64_t ns);
 
 /*
  * What a poll has reported. An index lags behind, and times have seconds: polls ask for a while that they asked for

@@ -27,9 +27,10 @@
 #include "control/connectors/track.h"
 #include "control/content.h"
 
-#define TITLE_MOST 250u
-#define PAGE       50
-#define PAGES_MOST 10
+#define TIME_FORMAT "%Y-%m-%dT%H:%M:%S.000Z"
+#define TITLE_MOST  250u
+#define PAGE        50
+#define PAGES_MOST  10
 
 /* Owner: the connector's thread. */
 struct zammad {
@@ -49,22 +50,6 @@ static void zammad_close(void *ctx)
     free(z);
 }
 
-static int authenticate(struct zammad *z, const struct config *config, char hash[FINGERPRINT_BYTES], struct error *e)
-{
-    char token[512], line[600];
-    int rc = http_secret("tickets.zammad.token_file", config_string(config, "tickets.zammad.token_file"),
-                         "SPANWARD_ZAMMAD_TOKEN", token, sizeof(token), e);
-
-    if (rc != 0)
-        return rc;
-    snprintf(line, sizeof(line), "Authorization: Token token=%s", token);
-    rc = http_add_header(z->http, line);
-    http_hash(hash, token);
-    explicit_bzero(token, sizeof(token));
-    explicit_bzero(line, sizeof(line));
-    return rc == 0 ? 0 : error_set(e, rc, "no memory for Zammad");
-}
-
 static int zammad_open(const struct config *config, void **ret_ctx, char ret_hash[FINGERPRINT_BYTES], struct error *e)
 {
     const char *url = config_string(config, "tickets.zammad.url");
@@ -81,7 +66,9 @@ static int zammad_open(const struct config *config, void **ret_ctx, char ret_has
     snprintf(z->customer, sizeof(z->customer), "%s", config_string(config, "tickets.zammad.customer"));
     ret_hash[0] = '\0';
     int rc = http_open(config, "tickets.zammad.url", url, &z->http, e);
-    rc = rc == 0 ? authenticate(z, config, ret_hash, e) : rc;
+    rc = rc == 0 ? http_token(z->http, config, "tickets.zammad.token_file", "SPANWARD_ZAMMAD_TOKEN",
+                              "Authorization: Token token=", ret_hash, e)
+                 : rc;
     if (rc != 0) {
         zammad_close(z);
         return rc;
@@ -424,15 +411,6 @@ static int add_change(struct zammad *z, const json_t *ticket, uint64_t since_ns,
     return add_articles(z, id, since_ns, changes, ret);
 }
 
-static void time_text(char *ret, size_t size, uint64_t ns)
-{
-    time_t t = (time_t)(ns / NS_PER_S);
-    struct tm tm;
-
-    gmtime_r(&t, &tm);
-    strftime(ret, size, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
-}
-
 static int zammad_poll(void *ctx, const char *cursor, struct connector_changes *changes, struct connector_answer *ret)
 {
     struct zammad *z = ctx;
@@ -442,12 +420,12 @@ static int zammad_poll(void *ctx, const char *cursor, struct connector_changes *
     int rc = 0;
 
     if (since_ns == 0) {
-        time_text(changes->cursor, sizeof(changes->cursor), track_now_ns());
+        track_time_text(changes->cursor, sizeof(changes->cursor), TIME_FORMAT, track_now_ns());
         return 0;
     }
     snprintf(changes->cursor, sizeof(changes->cursor), "%s", cursor);
     since_ns -= TRACK_OVERLAP_NS;
-    time_text(since, sizeof(since), since_ns);
+    track_time_text(since, sizeof(since), TIME_FORMAT, since_ns);
     snprintf(query, sizeof(query), "tags:spanward AND updated_at:[\"%s\" TO *]", since);
     http_encode(encoded, sizeof(encoded), query);
     for (int page = 1; page <= PAGES_MOST && rc == 0; page++) {
