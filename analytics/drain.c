@@ -60,7 +60,7 @@ struct analytics {
     struct circuits circuits;
     struct windows windows;
     struct rollup rollup;
-    struct objects pending_hosts; /* of flows since the last window closed */
+    struct objects pending_hosts; /* of flows since the last window closed; none without a store */
     struct objects totals;
     struct topn topn;
     uint64_t top_start_ns[2]; /* of the running minute and hour, UINT64_MAX = none */
@@ -165,7 +165,7 @@ static void handle_flow(struct analytics *a, const struct rec_flow *f)
     bool wanted = false;
 
     a->result.flows++;
-    if (topn_add_hosts(&a->pending_hosts, f) != 0 || topn_add_hosts(&a->totals, f) != 0)
+    if ((a->publisher != NULL && topn_add_hosts(&a->pending_hosts, f) != 0) || topn_add_hosts(&a->totals, f) != 0)
         no_memory(a);
     if (a->publisher != NULL) {
         if (a->top_start_ns[0] == UINT64_MAX)
@@ -336,7 +336,7 @@ static void update_sensor(struct analytics *a)
     s->events = a->result.events;
     s->ring_dropped = a->result.ring_dropped;
     s->flows_active = s->flows_evicted = s->pool_in_use = s->pool_exhausted = s->clock_backwards = 0;
-    s->fragments_unmatched = s->fragments_malformed = s->fragments_evicted = 0;
+    s->fragments_unmatched = s->fragments_malformed = s->fragments_evicted = s->wrong_worker = 0;
     for (unsigned i = 0; i < a->o.n_rings; i++) {
         const struct rec_window_end *e = &a->worker[i].end;
         s->flows_active += e->flows_active;
@@ -344,6 +344,7 @@ static void update_sensor(struct analytics *a)
         s->pool_in_use += e->pool_in_use;
         s->pool_exhausted += e->pool_exhausted;
         s->clock_backwards += e->clock_backwards;
+        s->wrong_worker += e->wrong_worker;
         s->fragments_unmatched += e->fragments_unmatched;
         s->fragments_malformed += e->fragments_malformed;
         s->fragments_evicted += e->fragments_evicted;
