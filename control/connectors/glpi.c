@@ -12,10 +12,10 @@
  * Opening again sets the status back, to assigned or new. 206 is a page and good; 207 means that the one thing that we
  * asked for was not done: a refusal with GLPI's reason.
  *
- * Times of GLPI are of its own zone: polls only compare them with one another.
+ * What is read back is in glpi_read.c.
  */
 
-#include "control/connectors/connector.h"
+#include "control/connectors/glpi.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,40 +23,10 @@
 #include <string.h>
 #include <time.h>
 #include "common/timefmt.h"
-#include "control/connectors/http.h"
-#include "control/connectors/track.h"
 #include "control/content.h"
 
-#define NAME_MOST  250u
-#define TEXT_MOST  20000u
-#define PAGE       50u
-#define PAGES_MOST 10
-#define PEOPLE     16u
-
-/* Search options of ITIL items. */
-#define OPTION_ID       2
-#define OPTION_STATUS   12
-#define OPTION_MODIFIED 19
-#define OPTION_CONTENT  21
-
-enum { STATUS_NEW = 1, STATUS_ASSIGNED = 2, STATUS_SOLVED = 5, STATUS_CLOSED = 6 };
-
-struct person {
-    json_int_t id;
-    char name[ENTITY_OWNER_BYTES];
-};
-
-/* Owner: the connector's thread. */
-struct glpi {
-    struct http *http;
-    char user_token[256], app_token[256], session[128];
-    char type[16];
-    json_int_t self; /* our user's id; 0 as long as nobody asked */
-    struct person person[PEOPLE];
-    unsigned n_people;
-    struct track_seen seen;
-};
-
+#define NAME_MOST 250u
+#define TEXT_MOST 20000u
 static void glpi_close(void *ctx)
 {
     struct glpi *g = ctx;
@@ -150,7 +120,7 @@ static bool begin_session(struct glpi *g, struct http_answer *ret)
     return true;
 }
 
-static const char *error_code(const struct http_answer *a)
+const char *glpi_error_code(const struct http_answer *a)
 {
     const char *code = json_string_value(json_array_get(a->json, 0));
 
@@ -164,7 +134,7 @@ static bool do_request(struct glpi *g, struct http_answer *ret, const struct htt
         if (g->session[0] == '\0' && !begin_session(g, ret))
             return false;
         call_once(g, ret, q, true);
-        if (ret->status != 401 || strcmp(error_code(ret), "ERROR_SESSION_TOKEN_INVALID") != 0 || i == 1)
+        if (ret->status != 401 || strcmp(glpi_error_code(ret), "ERROR_SESSION_TOKEN_INVALID") != 0 || i == 1)
             break;
         g->session[0] = '\0';
         http_answer_fini(ret);
@@ -173,9 +143,9 @@ static bool do_request(struct glpi *g, struct http_answer *ret, const struct htt
 }
 
 /* json is taken over. */
-static bool call(struct glpi *g, struct http_answer *ret, const char *method, json_t *json, const char *format, ...)
+bool glpi_call(struct glpi *g, struct http_answer *ret, const char *method, json_t *json, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-static bool call(struct glpi *g, struct http_answer *ret, const char *method, json_t *json, const char *format, ...)
+bool glpi_call(struct glpi *g, struct http_answer *ret, const char *method, json_t *json, const char *format, ...)
 {
     char path[2048];
     struct http_request q = {.method = method, .path = path, .json = json};
@@ -197,9 +167,9 @@ static const char *partial_reason(const json_t *j)
     return text[0] != '\0' ? text : http_string(json_array_get(j, 0), "message");
 }
 
-static int failed(struct http_answer *a, struct connector_answer *ret)
+int glpi_failed(struct http_answer *a, struct connector_answer *ret)
 {
-    const char *code = error_code(a), *why = json_string_value(json_array_get(a->json, 1));
+    const char *code = glpi_error_code(a), *why = json_string_value(json_array_get(a->json, 1));
     char text[300];
 
     if (a->status == 207)
@@ -223,7 +193,7 @@ static int failed(struct http_answer *a, struct connector_answer *ret)
 
 static const char *remember(struct glpi *g, json_int_t id, const char *name)
 {
-    struct person *p = &g->person[g->n_people++ % PEOPLE];
+    struct glpi_person *p = &g->person[g->n_people++ % GLPI_PEOPLE];
 
     p->id = id;
     snprintf(p->name, sizeof(p->name), "%s", name);
@@ -241,12 +211,12 @@ static json_int_t user_id(struct glpi *g, const char *name)
 
     if (name[0] == '\0')
         return 0;
-    for (unsigned k = 0; k < PEOPLE && k < g->n_people; k++) {
+    for (unsigned k = 0; k < GLPI_PEOPLE && k < g->n_people; k++) {
         if (strcmp(g->person[k].name, name) == 0)
             return g->person[k].id;
     }
-    bool done =
-        call(g, &a, "GET", NULL, "/User?searchText[name]=%s&range=0-49", http_encode(encoded, sizeof(encoded), name));
+    bool done = glpi_call(g, &a, "GET", NULL, "/User?searchText[name]=%s&range=0-49",
+                          http_encode(encoded, sizeof(encoded), name));
     json_array_foreach(a.json, i, u)
     {
         if (done && strcmp(http_string(u, "name"), name) == 0) /* the filter means "contains" */
@@ -258,29 +228,29 @@ static json_int_t user_id(struct glpi *g, const char *name)
     return id;
 }
 
-static const char *user_name(struct glpi *g, json_int_t id)
+const char *glpi_user_name(struct glpi *g, json_int_t id)
 {
     struct http_answer a;
     const char *name = "";
 
     if (id == 0)
         return "";
-    for (unsigned k = 0; k < PEOPLE && k < g->n_people; k++) {
+    for (unsigned k = 0; k < GLPI_PEOPLE && k < g->n_people; k++) {
         if (g->person[k].id == id)
             return g->person[k].name;
     }
-    if (call(g, &a, "GET", NULL, "/User/%lld", (long long)id))
+    if (glpi_call(g, &a, "GET", NULL, "/User/%lld", (long long)id))
         name = remember(g, id, http_string(a.json, "name"));
     http_answer_fini(&a);
     return name;
 }
 
-static json_int_t self(struct glpi *g)
+json_int_t glpi_self(struct glpi *g)
 {
     struct http_answer a;
 
     if (g->self == 0) {
-        if (call(g, &a, "GET", NULL, "/getFullSession"))
+        if (glpi_call(g, &a, "GET", NULL, "/getFullSession"))
             g->self = json_integer_value(json_object_get(json_object_get(a.json, "session"), "glpiID"));
         http_answer_fini(&a);
     }
@@ -333,7 +303,7 @@ static json_t *item_input(struct glpi *g, const struct connector_request *r)
     return input;
 }
 
-static void set_id(const struct glpi *g, const char *id, struct connector_answer *ret)
+void glpi_set_id(const struct glpi *g, const char *id, struct connector_answer *ret)
 {
     const char *api = strstr(http_base(g->http), "/apirest.php");
     bool problem = strcmp(g->type, "Problem") == 0;
@@ -369,13 +339,13 @@ static void attach(struct glpi *g, const struct connector_request *r, struct con
 static int create(struct glpi *g, const struct connector_request *r, struct connector_answer *ret)
 {
     struct http_answer a;
-    bool done = call(g, &a, "POST", json_pack("{s:o}", "input", item_input(g, r)), "/%s", g->type);
-    int rc = done ? 0 : failed(&a, ret);
+    bool done = glpi_call(g, &a, "POST", json_pack("{s:o}", "input", item_input(g, r)), "/%s", g->type);
+    int rc = done ? 0 : glpi_failed(&a, ret);
 
     if (rc == 0) {
         http_to_answer(&a, ret);
         ret->text[0] = '\0';
-        set_id(g, http_string(a.json, "id"), ret);
+        glpi_set_id(g, http_string(a.json, "id"), ret);
         if (atoll(ret->remote_id) <= 0) {
             ret->remote_id[0] = '\0';
             ret->outcome = CONNECTOR_DOUBT;
@@ -392,10 +362,10 @@ static int create(struct glpi *g, const struct connector_request *r, struct conn
 static int put(struct glpi *g, const char *id, json_t *input, struct connector_answer *ret)
 {
     struct http_answer a;
-    bool done = call(g, &a, "PUT", json_pack("{s:o}", "input", input), "/%s/%s", g->type, id);
+    bool done = glpi_call(g, &a, "PUT", json_pack("{s:o}", "input", input), "/%s/%s", g->type, id);
     /* 200 [{"15":true,"message":""}]: the item's own verdict counts. */
     bool refused = done && json_is_false(json_object_get(json_array_get(a.json, 0), id));
-    int rc = done ? 0 : failed(&a, ret);
+    int rc = done ? 0 : glpi_failed(&a, ret);
 
     if (refused)
         rc = track_refuse(ret, "GLPI did not change it: %.150s", http_string(json_array_get(a.json, 0), "message"));
@@ -409,12 +379,12 @@ static int has_text(struct glpi *g, const char *id, const char *sub, const char 
     size_t from = 0, i;
     int rc = 0;
 
-    for (int page = 0; page < PAGES_MOST && rc == 0; page++) {
+    for (int page = 0; page < GLPI_PAGES_MOST && rc == 0; page++) {
         struct http_answer a;
         json_t *x;
-        if (!call(g, &a, "GET", NULL, "/%s/%s/%s?range=%zu-%zu", g->type, id, sub, from, from + PAGE - 1)) {
-            bool end = strcmp(error_code(&a), "ERROR_RANGE_EXCEED_TOTAL") == 0;
-            rc = end ? 0 : failed(&a, ret);
+        if (!glpi_call(g, &a, "GET", NULL, "/%s/%s/%s?range=%zu-%zu", g->type, id, sub, from, from + GLPI_PAGE - 1)) {
+            bool end = strcmp(glpi_error_code(&a), "ERROR_RANGE_EXCEED_TOTAL") == 0;
+            rc = end ? 0 : glpi_failed(&a, ret);
             http_answer_fini(&a);
             break;
         }
@@ -443,11 +413,11 @@ static int say_once(struct glpi *g, const struct connector_request *r, const cha
     if (there != 0)
         return there < 0 ? there : 0;
     char *html = comment_html(r);
-    bool done = call(g, &a, "POST",
-                     json_pack("{s:{s:s,s:I,s:s}}", "input", "itemtype", g->type, "items_id",
-                               (json_int_t)atoll(r->remote_id), "content", html != NULL ? html : ""),
-                     "/%s", sub);
-    int rc = done ? 0 : failed(&a, ret);
+    bool done = glpi_call(g, &a, "POST",
+                          json_pack("{s:{s:s,s:I,s:s}}", "input", "itemtype", g->type, "items_id",
+                                    (json_int_t)atoll(r->remote_id), "content", html != NULL ? html : ""),
+                          "/%s", sub);
+    int rc = done ? 0 : glpi_failed(&a, ret);
     http_answer_fini(&a);
     free(html);
     return rc;
@@ -457,9 +427,9 @@ static int say_once(struct glpi *g, const struct connector_request *r, const cha
 static int read_status(struct glpi *g, const char *id, struct connector_answer *ret)
 {
     struct http_answer a;
-    int rc = call(g, &a, "GET", NULL, "/%s/%s", g->type, id)
+    int rc = glpi_call(g, &a, "GET", NULL, "/%s/%s", g->type, id)
                  ? (int)json_integer_value(json_object_get(a.json, "status"))
-                 : failed(&a, ret);
+                 : glpi_failed(&a, ret);
 
     http_answer_fini(&a);
     return rc;
@@ -498,7 +468,7 @@ static void glpi_send(void *ctx, const struct connector_request *r, struct conne
     int rc = 0;
 
     if (r->op != OUTBOX_CREATE) {
-        set_id(g, r->remote_id, ret);
+        glpi_set_id(g, r->remote_id, ret);
         if (strspn(r->remote_id, "0123456789") != strlen(r->remote_id) || r->remote_id[0] == '\0') {
             track_refuse(ret, "'%.40s' is no id of GLPI", r->remote_id);
             return;
@@ -529,228 +499,6 @@ static void glpi_send(void *ctx, const struct connector_request *r, struct conne
         if (r->op != OUTBOX_CREATE)
             attach(g, r, ret);
     }
-}
-
-/* --- find and poll --- */
-
-static enum remote_state state_of(json_int_t status)
-{
-    return status >= STATUS_CLOSED     ? REMOTE_CLOSED
-           : status == STATUS_SOLVED   ? REMOTE_RESOLVED
-           : status >= STATUS_ASSIGNED ? REMOTE_IN_PROGRESS
-           : status == STATUS_NEW      ? REMOTE_OPEN
-                                       : REMOTE_UNKNOWN;
-}
-
-/* A value of a search row: a number, or text that holds one. */
-static json_int_t row_number(const json_t *row, const char *option)
-{
-    return (json_int_t)atoll(http_string(row, option));
-}
-
-/* The login of the assigned user, "" for nobody. 0 or -EIO. */
-static int read_owner(struct glpi *g, const char *id, char ret_owner[ENTITY_OWNER_BYTES], struct connector_answer *ret)
-{
-    struct http_answer a;
-    json_t *x;
-    size_t i;
-    json_int_t who = 0;
-    int rc = call(g, &a, "GET", NULL, "/%s/%s/%s_User?range=0-49", g->type, id, g->type) ? 0 : failed(&a, ret);
-
-    json_array_foreach(a.json, i, x)
-    {
-        if (json_integer_value(json_object_get(x, "type")) == 2 && who == 0) /* 2: assigned */
-            who = json_integer_value(json_object_get(x, "users_id"));
-    }
-    http_answer_fini(&a);
-    if (rc == 0)
-        snprintf(ret_owner, ENTITY_OWNER_BYTES, "%s", user_name(g, who));
-    return rc;
-}
-
-#define SEARCH                                                                                                         \
-    "/search/%s?criteria[0][field]=21&criteria[0][searchtype]=contains&criteria[0][value]=%s&forcedisplay[0]=2&"       \
-    "forcedisplay[1]=12&forcedisplay[2]=19&sort=19"
-
-static int glpi_find(void *ctx, const struct connector_request *r, struct connector_answer *ret)
-{
-    struct glpi *g = ctx;
-    char mark[80], encoded[160];
-    struct http_answer a;
-
-    snprintf(mark, sizeof(mark), "[spanward:%.*s]", (int)TRACK_KEY_HEX, r->create_key);
-    bool done =
-        call(g, &a, "GET", NULL, SEARCH "&order=ASC&range=0-9", g->type, http_encode(encoded, sizeof(encoded), mark));
-    int rc = done ? 0 : failed(&a, ret);
-    const json_t *data = json_object_get(a.json, "data"),
-                 *row = json_array_get(data, 0); /* absent when nothing is found */
-    if (rc == 0 && json_is_object(row)) {
-        set_id(g, http_string(row, "2"), ret);
-        ret->state = state_of(row_number(row, "12"));
-        ret->n_found = (unsigned)json_array_size(data);
-        rc = 1;
-    }
-    http_answer_fini(&a);
-    if (rc == 1 && read_owner(g, ret->remote_id, ret->owner, ret) != 0)
-        rc = -EIO;
-    return rc;
-}
-
-static int glpi_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
-{
-    struct glpi *g = ctx;
-    struct http_answer a;
-    char id[400];
-
-    call(g, &a, "GET", NULL, "/%s/%s", g->type, http_encode(id, sizeof(id), r->remote_id));
-    return track_present(&a, ret);
-}
-
-static int add_followups(struct glpi *g, const char *id, bool first, struct connector_changes *changes,
-                         struct connector_answer *ret)
-{
-    struct http_answer a;
-    json_t *x;
-    size_t i;
-    int rc = 0;
-
-    if (!call(g, &a, "GET", NULL, "/%s/%s/ITILFollowup?range=0-199&sort=id&order=ASC", g->type, id) &&
-        strcmp(error_code(&a), "ERROR_RANGE_EXCEED_TOTAL") != 0)
-        rc = failed(&a, ret);
-    json_array_foreach(a.json, i, x)
-    {
-        if (rc != 0 || !json_is_object(x) || json_integer_value(json_object_get(x, "users_id")) == self(g) ||
-            track_seen(&g->seen, "followup %s", http_string(x, "id")) || first)
-            continue;
-        struct connector_change *c = connector_changes_add(changes);
-        char *text = content_from_html(http_string(x, "content"));
-        if (c == NULL || text == NULL) {
-            rc = -ENOMEM;
-        } else {
-            snprintf(c->remote_id, sizeof(c->remote_id), "%s", id);
-            snprintf(c->author, sizeof(c->author), "%s",
-                     user_name(g, json_integer_value(json_object_get(x, "users_id"))));
-            snprintf(c->comment, sizeof(c->comment), "%s", text);
-            c->when_wall_ns = track_now_ns(); /* GLPI's own time has no zone */
-        }
-        free(text);
-    }
-    http_answer_fini(&a);
-    return rc;
-}
-
-static int add_change(struct glpi *g, const json_t *row, struct connector_changes *changes,
-                      struct connector_answer *ret)
-{
-    char id[32], owner[ENTITY_OWNER_BYTES] = "";
-    const char *when = http_string(row, "19");
-    json_int_t status = row_number(row, "12");
-
-    snprintf(id, sizeof(id), "%s", http_string(row, "2"));
-    if (strcmp(when, changes->cursor) > 0)
-        snprintf(changes->cursor, sizeof(changes->cursor), "%s", when);
-    int rc = read_owner(g, id, owner, ret);
-    if (rc != 0)
-        return rc;
-    if (!track_seen(&g->seen, "%s|%s|%lld|%s", id, when, (long long)status, owner)) {
-        struct connector_change *c = connector_changes_add(changes);
-        if (c == NULL)
-            return -ENOMEM;
-        snprintf(c->remote_id, sizeof(c->remote_id), "%s", id);
-        c->state = state_of(status);
-        c->has_owner = true;
-        snprintf(c->owner, sizeof(c->owner), "%s", owner);
-        c->when_wall_ns = track_now_ns();
-    }
-    return add_followups(g, id, false, changes, ret);
-}
-
-/* GLPI's newest time of change: what a first poll begins from. */
-static int newest(struct glpi *g, struct connector_changes *changes, struct connector_answer *ret)
-{
-    struct http_answer a;
-    bool done = call(g, &a, "GET", NULL, SEARCH "&order=DESC&range=0-0", g->type, "%5Bspanward%3A");
-    int rc = done ? 0 : failed(&a, ret);
-    const char *when = http_string(json_array_get(json_object_get(a.json, "data"), 0), "19");
-
-    snprintf(changes->cursor, sizeof(changes->cursor), "%s", when[0] != '\0' ? when : "2000-01-01 00:00:00");
-    http_answer_fini(&a);
-    return rc;
-}
-
-static int glpi_poll(void *ctx, const char *cursor, struct connector_changes *changes, struct connector_answer *ret)
-{
-    struct glpi *g = ctx;
-    uint64_t cursor_ns = track_time_ns(cursor); /* as if it were UTC, there and back again */
-    char since[32], encoded[64];
-    size_t from = 0, i;
-    struct tm tm;
-    int rc = 0;
-
-    if (cursor_ns == 0)
-        return newest(g, changes, ret);
-    snprintf(changes->cursor, sizeof(changes->cursor), "%s", cursor);
-    time_t t = (time_t)((cursor_ns - TRACK_OVERLAP_NS) / NS_PER_S);
-    gmtime_r(&t, &tm);
-    strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
-    http_encode(encoded, sizeof(encoded), since);
-    for (int page = 0; page < PAGES_MOST && rc == 0; page++) {
-        struct http_answer a;
-        json_t *row;
-        bool done = call(g, &a, "GET", NULL,
-                         SEARCH "&criteria[1][link]=AND&criteria[1][field]=19&criteria[1][searchtype]=morethan&"
-                                "criteria[1][value]=%s&order=ASC&range=%zu-%zu",
-                         g->type, "%5Bspanward%3A", encoded, from, from + PAGE - 1);
-        bool end = !done && strcmp(error_code(&a), "ERROR_RANGE_EXCEED_TOTAL") == 0;
-        rc = done || end ? 0 : failed(&a, ret);
-        size_t n = 0;
-        json_array_foreach(json_object_get(a.json, "data"), i, row)
-        {
-            rc = rc == 0 ? add_change(g, row, changes, ret) : rc;
-            n++;
-        }
-        from += n;
-        changes->more = rc == 0 && !end && (json_int_t)from < json_integer_value(json_object_get(a.json, "totalcount"));
-        http_answer_fini(&a);
-        if (!changes->more)
-            break;
-    }
-    return rc;
-}
-
-static int glpi_check(void *ctx, connector_say_fn *say, void *say_ctx)
-{
-    struct glpi *g = ctx;
-    struct connector_answer why = {0};
-    struct http_answer a;
-    char text[400];
-
-    g->session[0] = '\0';
-    bool good = call(g, &a, "GET", NULL, "/getFullSession");
-    const json_t *session = json_object_get(a.json, "session"),
-                 *profile = json_object_get(session, "glpiactiveprofile");
-    if (!good)
-        failed(&a, &why);
-    snprintf(text, sizeof(text), good ? "%.200s as %.80s" : "%.200s: %.150s", http_base(g->http),
-             good ? http_string(session, "glpiname") : why.text);
-    say(say_ctx, good, text,
-        good ? ""
-             : "check tickets.glpi.url, the user's API token (Preferences, Remote access keys) and the application "
-               "token "
-               "(Setup, General, API), and that the REST API is enabled");
-    int rc = good ? 0 : -EACCES;
-    if (good) { /* rights are bits: 4 create, 2 update */
-        bool problem = strcmp(g->type, "Problem") == 0;
-        json_int_t rights = json_integer_value(json_object_get(profile, problem ? "problem" : "ticket"));
-        bool may = (rights & 4) != 0;
-        snprintf(text, sizeof(text), "profile %.60s %s items of type %s", http_string(profile, "name"),
-                 may ? "may create" : "may not create", g->type);
-        say(say_ctx, may, text,
-            may ? "" : "give the profile the right to create them (Administration, Profiles, Assistance)");
-        rc = may ? 0 : -EACCES;
-    }
-    http_answer_fini(&a);
-    return rc;
 }
 
 const struct connector connector_glpi = {

@@ -13,11 +13,10 @@
  * Priority and assignee are set where project and account allow it; a screen without them is remembered and no reason
  * to refuse a ticket. Search lags behind writes: index_delay_ns. 409 means that somebody else writes: again later.
  *
- * Limits: summary 255, text 32,767 characters; longer text is cut. Polls see changes by minutes of Jira's own clock, so
- * they ask for two minutes more than needed and skip what they have reported.
+ * Limits: summary 255, text 32,767 characters; longer text is cut. What is read back is in jira_read.c.
  */
 
-#include "control/connectors/connector.h"
+#include "control/connectors/jira.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,41 +24,20 @@
 #include <string.h>
 #include <strings.h>
 #include "common/timefmt.h"
-#include "control/connectors/http.h"
-#include "control/connectors/track.h"
 #include "control/content.h"
 
-#define SUMMARY_MOST   254u
-#define TEXT_MOST      30000u /* of the body; escapes add to it */
-#define STEPS_MOST     4
-#define PAGE           50
-#define PAGES_MOST     10
-#define COMMENTS_ASKED 20
-#define PEOPLE         16u
+#define SUMMARY_MOST  254u
+#define TEXT_MOST     30000u /* of the body; escapes add to it */
+#define STEPS_MOST    4
+#define PAGE          50
+#define COMMENT_PAGES 10
 
-/* Who is who: the name that our configuration uses and Jira's account. */
-struct person {
-    char name[ENTITY_OWNER_BYTES], account[128];
-};
-
-/* Owner: the connector's thread. */
-struct jira {
-    struct http *http;
-    bool cloud;
-    bool no_priority; /* the project's screens have none */
-    char project[64], type[64], resolution[64];
-    char self[128]; /* our account; "" as long as nobody asked */
-    struct person person[PEOPLE];
-    unsigned n_people;
-    struct track_seen seen;
-};
-
-static const char *api(const struct jira *j)
+const char *jira_api(const struct jira *j)
 {
     return j->cloud ? "/rest/api/3" : "/rest/api/2";
 }
 
-static const char *account_field(const struct jira *j)
+const char *jira_account_field(const struct jira *j)
 {
     return j->cloud ? "accountId" : "name";
 }
@@ -140,7 +118,7 @@ static void read_reason(struct http_answer *a)
 }
 
 /* The end of a failed step: what it means for the request. */
-static int failed(struct http_answer *a, struct connector_answer *ret)
+int jira_failed(struct http_answer *a, struct connector_answer *ret)
 {
     read_reason(a);
     track_failed(a, ret);
@@ -174,7 +152,7 @@ static json_t *text_value(const struct jira *j, const char *text)
 
 static void remember_person(struct jira *j, const char *name, const char *account)
 {
-    struct person *p = &j->person[j->n_people++ % PEOPLE];
+    struct jira_person *p = &j->person[j->n_people++ % JIRA_PEOPLE];
 
     snprintf(p->name, sizeof(p->name), "%s", name);
     snprintf(p->account, sizeof(p->account), "%s", account);
@@ -191,11 +169,11 @@ static const char *account_of(struct jira *j, const char *owner)
 
     if (owner[0] == '\0')
         return "";
-    for (unsigned k = 0; k < PEOPLE && k < j->n_people; k++) {
+    for (unsigned k = 0; k < JIRA_PEOPLE && k < j->n_people; k++) {
         if (strcmp(j->person[k].name, owner) == 0)
             return j->person[k].account;
     }
-    if (track_call(j->http, &a, "GET", NULL, "%s/user/assignable/search?project=%s&%s=%s&maxResults=10", api(j),
+    if (track_call(j->http, &a, "GET", NULL, "%s/user/assignable/search?project=%s&%s=%s&maxResults=10", jira_api(j),
                    http_encode(project, sizeof(project), j->project), j->cloud ? "query" : "username",
                    http_encode(query, sizeof(query), owner))) {
         json_array_foreach(a.json, i, u)
@@ -204,10 +182,10 @@ static const char *account_of(struct jira *j, const char *owner)
                         strcasecmp(http_string(u, "displayName"), owner) == 0 ||
                         strcasecmp(http_string(u, "name"), owner) == 0;
             if (same || json_array_size(a.json) == 1)
-                found = http_string(u, account_field(j));
+                found = http_string(u, jira_account_field(j));
         }
         remember_person(j, owner, found);
-        found = j->person[(j->n_people - 1) % PEOPLE].account;
+        found = j->person[(j->n_people - 1) % JIRA_PEOPLE].account;
     } else {
         found = ""; /* not now: a ticket without assignee is better than none */
     }
@@ -216,11 +194,11 @@ static const char *account_of(struct jira *j, const char *owner)
 }
 
 /* Our name for a user of theirs. */
-static const char *name_of(const struct jira *j, const json_t *user)
+const char *jira_name_of(const struct jira *j, const json_t *user)
 {
-    const char *account = http_string(user, account_field(j)), *mail = http_string(user, "emailAddress");
+    const char *account = http_string(user, jira_account_field(j)), *mail = http_string(user, "emailAddress");
 
-    for (unsigned k = 0; account[0] != '\0' && k < PEOPLE && k < j->n_people; k++) {
+    for (unsigned k = 0; account[0] != '\0' && k < JIRA_PEOPLE && k < j->n_people; k++) {
         if (strcmp(j->person[k].account, account) == 0)
             return j->person[k].name;
     }
@@ -251,7 +229,7 @@ static json_t *issue_fields(struct jira *j, const struct connector_request *r)
     if (!j->no_priority)
         json_object_set_new(fields, "priority", json_pack("{s:s}", "name", priority_of(r->severity)));
     if (account[0] != '\0')
-        json_object_set_new(fields, "assignee", json_pack("{s:s}", account_field(j), account));
+        json_object_set_new(fields, "assignee", json_pack("{s:s}", jira_account_field(j), account));
     return fields;
 }
 
@@ -296,7 +274,8 @@ static void attach(struct jira *j, const struct connector_request *r, struct con
         struct http_request q = {
             .method = "POST", .path = path, .part = &part, .n_parts = 1, .header = {"X-Atlassian-Token: no-check"}};
         struct http_answer a;
-        snprintf(path, sizeof(path), "%s/issue/%s/attachments", api(j), http_encode(id, sizeof(id), ret->remote_id));
+        snprintf(path, sizeof(path), "%s/issue/%s/attachments", jira_api(j),
+                 http_encode(id, sizeof(id), ret->remote_id));
         http_do(j->http, &q, &a);
         if (a.outcome != CONNECTOR_DONE)
             snprintf(ret->text, sizeof(ret->text), "without %.40s: %.100s", x->name, a.text);
@@ -304,7 +283,7 @@ static void attach(struct jira *j, const struct connector_request *r, struct con
     }
 }
 
-static void set_url(const struct jira *j, struct connector_answer *ret)
+void jira_set_url(const struct jira *j, struct connector_answer *ret)
 {
     snprintf(ret->remote_url, sizeof(ret->remote_url), "%.150s/browse/%.90s", http_base(j->http), ret->remote_id);
 }
@@ -318,11 +297,11 @@ static int create(struct jira *j, const struct connector_request *r, struct conn
     json_object_set_new(fields, "project", json_pack("{s:s}", "key", j->project));
     json_object_set_new(fields, "issuetype", json_pack("{s:s}", "name", j->type));
     json_object_set_new(fields, "labels", json_pack("[s,s]", "spanward", track_label(label, r, '-')));
-    snprintf(path, sizeof(path), "%s/issue", api(j));
+    snprintf(path, sizeof(path), "%s/issue", jira_api(j));
     bool done = send_fields(j, &a, "POST", path, fields);
     int rc = 0;
     if (!done) {
-        rc = failed(&a, ret);
+        rc = jira_failed(&a, ret);
     } else if (http_string(a.json, "key")[0] == '\0') {
         http_to_answer(&a, ret);
         ret->outcome = CONNECTOR_DOUBT; /* 2xx without a key: not Jira's answer */
@@ -332,7 +311,7 @@ static int create(struct jira *j, const struct connector_request *r, struct conn
         http_to_answer(&a, ret);
         snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", http_string(a.json, "key"));
         ret->text[0] = '\0';
-        set_url(j, ret);
+        jira_set_url(j, ret);
     }
     http_answer_fini(&a);
     if (rc == 0)
@@ -345,16 +324,16 @@ static int update(struct jira *j, const struct connector_request *r, const char 
     char path[256];
     struct http_answer a;
 
-    snprintf(path, sizeof(path), "%s/issue/%s", api(j), id);
+    snprintf(path, sizeof(path), "%s/issue/%s", jira_api(j), id);
     bool done = send_fields(j, &a, "PUT", path, issue_fields(j, r));
-    int rc = done ? 0 : failed(&a, ret);
+    int rc = done ? 0 : jira_failed(&a, ret);
     http_answer_fini(&a);
     return rc;
 }
 
 /* --- comments --- */
 
-static char *comment_text(const struct jira *j, const json_t *comment)
+char *jira_comment_text(const struct jira *j, const json_t *comment)
 {
     const json_t *body = json_object_get(comment, "body");
 
@@ -367,24 +346,24 @@ static int has_comment(struct jira *j, const char *id, const char *ref, struct c
     size_t start = 0, i;
     int found = 0;
 
-    for (int page = 0; page < PAGES_MOST && found == 0; page++) {
+    for (int page = 0; page < COMMENT_PAGES && found == 0; page++) {
         struct http_answer a;
         json_t *c;
         if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/comment?startAt=%zu&maxResults=%d&orderBy=-created",
-                        api(j), id, start, PAGE)) {
-            found = failed(&a, ret);
+                        jira_api(j), id, start, PAGE)) {
+            found = jira_failed(&a, ret);
         } else {
             const json_t *list = json_object_get(a.json, "comments");
             json_array_foreach(list, i, c)
             {
-                char *text = comment_text(j, c);
+                char *text = jira_comment_text(j, c);
                 found |= text != NULL && strstr(text, ref) != NULL;
                 free(text);
             }
             start += json_array_size(list);
             json_int_t total = json_integer_value(json_object_get(a.json, "total"));
             if (json_array_size(list) == 0 || (json_int_t)start >= total)
-                page = PAGES_MOST;
+                page = COMMENT_PAGES;
         }
         http_answer_fini(&a);
     }
@@ -403,8 +382,8 @@ static int comment(struct jira *j, const struct connector_request *r, const char
     if (text == NULL)
         return -ENOMEM;
     bool done = track_call(j->http, &a, "POST", json_pack("{s:o}", "body", text_value(j, text)), "%s/issue/%s/comment",
-                           api(j), id);
-    int rc = done ? 0 : failed(&a, ret);
+                           jira_api(j), id);
+    int rc = done ? 0 : jira_failed(&a, ret);
     http_answer_fini(&a);
     free(text);
     return rc;
@@ -412,7 +391,7 @@ static int comment(struct jira *j, const struct connector_request *r, const char
 
 /* --- transitions --- */
 
-static const char *category_of(const json_t *status)
+const char *jira_category(const json_t *status)
 {
     return track_path(status, "statusCategory", "key", NULL);
 }
@@ -455,7 +434,7 @@ static const json_t *choose(const json_t *list, const char *category, bool over)
 
     json_array_foreach(list, i, t)
     {
-        const char *to = category_of(json_object_get(t, "to"));
+        const char *to = jira_category(json_object_get(t, "to"));
         if (strcmp(to, category) == 0)
             return t;
         if (over ? strcmp(to, "indeterminate") == 0 : strcmp(to, "done") != 0)
@@ -471,8 +450,8 @@ static int step(struct jira *j, const char *id, const char *category, bool over,
     char missing[64];
     int rc = 0;
 
-    if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/transitions?expand=transitions.fields", api(j), id)) {
-        rc = failed(&a, ret);
+    if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/transitions?expand=transitions.fields", jira_api(j), id)) {
+        rc = jira_failed(&a, ret);
         http_answer_fini(&a);
         return rc;
     }
@@ -485,8 +464,8 @@ static int step(struct jira *j, const char *id, const char *category, bool over,
         json_t *body = json_pack("{s:{s:s}}", "transition", "id", http_string(t, "id"));
         if (json_object_size(fields) > 0)
             json_object_set(body, "fields", fields);
-        if (!track_call(j->http, &b, "POST", body, "%s/issue/%s/transitions", api(j), id))
-            rc = failed(&b, ret);
+        if (!track_call(j->http, &b, "POST", body, "%s/issue/%s/transitions", jira_api(j), id))
+            rc = jira_failed(&b, ret);
         http_answer_fini(&b);
         json_decref(fields);
     }
@@ -499,12 +478,12 @@ static int move(struct jira *j, const char *id, bool over, const char *wanted, s
 {
     for (int i = 0; i < STEPS_MOST; i++) {
         struct http_answer a;
-        if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s?fields=status", api(j), id)) {
-            int rc = failed(&a, ret);
+        if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s?fields=status", jira_api(j), id)) {
+            int rc = jira_failed(&a, ret);
             http_answer_fini(&a);
             return rc;
         }
-        bool done = strcmp(category_of(json_object_get(json_object_get(a.json, "fields"), "status")), "done") == 0;
+        bool done = strcmp(jira_category(json_object_get(json_object_get(a.json, "fields"), "status")), "done") == 0;
         http_answer_fini(&a);
         if (done == over)
             return 0;
@@ -554,286 +533,6 @@ static void jira_send(void *ctx, const struct connector_request *r, struct conne
         if (r->op != OUTBOX_CREATE)
             attach(j, r, ret);
     }
-}
-
-/* --- find and poll --- */
-
-static enum remote_state state_of(const json_t *status)
-{
-    const char *category = category_of(status);
-
-    return strcmp(category, "done") == 0            ? REMOTE_RESOLVED
-           : strcmp(category, "indeterminate") == 0 ? REMOTE_IN_PROGRESS
-           : strcmp(category, "new") == 0           ? REMOTE_OPEN
-                                                    : REMOTE_UNKNOWN;
-}
-
-/* One page of a search; token and start belong to Cloud and Data Center. */
-static bool search(struct jira *j, struct http_answer *a, const char *jql, const char *token, size_t start)
-{
-    char encoded[1024];
-
-    if (!j->cloud)
-        return track_call(j->http, a, "GET", NULL,
-                          "%s/search?jql=%s&fields=status,assignee,resolution,updated,labels&startAt=%zu&maxResults=%d",
-                          api(j), http_encode(encoded, sizeof(encoded), jql), start, PAGE);
-    json_t *q = json_pack("{s:s,s:i,s:[s,s,s,s,s]}", "jql", jql, "maxResults", PAGE, "fields", "status", "assignee",
-                          "resolution", "updated", "labels");
-    if (token[0] != '\0')
-        json_object_set_new(q, "nextPageToken", json_string(token));
-    return track_call(j->http, a, "POST", q, "%s/search/jql", api(j));
-}
-
-static bool has_label(const json_t *issue, const char *label)
-{
-    json_t *l;
-    size_t i;
-
-    json_array_foreach(json_object_get(json_object_get(issue, "fields"), "labels"), i, l)
-    {
-        if (json_is_string(l) && strcasecmp(json_string_value(l), label) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int jira_find(void *ctx, const struct connector_request *r, struct connector_answer *ret)
-{
-    struct jira *j = ctx;
-    char label[TRACK_KEY_BYTES], jql[256];
-    struct http_answer a;
-    json_t *issue;
-    size_t i;
-    int rc = 0;
-
-    track_label(label, r, '-');
-    snprintf(jql, sizeof(jql), "labels = \"%s\" ORDER BY created ASC", label); /* in any project: people move issues */
-    if (!search(j, &a, jql, "", 0)) {
-        rc = failed(&a, ret);
-        http_answer_fini(&a);
-        return rc;
-    }
-    json_array_foreach(json_object_get(a.json, "issues"), i, issue)
-    {
-        const json_t *fields = json_object_get(issue, "fields");
-        if (!has_label(issue, label) || ret->n_found++ > 0)
-            continue;
-        snprintf(ret->remote_id, sizeof(ret->remote_id), "%s", http_string(issue, "key"));
-        ret->state = state_of(json_object_get(fields, "status"));
-        snprintf(ret->owner, sizeof(ret->owner), "%s", name_of(j, json_object_get(fields, "assignee")));
-        set_url(j, ret);
-        rc = 1;
-    }
-    http_answer_fini(&a);
-    return rc;
-}
-
-static int jira_present(void *ctx, const struct connector_request *r, struct connector_answer *ret)
-{
-    struct jira *j = ctx;
-    struct http_answer a;
-    char id[400];
-
-    track_call(j->http, &a, "GET", NULL, "%s/issue/%s?fields=status", api(j),
-               http_encode(id, sizeof(id), r->remote_id));
-    return track_present(&a, ret);
-}
-
-static const char *self_account(struct jira *j)
-{
-    struct http_answer a;
-
-    if (j->self[0] == '\0') {
-        if (track_call(j->http, &a, "GET", NULL, "%s/myself", api(j)))
-            snprintf(j->self, sizeof(j->self), "%s", http_string(a.json, account_field(j)));
-        http_answer_fini(&a);
-    }
-    return j->self;
-}
-
-static int add_comments(struct jira *j, const char *key, uint64_t since_ns, struct connector_changes *changes,
-                        struct connector_answer *ret)
-{
-    struct http_answer a;
-    size_t i;
-    int rc = 0;
-
-    if (!track_call(j->http, &a, "GET", NULL, "%s/issue/%s/comment?startAt=0&maxResults=%d&orderBy=-created", api(j),
-                    key, COMMENTS_ASKED))
-        rc = failed(&a, ret);
-    const json_t *list = json_object_get(a.json, "comments");
-    for (i = json_array_size(list); rc == 0 && i > 0; i--) { /* oldest first */
-        const json_t *c = json_array_get(list, i - 1), *author = json_object_get(c, "author");
-        uint64_t when = track_time_ns(http_string(c, "created"));
-        if (when < since_ns || strcmp(http_string(author, account_field(j)), self_account(j)) == 0 ||
-            track_seen(&j->seen, "comment %s", http_string(c, "id")))
-            continue;
-        struct connector_change *x = connector_changes_add(changes);
-        char *text = comment_text(j, c);
-        if (x == NULL || text == NULL) {
-            rc = -ENOMEM;
-        } else {
-            snprintf(x->remote_id, sizeof(x->remote_id), "%s", key);
-            snprintf(x->author, sizeof(x->author), "%s", name_of(j, author));
-            snprintf(x->comment, sizeof(x->comment), "%s", text);
-            x->when_wall_ns = when;
-        }
-        free(text);
-    }
-    http_answer_fini(&a);
-    return rc;
-}
-
-static int add_change(struct jira *j, const json_t *issue, uint64_t since_ns, uint64_t *newest_ns,
-                      struct connector_changes *changes, struct connector_answer *ret)
-{
-    const json_t *fields = json_object_get(issue, "fields"), *assignee = json_object_get(fields, "assignee");
-    uint64_t when = track_time_ns(http_string(fields, "updated"));
-    const char *owner = json_is_object(assignee) ? name_of(j, assignee) : "";
-
-    if (when > *newest_ns)
-        *newest_ns = when;
-    if (when < since_ns || track_seen(&j->seen, "%s|%llu|%s|%s", http_string(issue, "key"), (unsigned long long)when,
-                                      track_path(fields, "status", "id", NULL), owner))
-        return 0;
-    struct connector_change *x = connector_changes_add(changes);
-    if (x == NULL)
-        return -ENOMEM;
-    snprintf(x->remote_id, sizeof(x->remote_id), "%s", http_string(issue, "key"));
-    x->state = state_of(json_object_get(fields, "status"));
-    x->has_owner = true;
-    snprintf(x->owner, sizeof(x->owner), "%s", owner);
-    snprintf(x->resolution, sizeof(x->resolution), "%s", track_path(fields, "resolution", "name", NULL));
-    x->when_wall_ns = when;
-    return add_comments(j, http_string(issue, "key"), since_ns, changes, ret);
-}
-
-static int jira_poll(void *ctx, const char *cursor, struct connector_changes *changes, struct connector_answer *ret)
-{
-    struct jira *j = ctx;
-    uint64_t since_ns = strtoull(cursor, NULL, 10), newest_ns = since_ns, now_ns = track_now_ns();
-    char jql[256], token[256] = "";
-    size_t start = 0, i;
-    int rc = 0;
-
-    if (since_ns == 0) {
-        snprintf(changes->cursor, sizeof(changes->cursor), "%llu", (unsigned long long)now_ns);
-        return 0;
-    }
-    since_ns -= TRACK_OVERLAP_NS;
-    uint64_t minutes = (now_ns > since_ns ? now_ns - since_ns : 0) / (60 * NS_PER_S) + 1;
-    snprintf(jql, sizeof(jql),
-             "project = \"%s\" AND labels = \"spanward\" AND updated >= \"-%llum\" ORDER BY updated ASC", j->project,
-             (unsigned long long)minutes);
-    for (int page = 0; page < PAGES_MOST && rc == 0; page++) {
-        struct http_answer a;
-        json_t *issue;
-        changes->more = false;
-        if (!search(j, &a, jql, token, start)) {
-            rc = failed(&a, ret);
-        } else {
-            const json_t *list = json_object_get(a.json, "issues");
-            json_array_foreach(list, i, issue)
-            {
-                rc = rc == 0 ? add_change(j, issue, since_ns, &newest_ns, changes, ret) : rc;
-            }
-            start += json_array_size(list);
-            snprintf(token, sizeof(token), "%s", http_string(a.json, "nextPageToken"));
-            changes->more = json_array_size(list) > 0 &&
-                            (j->cloud ? token[0] != '\0'
-                                      : (json_int_t)start < json_integer_value(json_object_get(a.json, "total")));
-        }
-        http_answer_fini(&a);
-        if (!changes->more)
-            break;
-    }
-    snprintf(changes->cursor, sizeof(changes->cursor), "%llu", (unsigned long long)newest_ns);
-    return rc;
-}
-
-/* --- check --- */
-
-static bool has_type(const json_t *project, const char *name)
-{
-    json_t *t;
-    size_t i;
-
-    json_array_foreach(json_object_get(project, "issueTypes"), i, t)
-    {
-        if (strcasecmp(http_string(t, "name"), name) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int check_project(struct jira *j, connector_say_fn *say, void *say_ctx)
-{
-    char text[300], key[200];
-    struct http_answer a;
-    int rc = 0;
-
-    if (!track_call(j->http, &a, "GET", NULL, "%s/project/%s", api(j), http_encode(key, sizeof(key), j->project))) {
-        snprintf(text, sizeof(text), "project %s: %.150s", j->project, a.text);
-        say(say_ctx, false, text, "create it, or give our account the permission Browse projects");
-        rc = -ENOENT;
-    } else if (!has_type(a.json, j->type)) {
-        snprintf(text, sizeof(text), "project %s has no issue type %s", j->project, j->type);
-        say(say_ctx, false, text, "add it in Project settings, Issue types, or set tickets.jira.issue_type");
-        rc = -ENOENT;
-    } else {
-        snprintf(text, sizeof(text), "project %s with issue type %s", j->project, j->type);
-        say(say_ctx, true, text, "");
-    }
-    http_answer_fini(&a);
-    return rc;
-}
-
-static int check_rights(struct jira *j, connector_say_fn *say, void *say_ctx)
-{
-    static const char *const rights[] = {"BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS",
-                                         "TRANSITION_ISSUES"};
-    char text[200];
-    struct http_answer a;
-    int rc = 0;
-
-    if (!track_call(j->http, &a, "GET", NULL,
-                    "%s/mypermissions?projectKey=%s&permissions=BROWSE_PROJECTS,CREATE_ISSUES,EDIT_ISSUES,ADD_COMMENTS,"
-                    "TRANSITION_ISSUES",
-                    api(j), j->project)) {
-        say(say_ctx, false, a.text, "see whether the project can be seen");
-        rc = -EACCES;
-    }
-    for (size_t i = 0; rc == 0 && i < sizeof(rights) / sizeof(rights[0]); i++) {
-        const json_t *p = json_object_get(json_object_get(a.json, "permissions"), rights[i]);
-        if (json_is_true(json_object_get(p, "havePermission")))
-            continue;
-        snprintf(text, sizeof(text), "the permission %s is missing", rights[i]);
-        say(say_ctx, false, text, "grant it in the project's permission scheme");
-        rc = -EACCES;
-    }
-    if (rc == 0)
-        say(say_ctx, true, "rights to browse, create, edit, comment and transition", "");
-    http_answer_fini(&a);
-    return rc;
-}
-
-static int jira_check(void *ctx, connector_say_fn *say, void *say_ctx)
-{
-    struct jira *j = ctx;
-    struct http_answer a;
-    char text[300];
-
-    bool known = track_call(j->http, &a, "GET", NULL, "%s/myself", api(j));
-    snprintf(text, sizeof(text), known ? "%.200s as %.80s" : "%.200s: %.90s", http_base(j->http),
-             known ? http_string(a.json, "displayName") : a.text);
-    say(say_ctx, known, text,
-        known ? ""
-        : j->cloud
-            ? "check tickets.jira.url, user (an e-mail address) and token (id.atlassian.com, Security, API tokens)"
-            : "check tickets.jira.url and token (Profile, Personal access tokens)");
-    http_answer_fini(&a);
-    int rc = known ? check_project(j, say, say_ctx) : -EACCES;
-    return rc == 0 ? check_rights(j, say, say_ctx) : rc;
 }
 
 const struct connector connector_jira = {
