@@ -9,10 +9,11 @@
  * text); [2046] changelog CHANGE-2046 (old search removed); [rate] .../cloud/jira/platform/rate-limiting.
  *
  * The project is NET with issue types Incident and Task. Its workflow has names in German on purpose: a client that
- * goes by names of statuses or transitions instead of statusCategory fails here.
+ * goes by names of statuses or transitions instead of statusCategory fails here. Rules of text are in jira_text.c,
+ * those of searches in jira_search.c; the sources are the same.
  */
 
-#include "tests/contract/contract.h"
+#include "tests/contract/jira.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -25,9 +26,7 @@
 #define DC_TOKEN      "dc-personal-access-token"
 #define SELF_ACCOUNT  "5b10ac8d82e05b22cc7d4ef5"
 #define SUMMARY_MOST  255u
-#define TEXT_MOST     32767u
 #define LABEL_MOST    255u
-#define SEARCH_MOST   100 /* [C] "maxResults ... page size": fewer may be returned */
 #define COMMENTS_MOST 100
 
 struct status {
@@ -49,7 +48,7 @@ static const struct transition transitions[] = {
     {"31", "Wieder öffnen", 2, 0, false},
 };
 
-static bool is_cloud(const struct contract_call *call)
+bool jira_is_cloud(const struct contract_call *call)
 {
     return json_is_true(json_object_get(call->state, "cloud"));
 }
@@ -65,12 +64,12 @@ static json_t *errors(const char *message, const char *field, const char *why)
     return json_pack("{s:o,s:o}", "errorMessages", messages, "errors", fields);
 }
 
-static void refuse(struct contract_call *call, unsigned status, const char *message)
+void jira_refuse(struct contract_call *call, unsigned status, const char *message)
 {
     contract_answer(call, status, errors(message, NULL, NULL));
 }
 
-static void refuse_field(struct contract_call *call, const char *field, const char *why)
+void jira_refuse_field(struct contract_call *call, const char *field, const char *why)
 {
     contract_answer(call, 400, errors(NULL, field, why));
 }
@@ -81,7 +80,7 @@ static bool authorize(struct contract_call *call)
     char wanted[256];
     const char *header = contract_header(call, "Authorization");
 
-    if (is_cloud(call)) {
+    if (jira_is_cloud(call)) {
         memcpy(wanted, "Basic ", 7);
         EVP_EncodeBlock((unsigned char *)wanted + 6, (const unsigned char *)CLOUD_LOGIN, (int)strlen(CLOUD_LOGIN));
     } else {
@@ -116,176 +115,6 @@ static json_t *fresh_dc(void)
     return fresh(false);
 }
 
-/* --- text --- */
-
-/* [ADF] The nodes that Jira fields take, and what each may hold. NULL: text. */
-static const char *const adf_children[][2] = {
-    {"doc", "paragraph heading bulletList orderedList codeBlock table rule blockquote panel"},
-    {"paragraph", "text hardBreak mention inlineCard"},
-    {"heading", "text hardBreak"},
-    {"bulletList", "listItem"},
-    {"orderedList", "listItem"},
-    {"listItem", "paragraph bulletList orderedList codeBlock"},
-    {"codeBlock", "text"},
-    {"table", "tableRow"},
-    {"tableRow", "tableHeader tableCell"},
-    {"tableHeader", "paragraph heading bulletList codeBlock"},
-    {"tableCell", "paragraph heading bulletList codeBlock"},
-};
-
-static bool word_in(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-
-    for (const char *p = list; (p = strstr(p, word)) != NULL; p += len) {
-        if ((p == list || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-static bool adf_marks_valid(const json_t *node)
-{
-    const json_t *mark;
-    size_t i;
-
-    json_array_foreach(json_object_get(node, "marks"), i, mark)
-    {
-        const char *type = contract_text(mark, "type");
-        if (!word_in("strong em code strike underline link", type))
-            return false;
-        if (strcmp(type, "link") == 0 && contract_text(json_object_get(mark, "attrs"), "href")[0] == '\0')
-            return false;
-    }
-    return true;
-}
-
-/* Appends the text of a valid tree to `text`; false where the tree is not valid. */
-static bool adf_walk(const json_t *node, const char *allowed, json_t *text, unsigned depth)
-{
-    const char *type = contract_text(node, "type"), *children = "";
-    const json_t *child;
-    size_t i;
-
-    if (depth > 12 || !word_in(allowed, type))
-        return false;
-    if (strcmp(type, "text") == 0) { /* [ADF] text: minLength 1 */
-        const char *t = contract_text(node, "text");
-        if (t[0] == '\0' || contract_characters(t) == SIZE_MAX || !adf_marks_valid(node))
-            return false;
-        json_array_append_new(text, json_string(t));
-        return true;
-    }
-    if (strcmp(type, "mention") == 0)
-        json_array_append_new(text, json_string("@mention!"));
-    if (strcmp(type, "heading") == 0) {
-        json_int_t level = json_integer_value(json_object_get(json_object_get(node, "attrs"), "level"));
-        if (level < 1 || level > 6)
-            return false;
-    }
-    for (i = 0; i < sizeof(adf_children) / sizeof(adf_children[0]); i++) {
-        if (strcmp(adf_children[i][0], type) == 0)
-            children = adf_children[i][1];
-    }
-    const json_t *content = json_object_get(node, "content");
-    if (content != NULL && !json_is_array(content))
-        return false;
-    if (word_in("table tableRow tableCell tableHeader bulletList orderedList listItem", type) &&
-        json_array_size(content) == 0)
-        return false; /* [ADF] these need at least one child */
-    json_array_foreach(content, i, child)
-    {
-        if (!adf_walk(child, children, text, depth + 1))
-            return false;
-    }
-    if (word_in("paragraph heading codeBlock tableRow listItem", type))
-        json_array_append_new(text, json_string("\n"));
-    return true;
-}
-
-static char *join(const json_t *parts)
-{
-    const json_t *part;
-    size_t len = 0, i;
-
-    json_array_foreach(parts, i, part)
-    {
-        len += json_string_length(part);
-    }
-    char *all = calloc(1, len + 1);
-    json_array_foreach(parts, i, part)
-    {
-        strcat(all, json_string_value(part));
-    }
-    return all;
-}
-
-/* The plain text of an ADF document, malloc'd; NULL when it is not one. */
-static char *adf_text(const json_t *doc)
-{
-    json_t *parts = json_array();
-    bool valid = json_integer_value(json_object_get(doc, "version")) == 1 && adf_walk(doc, "doc", parts, 0);
-    char *text = valid ? join(parts) : NULL;
-
-    json_decref(parts);
-    return text;
-}
-
-/* Markup that acts, in text of Data Center: a mention notifies, a macro runs. Within noformat nothing does. */
-static bool wiki_acts(const char *text)
-{
-    bool quiet = false;
-
-    for (const char *p = text; *p != '\0'; p++) {
-        if (strncmp(p, "{noformat}", 10) == 0) {
-            quiet = !quiet;
-            p += 9;
-        } else if (*p == '\\' && p[1] != '\0') {
-            p++;
-        } else if (!quiet && (strncmp(p, "[~", 2) == 0 || *p == '{' || *p == '!')) {
-            return true;
-        }
-    }
-    return quiet;
-}
-
-/* A body of text in the edition's own form. Fills ret_text (malloc'd). False: answered with a refusal. */
-static bool take_text(struct contract_call *call, const char *field, const json_t *value, char **ret_text)
-{
-    char *text = NULL;
-
-    if (is_cloud(call)) {
-        /* [C] "Create issue": rich text fields take an Atlassian Document. */
-        if (!json_is_object(value)) {
-            refuse_field(call, field,
-                         "Operation value must be an Atlassian Document (see the Atlassian Document Format)");
-            return false;
-        }
-        text = adf_text(value);
-        if (text == NULL) {
-            refuse(call, 400, "INVALID_INPUT");
-            return false;
-        }
-        if (strstr(text, "@mention!") != NULL)
-            contract_violation(call, "a mention in %s", field);
-    } else {
-        if (!json_is_string(value)) {
-            refuse_field(call, field, "Operation value must be a string");
-            return false;
-        }
-        text = strdup(json_string_value(value));
-        if (wiki_acts(text))
-            contract_violation(call, "markup that acts in %s: %.200s", field, text);
-    }
-    if (contract_characters(text) > TEXT_MOST) { /* [68949] */
-        free(text);
-        refuse_field(call, field, "The entered text is too long. It exceeds the allowed limit of 32,767 characters.");
-        return false;
-    }
-    *ret_text = text;
-    return true;
-}
-
 /* --- issues --- */
 
 static json_t *find_issue(struct contract_call *call)
@@ -298,7 +127,8 @@ static json_t *find_issue(struct contract_call *call)
         if (strcmp(contract_text(t, "key"), call->part[0]) == 0 || strcmp(contract_text(t, "id"), call->part[0]) == 0)
             return t;
     }
-    refuse(call, 404, "Issue does not exist or you do not have permission to see it."); /* [C] 404 of "Get issue" */
+    jira_refuse(call, 404,
+                "Issue does not exist or you do not have permission to see it."); /* [C] 404 of "Get issue" */
     return NULL;
 }
 
@@ -309,7 +139,7 @@ static bool take_labels(struct contract_call *call, const json_t *value, json_t 
     size_t i;
 
     if (!json_is_array(value)) {
-        refuse_field(call, "labels", "data was not an array");
+        jira_refuse_field(call, "labels", "data was not an array");
         return false;
     }
     json_array_foreach(value, i, label)
@@ -318,7 +148,7 @@ static bool take_labels(struct contract_call *call, const json_t *value, json_t 
         if (text == NULL || strpbrk(text, " \t\n") != NULL || strlen(text) > LABEL_MOST) {
             snprintf(why, sizeof(why), "The label '%.200s' contains spaces which is invalid.",
                      text != NULL ? text : "");
-            refuse_field(call, "labels", why);
+            jira_refuse_field(call, "labels", why);
             return false;
         }
     }
@@ -331,15 +161,15 @@ static bool take_summary(struct contract_call *call, const json_t *value, json_t
     const char *text = json_string_value(value);
 
     if (text == NULL || text[0] == '\0') {
-        refuse_field(call, "summary", "You must specify a summary of the issue.");
+        jira_refuse_field(call, "summary", "You must specify a summary of the issue.");
         return false;
     }
     if (strpbrk(text, "\r\n") != NULL) {
-        refuse_field(call, "summary", "The summary is invalid because it contains newline characters.");
+        jira_refuse_field(call, "summary", "The summary is invalid because it contains newline characters.");
         return false;
     }
     if (contract_characters(text) > SUMMARY_MOST) {
-        refuse_field(call, "summary", "Summary must be less than 255 characters.");
+        jira_refuse_field(call, "summary", "Summary must be less than 255 characters.");
         return false;
     }
     json_object_set_new(issue, "summary", json_string(text));
@@ -349,15 +179,15 @@ static bool take_summary(struct contract_call *call, const json_t *value, json_t
 /* Cloud knows accounts (GDPR: no user names), Data Center names. null takes the assignee away. */
 static bool take_assignee(struct contract_call *call, const json_t *value, json_t *issue)
 {
-    const char *key = is_cloud(call) ? "accountId" : "name";
+    const char *key = jira_is_cloud(call) ? "accountId" : "name";
     const char *who = json_string_value(json_object_get(value, key));
 
     if (json_is_null(value) || (json_object_get(value, key) != NULL && who == NULL)) {
         json_object_set_new(issue, "assignee", json_string(""));
         return true;
     }
-    if (who == NULL || (is_cloud(call) && strlen(who) != 24)) {
-        refuse_field(call, "assignee", "User does not exist.");
+    if (who == NULL || (jira_is_cloud(call) && strlen(who) != 24)) {
+        jira_refuse_field(call, "assignee", "User does not exist.");
         return false;
     }
     json_object_set_new(issue, "assignee", json_string(who));
@@ -368,8 +198,8 @@ static bool take_priority(struct contract_call *call, const json_t *value, json_
 {
     const char *name = contract_text(value, "name");
 
-    if (!word_in("Highest High Medium Low Lowest", name)) {
-        refuse_field(call, "priority", "The priority selected is invalid.");
+    if (!jira_word_in("Highest High Medium Low Lowest", name)) {
+        jira_refuse_field(call, "priority", "The priority selected is invalid.");
         return false;
     }
     json_object_set_new(issue, "priority", json_string(name));
@@ -395,13 +225,13 @@ static bool take_fields(struct contract_call *call, const json_t *fields, json_t
         else if (strcmp(name, "priority") == 0)
             good = take_priority(call, value, issue);
         else if (strcmp(name, "description") == 0) {
-            good = take_text(call, name, value, &text);
+            good = jira_take_text(call, name, value, &text);
             if (good)
                 json_object_set_new(issue, "text", json_string(text));
         } else if (strcmp(name, "project") != 0 && strcmp(name, "issuetype") != 0) {
             snprintf(why, sizeof(why), "Field '%.80s' cannot be set. It is not on the appropriate screen, or unknown.",
                      name);
-            refuse_field(call, name, why);
+            jira_refuse_field(call, name, why);
             good = false;
         }
         free(text);
@@ -439,19 +269,19 @@ static void create(struct contract_call *call)
     char id[32], key[32];
 
     if (!json_is_object(fields)) {
-        refuse(call, 400, "Invalid request payload. Refer to the REST API documentation and try again.");
+        jira_refuse(call, 400, "Invalid request payload. Refer to the REST API documentation and try again.");
         return;
     }
     if (strcmp(contract_text(json_object_get(fields, "project"), "key"), "NET") != 0) {
-        refuse_field(call, "project", "valid project is required");
+        jira_refuse_field(call, "project", "valid project is required");
         return;
     }
-    if (!word_in("Incident Task", contract_text(type, "name"))) {
-        refuse_field(call, "issuetype", "Specify a valid issue type");
+    if (!jira_word_in("Incident Task", contract_text(type, "name"))) {
+        jira_refuse_field(call, "issuetype", "Specify a valid issue type");
         return;
     }
     if (json_object_get(fields, "summary") == NULL) {
-        refuse_field(call, "summary", "You must specify a summary of the issue.");
+        jira_refuse_field(call, "summary", "You must specify a summary of the issue.");
         return;
     }
     json_t *issue = json_pack("{s:i,s:s,s:s,s:[],s:[],s:i,s:[]}", "status", 0, "assignee", "", "text", "", "labels",
@@ -480,7 +310,7 @@ static void edit_issue(struct contract_call *call)
     if (issue == NULL)
         return;
     if (!json_is_object(fields)) {
-        refuse(call, 400, "one of 'fields' or 'update' required");
+        jira_refuse(call, 400, "one of 'fields' or 'update' required");
         return;
     }
     if (!take_fields(call, fields, issue))
@@ -504,7 +334,7 @@ static json_t *person(const struct contract_call *call, const char *who)
 {
     if (who[0] == '\0')
         return json_null();
-    return json_pack("{s:s,s:s,s:b}", is_cloud(call) ? "accountId" : "name", who, "displayName", who, "active", 1);
+    return json_pack("{s:s,s:s,s:b}", jira_is_cloud(call) ? "accountId" : "name", who, "displayName", who, "active", 1);
 }
 
 static json_t *status_json(int index)
@@ -540,7 +370,7 @@ static json_t *issue_fields(const struct contract_call *call, const json_t *issu
     return f;
 }
 
-static json_t *issue_json(const struct contract_call *call, const json_t *issue, const char *wanted)
+json_t *jira_issue(const struct contract_call *call, const json_t *issue, const char *wanted)
 {
     json_t *j = json_pack("{s:s}", "id", contract_text(issue, "id"));
 
@@ -557,7 +387,7 @@ static void get_issue(struct contract_call *call)
     const char *fields = contract_query(call, "fields");
 
     if (issue != NULL)
-        contract_answer(call, 200, issue_json(call, issue, fields != NULL ? fields : "*all"));
+        contract_answer(call, 200, jira_issue(call, issue, fields != NULL ? fields : "*all"));
 }
 
 /* --- transitions --- */
@@ -600,12 +430,12 @@ static void do_transition(struct contract_call *call)
         if (strcmp(t->id, id) != 0 || t->from != json_integer_value(json_object_get(issue, "status")))
             continue;
         if (t->needs_resolution && !json_is_object(resolution)) {
-            refuse_field(call, "resolution", "Resolution is required.");
+            jira_refuse_field(call, "resolution", "Resolution is required.");
             return;
         }
         if (!t->needs_resolution && json_object_get(call->json, "fields") != NULL) {
-            refuse_field(call, "resolution",
-                         "Field 'resolution' cannot be set. It is not on the appropriate screen, or unknown.");
+            jira_refuse_field(call, "resolution",
+                              "Field 'resolution' cannot be set. It is not on the appropriate screen, or unknown.");
             return;
         }
         json_object_set_new(issue, "status", json_integer(t->to));
@@ -614,7 +444,7 @@ static void do_transition(struct contract_call *call)
         contract_answer(call, 204, NULL);
         return;
     }
-    refuse(call, 400, "It seems that you have tried to perform an illegal workflow operation.");
+    jira_refuse(call, 400, "It seems that you have tried to perform an illegal workflow operation.");
 }
 
 /* --- comments and attachments --- */
@@ -626,7 +456,7 @@ static void add_comment(struct contract_call *call)
 
     if (issue == NULL)
         return;
-    if (!take_text(call, "comment", json_object_get(call->json, "body"), &text))
+    if (!jira_take_text(call, "comment", json_object_get(call->json, "body"), &text))
         return;
     snprintf(id, sizeof(id), "%lld", (long long)(20000 + contract_next(call->state, "comment_ids")));
     json_array_append_new(
@@ -646,7 +476,7 @@ static json_t *comment_json(const struct contract_call *call, const json_t *c)
     json_t *j = json_pack("{s:s,s:o,s:s}", "id", contract_text(c, "id"), "author",
                           person(call, contract_text(c, "author")), "created", when);
 
-    if (is_cloud(call))
+    if (jira_is_cloud(call))
         json_object_set_new(j, "body",
                             json_pack("{s:s,s:i,s:[{s:s,s:[{s:s,s:s}]}]}", "type", "doc", "version", 1, "content",
                                       "type", "paragraph", "content", "type", "text", "text", text));
@@ -665,7 +495,7 @@ static void get_comments(struct contract_call *call)
     if (issue == NULL)
         return;
     if (start < 0 || most < 0) {
-        refuse(call, 400, "The startAt or maxResults parameter is not a number");
+        jira_refuse(call, 400, "The startAt or maxResults parameter is not a number");
         return;
     }
     const json_t *all = json_object_get(issue, "comments");
@@ -704,150 +534,22 @@ static void attach(struct contract_call *call)
     contract_answer(call, 200, json_pack("[{s:s,s:s,s:i}]", "id", "30000", "filename", filename, "size", (int)len));
 }
 
-/* --- search --- */
-
-/* One clause of JQL, as far as clients of ours need it. 1 matches, 0 not, -1 no such clause. */
-static int clause_matches(const json_t *issue, const char *clause)
-{
-    char field[32], op[4], value[256];
-    const json_t *label;
-    size_t i;
-    int minutes;
-
-    if (sscanf(clause, "%31[a-z] %3[=<>!] \"%255[^\"]\"", field, op, value) != 3)
-        return -1;
-    if (strcmp(field, "project") == 0 && strcmp(op, "=") == 0)
-        return strcmp(value, "NET") == 0;
-    if (strcmp(field, "labels") == 0 && strcmp(op, "=") == 0) {
-        json_array_foreach(json_object_get(issue, "labels"), i, label)
-        {
-            if (strcasecmp(json_string_value(label), value) == 0)
-                return 1;
-        }
-        return 0;
-    }
-    /* [JQL] relative times: "-5m"; minutes are the finest unit. */
-    if (strcmp(field, "updated") == 0 && strcmp(op, ">=") == 0 && sscanf(value, "-%dm", &minutes) == 1)
-        return contract_written_s(issue) >= (double)time(NULL) - 60.0 * minutes;
-    return -1;
-}
-
-static int jql_matches(const json_t *issue, const char *jql)
-{
-    char text[1024], *rest = text, *clause;
-    int all = 1;
-
-    snprintf(text, sizeof(text), "%s", jql);
-    char *order = strcasestr(text, " order by ");
-    if (order != NULL)
-        *order = '\0';
-    while (rest != NULL) {
-        clause = rest;
-        rest = strstr(rest, " AND ");
-        if (rest != NULL) {
-            *rest = '\0';
-            rest += 5;
-        }
-        int m = clause_matches(issue, clause);
-        if (m < 0)
-            return m;
-        all &= m;
-    }
-    return all;
-}
-
-/* Issues that match, in order of creation; NULL: answered. */
-static json_t *matching(struct contract_call *call, const char *jql)
-{
-    json_t *probe = json_pack("{s:[]}", "labels"), *found = json_array(), *issue;
-    size_t i;
-
-    int valid = jql != NULL && jql[0] != '\0' ? jql_matches(probe, jql) : -1;
-    json_decref(probe);
-    if (valid < 0 && jql != NULL && strcasestr(jql, "order by") == jql)
-        refuse(call, 400, "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.");
-    else if (valid < 0)
-        refuse(call, 400, "Error in the JQL Query: The query cannot be parsed.");
-    if (call->answer != NULL) {
-        json_decref(found);
-        return NULL;
-    }
-    json_array_foreach(contract_tickets(call), i, issue)
-    {
-        if (contract_visible(call, issue) && jql_matches(issue, jql) == 1)
-            json_array_append(found, issue);
-    }
-    return found;
-}
-
-/* [C] Issue search, "Search for issues using JQL enhanced search": nextPageToken, isLast, no total. */
-static void search_cloud(struct contract_call *call)
-{
-    bool post = strcmp(call->method, "POST") == 0;
-    const char *jql = post ? contract_text(call->json, "jql") : contract_query(call, "jql");
-    const char *token = post ? contract_text(call->json, "nextPageToken") : contract_query(call, "nextPageToken");
-    char *fields = post ? json_dumps(json_object_get(call->json, "fields"), JSON_ENCODE_ANY)
-                        : strdup(contract_query(call, "fields") != NULL ? contract_query(call, "fields") : "");
-    long most = post ? (long)json_integer_value(json_object_get(call->json, "maxResults"))
-                     : contract_query_number(call, "maxResults", 50);
-    json_t *found = matching(call, jql), *list = json_array();
-    size_t at = token != NULL && strncmp(token, "next-", 5) == 0 ? (size_t)atol(token + 5) : 0, n = 0;
-    size_t size = contract_pages(call, most > 0 && most < SEARCH_MOST ? (unsigned)most : SEARCH_MOST);
-
-    for (; found != NULL && n < size && at + n < json_array_size(found); n++)
-        json_array_append_new(list, issue_json(call, json_array_get(found, at + n), fields));
-    if (found != NULL) {
-        bool last = at + n >= json_array_size(found);
-        json_t *answer = json_pack("{s:O,s:b}", "issues", list, "isLast", last);
-        if (!last)
-            json_object_set_new(answer, "nextPageToken", json_sprintf("next-%zu", at + n));
-        contract_answer(call, 200, answer);
-    }
-    free(fields);
-    json_decref(list);
-    json_decref(found);
-}
-
-/* [2046] The old search of Cloud is gone. */
-static void search_gone(struct contract_call *call)
-{
-    refuse(call, 410, "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API.");
-}
-
-/* [D] "search": startAt, maxResults, total. */
-static void search_dc(struct contract_call *call)
-{
-    const char *fields = contract_query(call, "fields");
-    long start = contract_query_number(call, "startAt", 0), most = contract_query_number(call, "maxResults", 50);
-    json_t *found = matching(call, contract_query(call, "jql")), *list = json_array();
-    size_t size = contract_pages(call, most >= 0 && most < 1000 ? (unsigned)most : 1000u);
-
-    for (size_t i = (size_t)start; found != NULL && i < (size_t)start + size && i < json_array_size(found); i++)
-        json_array_append_new(list, issue_json(call, json_array_get(found, i), fields != NULL ? fields : "*all"));
-    if (found != NULL)
-        contract_answer(call, 200,
-                        json_pack("{s:i,s:i,s:i,s:O}", "startAt", (int)start, "maxResults", (int)size, "total",
-                                  (int)json_array_size(found), "issues", list));
-    json_decref(list);
-    json_decref(found);
-}
-
 /* --- what a check asks --- */
 
 static void myself(struct contract_call *call)
 {
     contract_answer(
         call, 200,
-        json_pack("{s:s,s:s}", is_cloud(call) ? "accountId" : "name", SELF_ACCOUNT, "displayName", "Monitoring"));
+        json_pack("{s:s,s:s}", jira_is_cloud(call) ? "accountId" : "name", SELF_ACCOUNT, "displayName", "Monitoring"));
 }
 
 /* [C] User search, "Find users assignable to issues": query (Cloud) or username (Data Center), and project. */
 static void assignable(struct contract_call *call)
 {
-    const char *text = contract_query(call, is_cloud(call) ? "query" : "username");
+    const char *text = contract_query(call, jira_is_cloud(call) ? "query" : "username");
 
     if (text == NULL || contract_query(call, "project") == NULL) {
-        refuse(call, 400, "The query parameters are required.");
+        jira_refuse(call, 400, "The query parameters are required.");
         return;
     }
     if (strcmp(text, "noc@example.org") != 0) {
@@ -855,8 +557,8 @@ static void assignable(struct contract_call *call)
         return;
     }
     contract_answer(call, 200,
-                    json_pack("[{s:s,s:s,s:s,s:b}]", is_cloud(call) ? "accountId" : "name",
-                              is_cloud(call) ? "5b10a2844c20165700ede21g" : "noc", "displayName", "Night Shift",
+                    json_pack("[{s:s,s:s,s:s,s:b}]", jira_is_cloud(call) ? "accountId" : "name",
+                              jira_is_cloud(call) ? "5b10a2844c20165700ede21g" : "noc", "displayName", "Night Shift",
                               "emailAddress", "noc@example.org", "active", 1));
 }
 
@@ -876,8 +578,8 @@ static void permissions(struct contract_call *call)
 {
     const char *wanted = contract_query(call, "permissions");
 
-    if (is_cloud(call) && wanted == NULL) {
-        refuse(call, 400, "The 'permissions' query parameter is required.");
+    if (jira_is_cloud(call) && wanted == NULL) {
+        jira_refuse(call, 400, "The 'permissions' query parameter is required.");
         return;
     }
     contract_answer(call, 200,
@@ -953,10 +655,10 @@ static const struct contract_route cloud_routes[] = {
     {"POST", "rest/api/3/issue/*/comment", add_comment},
     {"GET", "rest/api/3/issue/*/comment", get_comments},
     {"POST", "rest/api/3/issue/*/attachments", attach},
-    {"GET", "rest/api/3/search/jql", search_cloud},
-    {"POST", "rest/api/3/search/jql", search_cloud},
-    {"GET", "rest/api/3/search", search_gone},
-    {"POST", "rest/api/3/search", search_gone},
+    {"GET", "rest/api/3/search/jql", jira_search_cloud},
+    {"POST", "rest/api/3/search/jql", jira_search_cloud},
+    {"GET", "rest/api/3/search", jira_search_gone},
+    {"POST", "rest/api/3/search", jira_search_gone},
     {"GET", "rest/api/3/myself", myself},
     {"GET", "rest/api/3/project/*", project},
     {"GET", "rest/api/3/mypermissions", permissions},
@@ -984,7 +686,7 @@ static const struct contract_route dc_routes[] = {
     {"POST", "rest/api/2/issue/*/comment", add_comment},
     {"GET", "rest/api/2/issue/*/comment", get_comments},
     {"POST", "rest/api/2/issue/*/attachments", attach},
-    {"GET", "rest/api/2/search", search_dc},
+    {"GET", "rest/api/2/search", jira_search_dc},
     {"GET", "rest/api/2/myself", myself},
     {"GET", "rest/api/2/project/*", project},
     {"GET", "rest/api/2/mypermissions", permissions},
