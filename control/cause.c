@@ -217,20 +217,28 @@ struct evidence {
     size_t seen, failing;
 };
 
-static struct evidence count_members(const struct cause *x, uint64_t onset_ns, uint64_t now_ns)
+/* A path that had too few packets or connections to show this fault says nothing about it. */
+static bool could_show(const struct control *c, const struct control_object *o, enum metric m, uint64_t now_ns)
+{
+    return o->seen_ns + SEEN_NS >= now_ns && metric_observed(m, &c->options.detect, &o->obs);
+}
+
+static struct evidence count_members(const struct control *c, const struct cause *x, const struct incident *first,
+                                     uint64_t now_ns)
 {
     struct evidence v = {0};
 
     for (size_t i = 0; i < x->n; i++) {
-        bool failing = failed_with(x->member[i], onset_ns);
+        bool failing = failed_with(x->member[i], first->e.episode_ns);
         v.failing += failing;
-        v.seen += failing || x->member[i]->seen_ns + SEEN_NS >= now_ns;
+        v.seen += failing || could_show(c, x->member[i], first->metric, now_ns);
     }
     return v;
 }
 
 /* Paths outside of a cause: how usual is it to fail in these minutes? */
-static double share_outside(const struct control *c, struct evidence inside, uint64_t onset_ns, uint64_t now_ns)
+static double share_outside(const struct control *c, struct evidence inside, const struct incident *first,
+                            uint64_t now_ns)
 {
     size_t failing = 0, seen = 0;
 
@@ -238,22 +246,22 @@ static double share_outside(const struct control *c, struct evidence inside, uin
         const struct control_object *o = c->objects.item[i];
         if (o->scope != SCOPE_PATH)
             continue;
-        bool fails = failed_with(o, onset_ns);
+        bool fails = failed_with(o, first->e.episode_ns);
         failing += fails;
-        seen += fails || o->seen_ns + SEEN_NS >= now_ns;
+        seen += fails || could_show(c, o, first->metric, now_ns);
     }
     double others = (double)(seen - inside.seen);
     return ((double)(failing - inside.failing) + 0.5) / (others + 2);
 }
 
-static bool explains(const struct control *c, const struct cause *x, struct evidence v, uint64_t onset_ns,
+static bool explains(const struct control *c, const struct cause *x, struct evidence v, const struct incident *first,
                      uint64_t now_ns)
 {
     bool small = x->scope == SCOPE_CIRCUIT && v.failing == 2 && v.seen == 2;
 
     if ((v.failing < LEAST_MEMBERS && !small) || (double)v.failing < LEAST_SHARE * (double)v.seen)
         return false;
-    return binomial_tail(v.seen, share_outside(c, v, onset_ns, now_ns), v.failing) < MOST_P;
+    return binomial_tail(v.seen, share_outside(c, v, first, now_ns), v.failing) < MOST_P;
 }
 
 static const struct cause *best_cause(struct control *c, const struct incident *i, uint64_t now_ns)
@@ -266,9 +274,9 @@ static const struct cause *best_cause(struct control *c, const struct incident *
         const struct cause *x = i->object->causes[k];
         if (x->n < 2)
             continue;
-        struct evidence v = count_members(x, i->e.episode_ns, now_ns);
+        struct evidence v = count_members(c, x, i, now_ns);
         long score = 2 * (long)v.failing - (long)v.seen;
-        if ((best == NULL || score > best_score) && explains(c, x, v, i->e.episode_ns, now_ns)) {
+        if ((best == NULL || score > best_score) && explains(c, x, v, i, now_ns)) {
             best = x;
             best_score = score;
         }
@@ -339,15 +347,21 @@ static void adopt_all(struct control *c, struct incident *parent, const struct c
 }
 
 /*
- * Whether a fault that begins now may be another sign of what parent is about: it began with it, or is the same fault
- * while it lasts. Else a path that fails on its own every hour would hold the circuit's incident open.
+ * Whether a fault that begins now may be another sign of what parent is about: it began with it, or is what two of its
+ * members have. Else a path that fails on its own every hour would hold the circuit's incident open.
  */
-static bool goes_with(const struct incident *parent, const struct incident *i)
+static bool goes_with(const struct control *c, const struct incident *parent, const struct incident *i)
 {
     uint64_t a = parent->e.episode_ns, b = i->e.episode_ns;
+    unsigned alike = 0;
 
-    return (a > b ? a - b : b - a) <= TOGETHER_NS ||
-           (parent->e.fault == i->e.fault && parent->e.direction == i->e.direction);
+    if ((a > b ? a - b : b - a) <= TOGETHER_NS)
+        return true;
+    for (size_t k = 0; k < c->incidents.n && alike < 2; k++) {
+        const struct incident *m = c->incidents.item[k];
+        alike += m->metric == i->metric && strcmp(m->e.parent, parent->e.id) == 0;
+    }
+    return alike >= 2;
 }
 
 struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_ns)
@@ -357,7 +371,7 @@ struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_
     causes_update(c);
     for (size_t k = 0; k < c->incidents.n; k++) {
         struct incident *parent = c->incidents.item[k];
-        if (parent->e.cause[0] == '\0' || parent->e.state >= INCIDENT_CLOSED || !goes_with(parent, i))
+        if (parent->e.cause[0] == '\0' || parent->e.state >= INCIDENT_CLOSED || !goes_with(c, parent, i))
             continue;
         for (size_t n = 0; n < i->object->n_causes; n++) {
             const struct cause *x = i->object->causes[n];

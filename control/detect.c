@@ -22,6 +22,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "control/detectors/measure.h"
 #include "control/level.h"
 
 #define ENTER_OUT                                          7
@@ -151,6 +152,22 @@ bool metric_value(enum metric metric, const struct observation *o, uint32_t minu
         return false;
     *ret = d.value;
     return true;
+}
+
+bool metric_observed(enum metric metric, const struct detect_params *p, const struct observation *o)
+{
+    struct measured v;
+
+    switch (metric) {
+#define X(symbol, name, fault, direction, kind, how, side)                                                             \
+    case METRIC_##symbol:                                                                                              \
+        return measure_##how(o, side, p, 1, &v);
+        METRICS(X)
+#undef X
+    case METRIC_COUNT:
+        break;
+    }
+    return false;
 }
 
 uint32_t series_exposure(const struct series *x, int32_t date)

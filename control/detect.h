@@ -201,6 +201,9 @@ enum verdict judge_share(const struct series *x, const struct measured *v);
 /* Whether a window says anything about a metric: objects without it need no series. */
 bool metric_present(enum metric metric, const struct observation *o);
 
+/* Whether a window says enough about it to be judged. */
+bool metric_observed(enum metric metric, const struct detect_params *p, const struct observation *o);
+
 /* What a window of so many minutes is in the metric's unit: share, ns, bits/s. False when it says nothing about it. */
 bool metric_value(enum metric metric, const struct observation *o, uint32_t minutes, double *ret);
 

@@ -37,6 +37,7 @@
 #define DAILY_CELLS     24.0
 #define LEAST_GROUP     8u /* dates of a group of weekdays */
 #define GRACE_MIN       5u
+#define STRAY_MIN       45u /* an onset so far from all others of its slot is none of them */
 #define MONTH_CELLS     (24.0 * MONTH_DAY_COUNT)
 #define LEAST_ONSETS    20u /* for a period below a day */
 #define LEAST_DATES     5u
@@ -491,11 +492,19 @@ void recurrence_hours(const struct recurrence_pattern *p, const struct history *
         return;
     qsort(start_min, n, sizeof(*start_min), compare_unsigned);
     qsort(end_min, n, sizeof(*end_min), compare_unsigned);
-    /* Onsets all count; of the ends the upper quartile, so that one long day does not widen the name. */
-    unsigned last = start_min[n - 1] + 1;
+    /* One onset in six may be a stray that happened to fall into the cell: far before the others, it is not the name.
+     */
+    unsigned first = 0;
+    while (first < n / 6 && start_min[first + 1] - start_min[first] >= STRAY_MIN)
+        first++;
+    /* The other onsets all count; of the ends the upper quartile, so that one long day does not widen the name. */
+    unsigned strays = 0;
+    while (strays < n / 6 && n > 1 + strays && start_min[n - 1 - strays] - start_min[n - 2 - strays] >= STRAY_MIN)
+        strays++;
+    unsigned last = start_min[n - 1 - strays] + 1;
     unsigned end = end_min[(3 * n) / 4 < n ? (3 * n) / 4 : n - 1];
     end = end > last ? end : last;
-    *ret_from = (start_min[0] + GRACE_MIN) / 60;
+    *ret_from = (start_min[first] + GRACE_MIN) / 60;
     *ret_to = end > GRACE_MIN ? (end - GRACE_MIN + 59) / 60 : 1;
     if (*ret_to <= *ret_from)
         *ret_to = *ret_from + 1;
