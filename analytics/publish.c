@@ -222,6 +222,10 @@ int publisher_new(const struct analytics_options *o, struct publisher **ret_publ
     struct publisher *p = calloc(1, sizeof(*p));
     int result = 0;
 
+    if (strcmp(o->sensor, SCHEMA_CONTROL) == 0) {
+        free(p);
+        return error_set(e, -EINVAL, "a sensor cannot be named \"%s\": control's keys are there", SCHEMA_CONTROL);
+    }
     if (p == NULL)
         return error_set(e, -ENOMEM, "no memory for analytics");
     p->options = o;

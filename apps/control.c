@@ -35,6 +35,7 @@
 #include "control/outbox.h"
 #include "control/replay.h"
 #include "store/access.h"
+#include "store/schema.h"
 #include "store/store.h"
 
 #define POLL_MS          1000u
@@ -44,6 +45,7 @@
 #define TRIAL_NS         (7 * 86400 * NS_PER_S)
 #define BUSY_MS          100u
 #define RECONNECT_MOST_S 30u
+#define LEASE_NS         (2 * NS_PER_S)
 #define RELOAD_DRAIN_NS  (5 * NS_PER_S)
 
 static volatile int stop_flag;
@@ -96,6 +98,9 @@ struct program {
     struct stream_reader *stream;
     struct hooks *hooks; /* NULL: none is taken */
     char install[40];
+    char holder[SCHEMA_HOLDER_BYTES]; /* of the lease that says who runs here */
+    uint64_t next_lease_ns;           /* monotonic would do, too */
+    bool told_other;
     char url[PLACE_URL_BYTES];
     struct store_access access;
 };
@@ -256,12 +261,49 @@ static void set_dry_run(struct program *p)
     control_set_dry_run(p->control, dry);
 }
 
+/* No other run has this text. */
+static void name_holder(struct program *p)
+{
+    char host[64] = "";
+
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        snprintf(host, sizeof(host), "a host without a name");
+    snprintf(p->holder, sizeof(p->holder), "%.60s, process %d, started %llu", host, (int)getpid(),
+             (unsigned long long)(wall_ns() / NS_PER_S));
+}
+
+/*
+ * Who runs here, for `spanward restore` and for a second control on the same store, which is a mistake: each would
+ * undo what the other writes. A store that refuses the lease (an older ACL) is worked on without it.
+ */
+static void renew_lease(struct program *p, bool seize)
+{
+    struct schema_holder other;
+    struct error e = {""};
+    int rc;
+
+    if (!seize && wall_ns() < p->next_lease_ns)
+        return;
+    p->next_lease_ns = wall_ns() + LEASE_NS;
+    rc = seize ? schema_lease_seize(p->store, SCHEMA_CONTROL, p->holder, &e)
+               : schema_lease_take(p->store, SCHEMA_CONTROL, p->holder, &other, &e);
+    if (rc == -EBUSY && !p->told_other)
+        log_error("another spanward-control works on this Redis (%s): stop one of them", other.name);
+    else if (rc == -EPROTO && !p->told_other)
+        log_warn("%s", e.text);
+    p->told_other = rc == -EBUSY || rc == -EPROTO;
+}
+
 static int open_control(struct program *p, struct error *e)
 {
     int rc = control_open(&p->s->options, p->store, &p->control, e);
 
     if (rc != 0)
         return rc;
+    bool first = p->holder[0] == '\0';
+    if (first)
+        name_holder(p);
+    renew_lease(p, first);
     outbox_guard_restart(p->control, wall_ns());
     set_dry_run(p);
     p->feed = feed_new(p->store, p->control);
@@ -280,6 +322,10 @@ static void close_control(struct program *p)
 
 static void program_close(struct program *p)
 {
+    struct error e;
+
+    if (p->store != NULL && p->holder[0] != '\0' && !store_is_broken(p->store))
+        schema_lease_release(p->store, SCHEMA_CONTROL, p->holder, &e);
     close_control(p);
     store_close(p->store);
     store_access_fini(&p->access);
@@ -475,6 +521,7 @@ static int run_live(struct program *p)
     while (!stop_flag) {
         if (reload_wanted() && take_over(p) != 0)
             return 1;
+        renew_lease(p, false);
         int rc = feed_poll(p->feed, false, LIVE_STEPS, &e);
         set_dry_run(p);
         if (rc > 0) /* there is more: only what needs no waiting */

@@ -27,7 +27,7 @@
     }
 
 /* Keys of PREFIX whose content is no state. */
-static const char *const transient[] = {"inbox"};
+static const char *const transient[] = {"inbox", "lease"};
 
 struct entry {
     char *key;   /* without the prefix */

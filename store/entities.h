@@ -18,6 +18,7 @@
  *        sw1:{ctl}:change             hash    id -> JSON, struct entity_register (maintenance, circuit, owner, silence)
  *        sw1:{ctl}:audit              hash    id of a command -> JSON
  *        sw1:{ctl}:inbox              stream  commands of people, see inbox.h
+ *        sw1:{ctl}:lease              string  the spanward-control that runs here, see schema_lease_take
  *        sw1:{ctl}:outbox             hash    sequence, 10 digits -> JSON
  *        sw1:{ctl}:series             hash    SERIES = scope|object|metric -> binary detector
  *        sw1:{ctl}:history            hash    SERIES -> binary onsets

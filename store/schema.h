@@ -95,6 +95,7 @@ struct schema_skipped {
     X(pool_in_use, "blocks", "state blocks for flows with trouble, in use now")                                        \
     X(pool_exhausted, "times", "a flow went without a state block")                                                    \
     X(ring_dropped, "records", "lost between a worker and analytics")                                                  \
+    X(wrong_worker, "packets", "came by another worker's queue than those of their innermost addresses")               \
     X(clock_backwards, "packets", "had an earlier time than one before; taken as simultaneous")                        \
     X(fragments_unmatched, "fragments", "later fragments without the ports of their first")                            \
     X(fragments_malformed, "datagrams", "in fragments that contradict each other")                                     \
@@ -266,7 +267,10 @@ int schema_put_top(struct store *s, const char *sensor, enum schema_top kind, en
  *   schema_lease_take     0: it is ours, taken or renewed; -EBUSY: another holds it, as told in *ret_other
  *   schema_lease_seize    takes it from whoever has it: only when that one is known to be dead
  *   schema_lease_release  gives it up, if it is ours
+ *   schema_lease_look     who has it; an empty name: nobody
+ * SCHEMA_CONTROL in the place of a sensor's name is the lease of control, which no sensor may be named after.
  */
+#define SCHEMA_CONTROL      "ctl"
 #define SCHEMA_LEASE_MS     10000
 #define SCHEMA_HOLDER_BYTES 128
 struct schema_holder {
@@ -277,6 +281,7 @@ int schema_lease_take(struct store *s, const char *sensor, const char *holder, s
                       struct error *e);
 int schema_lease_seize(struct store *s, const char *sensor, const char *holder, struct error *e);
 int schema_lease_release(struct store *s, const char *sensor, const char *holder, struct error *e);
+int schema_lease_look(struct store *s, const char *sensor, struct schema_holder *ret, struct error *e);
 
 int schema_put_ledger(struct store *s, const char *sensor, const char *mirror, const struct ledger *l);
 int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, const char *json);

@@ -19,7 +19,7 @@ static int ask_for(struct store *s, const struct command *c, struct store_reply 
         return read_connection_lost(e);
     if (store_reply_type(*ret) != STORE_ERROR)
         return 0;
-    int result = store_refused(e, -EPROTO, "the lease of a sensor's name", store_reply_string(*ret, NULL));
+    int result = store_refused(e, -EPROTO, "a lease", store_reply_string(*ret, NULL));
     store_reply_free(*ret);
     return result;
 }
@@ -126,4 +126,11 @@ int schema_lease_release(struct store *s, const char *sensor, const char *holder
         return result;
     command_start(&c, "DEL", key, len);
     return tell(s, &c, e);
+}
+
+int schema_lease_look(struct store *s, const char *sensor, struct schema_holder *ret, struct error *e)
+{
+    char key[KEY_BYTES];
+
+    return look(s, key, key_sensor(key, sensor, "lease"), ret, e);
 }

@@ -129,6 +129,23 @@ static int parse_file(struct cli *cli, const char *name, struct backup **ret)
     return cli_fail(cli, CLI_ERROR, "%s: %s; nothing was changed", shown(safe, sizeof(safe), name), e.text);
 }
 
+/* Control keeps its state in memory, too, and would write it over what is restored. */
+static int check_stopped(struct cli *cli, struct store *s)
+{
+    struct schema_holder holder;
+    struct error e = {""};
+    char safe[2 * SCHEMA_HOLDER_BYTES];
+
+    if (schema_lease_look(s, SCHEMA_CONTROL, &holder, &e) != 0)
+        return cli_fail(cli, CLI_ERROR, "%s; nothing was changed", e.text);
+    if (holder.name[0] == '\0')
+        return CLI_OK;
+    return cli_fail(cli, CLI_ERROR,
+                    "spanward-control runs on this Redis (%s): stop it first, or wait %d s if it was killed; nothing "
+                    "was changed",
+                    shown(safe, sizeof(safe), holder.name), SCHEMA_LEASE_MS / 1000);
+}
+
 static int run_restore(struct cli *cli)
 {
     struct backup *backup = NULL;
@@ -141,7 +158,8 @@ static int run_restore(struct cli *cli)
         return code;
     code = source_open(cli, SOURCE_ENTITIES, &source);
     if (code == CLI_OK) {
-        if (backup_restore(backup, source.store, args_has(&cli->args, "replace"), &e) != 0)
+        code = check_stopped(cli, source.store);
+        if (code == CLI_OK && backup_restore(backup, source.store, args_has(&cli->args, "replace"), &e) != 0)
             code = cli_fail(cli, CLI_ERROR, "%s; nothing was changed", e.text);
         source_close(&source);
     }
@@ -184,9 +202,9 @@ const struct command command_restore = {
     .group = "Tools",
     .summary = "puts a backup back, all or nothing",
     .usage = "FILE",
-    .text =
-        "Stop spanward-control first: it keeps its state in memory, too, and would write it over what was restored. "
-        "The file is checked whole before anything is changed: its version, its checksum, every entry.",
+    .text = "Refused while spanward-control runs: it keeps its state in memory, too, and would write it over what was "
+            "restored. "
+            "The file is checked whole before anything is changed: its version, its checksum, every entry.",
     .examples = restore_examples,
     .sets = OPTIONS_STORE,
     .options = restore_options,

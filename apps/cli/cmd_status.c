@@ -35,6 +35,8 @@ static const struct column status_columns[] = {
     {"copies", "COPIES", "verdict.duplicate_pct", COLUMN_PERCENT, 6, "packets that came twice"},
     {"gaps", "UNSEEN", "verdict.capture_loss_pct", COLUMN_LOSS, 5, "capture loss: what the mirror missed"},
     {"lag", "LAG", "lag_ns", COLUMN_DURATION, EX, "from the end of a window to its being stored"},
+    {"wrong-worker", "WRONG WORKER", "wrong_worker", COLUMN_COUNT, EX,
+     "of the sensor: packets that came by another worker's queue than their flow's"},
     {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
 };
 
@@ -63,6 +65,8 @@ static const struct column sensor_columns[] = {
     {"fragments", "FRAG TROUBLE", "cut_short", COLUMN_COUNT, EX,
      "fragments without their first, malformed or forgotten"},
     {"ring-dropped", "RING DROPS", "ring_dropped", COLUMN_COUNT, EX, "records lost between worker and analytics"},
+    {"wrong-worker", "WRONG WORKER", "wrong_worker", COLUMN_COUNT, EX,
+     "packets that came by another worker's queue than their flow's"},
     {"reconnects", "RECONNECTS", "reconnects", COLUMN_COUNT, EX, "times that Redis came back"},
     {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},
 };
