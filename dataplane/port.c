@@ -6,7 +6,9 @@
  *
  * Losses before us: imissed, ierrors and rx_nombuf of the driver, and what only an extended statistic tells
  * (missed_xstats). net_af_packet does not know what the kernel threw away for want of room in its ring, but its sockets
- * are ours: PACKET_STATISTICS tells. Drivers that cannot know show "not supported", never 0.
+ * are ours: PACKET_STATISTICS tells. Drivers that cannot know show "not supported", never 0. A driver on an interface
+ * of the kernel may take nothing at all (an XDP program that was replaced, a queue that nobody reads): as long as not
+ * one packet came, all that the interface received count as missed.
  *
  * The link: from the driver, or from the kernel's interface for drivers that sit on one and always say "up".
  */
@@ -295,6 +297,34 @@ static uint64_t missed_xstats(const struct port *p)
     return sum;
 }
 
+/* Of /proc, which shows this process's network namespace. 0: there is none. */
+static uint64_t iface_received(const struct port *p)
+{
+    FILE *f = p->iface[0] != '\0' ? fopen("/proc/self/net/dev", "re") : NULL;
+    char line[512], name[IFNAMSIZ];
+    unsigned long long pkts = 0;
+
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+        if (sscanf(line, " %15[^: ]: %*u %llu", name, &pkts) == 2 && strcmp(name, p->iface) == 0)
+            break;
+        else
+            pkts = 0;
+    if (f != NULL)
+        fclose(f);
+    return pkts;
+}
+
+/* What the interface had a look ago, if the driver still has not had one packet. */
+static uint64_t untaken(struct port *p, const struct rte_eth_stats *s)
+{
+    uint64_t before = p->iface_before;
+
+    if (s->ipackets != p->base.ipackets || p->iface[0] == '\0')
+        return 0;
+    p->iface_before = iface_received(p);
+    return before > p->iface_base ? before - p->iface_base : 0;
+}
+
 static void watch_stats(struct port *p)
 {
     struct rte_eth_stats s;
@@ -302,8 +332,9 @@ static void watch_stats(struct port *p)
     watch_sockets(p);
     if (rte_eth_stats_get(p->id, &s) != 0)
         return;
+    uint64_t none = untaken(p, &s);
     uint64_t missed = s.imissed - p->base.imissed + p->packet_drops + (eal_is_pci(p->device) ? missed_xstats(p) : 0);
-    atomic_store_explicit(&p->missed, missed, memory_order_relaxed);
+    atomic_store_explicit(&p->missed, missed > none ? missed : none, memory_order_relaxed);
     atomic_store_explicit(&p->errors, s.ierrors - p->base.ierrors, memory_order_relaxed);
     atomic_store_explicit(&p->no_mbuf, s.rx_nombuf - p->base.rx_nombuf, memory_order_relaxed);
 }
@@ -440,6 +471,7 @@ int port_start(struct port *p, uint16_t id, const struct port_options *o, struct
     p->packet_drops = 0;
     p->counts_missed = knows_missed(p);
     rte_eth_stats_get(id, &p->base);
+    p->iface_base = p->iface_before = iface_received(p);
     watch_link(p);
     return 0;
 }

@@ -67,6 +67,7 @@ struct port {
     int packet_fd[PORT_QUEUES_MAX];
     unsigned n_packet_fds;
     uint64_t packet_drops;
+    uint64_t iface_base, iface_before; /* what the kernel's interface had received at start, and when last looked */
     _Atomic uint64_t missed, errors, no_mbuf;
     _Atomic int link; /* enum port_link */
 };
