@@ -853,7 +853,8 @@ static void aggregate(struct worker *w, const struct batch *b, uint32_t from, ui
     }
 }
 
-/* The rest of what the packet will touch: where samples go, and if its echo makes one, where that goes. */
+/* The rest of what the packet will touch: where samples go, and if its echo makes one, where that goes; and of its
+ * path's window what every packet and what a sample counts in. */
 static inline void fetch_ahead(const struct worker *w, const struct pkt *p)
 {
     if (p->flow >= w->table.n_flows) /* none, or not yet looked up */
@@ -861,7 +862,11 @@ static inline void fetch_ahead(const struct worker *w, const struct pkt *p)
     const struct flow *f = flow_at(&w->table, p->flow);
     const struct tcp_side *echoed = &f->side[1 - p->sender];
 
+    const struct agg *path = &w->agg[METER_PATH].entry[f->path];
+
     flow_prefetch(&w->table, p->flow, FIND_LINES, HOT_LINES);
+    __builtin_prefetch(&path->c.dir[p->sender ^ f->path_a], 1);
+    __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + (p->sender ^ f->path_a)], 1);
     if ((p->flags & PKT_HAS_TS) && (echoed->flags & SIDE_TS_WAITS) && echoed->ts_val == p->tsecr)
         flow_prefetch(&w->table, p->flow, HOT_LINES, sizeof(struct flow) / 64);
 }
