@@ -138,10 +138,13 @@ struct pkt {
             uint8_t counted;            /* belongs to a flow and is no copy */
             uint8_t is_data, is_judged; /* TCP data; of a flow seen both ways */
             uint8_t in_vlan, in_tunnel;
-            uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
+            uint8_t has_rtt; /* it ended a round trip: tap to its sender and back, in rtt_ns */
+            uint8_t zero;
         };
     };
-    uint8_t shard; /* see shard.h */
+    uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
+    uint8_t shard;                /* see shard.h */
+    uint64_t rtt_ns;
 
     struct sack_block sack[MAX_SACK]; /* the first n_sack count */
 };

@@ -71,13 +71,17 @@ static inline struct trouble *trouble_of(const struct meter *m)
             (m)->agg[scope_]->c.name += (amount);                                                                      \
     } while (0)
 
-/* A latency between the tap and `endpoint` into the windows. */
-static inline void meter_rtt(const struct meter *m, unsigned endpoint, uint64_t ns)
+/*
+ * A round trip between the tap and the packet's sender: for the windows, where it is counted with the packet, in the
+ * next pass (aggregate in worker.c). By then the line of its bucket is there.
+ */
+static inline void meter_rtt(const struct meter *m, uint64_t ns)
 {
-    uint32_t bucket = hist_index(ns);
+    const struct hist *h = &m->agg[METER_PATH]->hist[WINDOW_HIST_RTT_A + meter_dir(m, METER_PATH, m->p->sender)];
 
-    for (unsigned scope = 0; scope < m->n_scopes; scope++)
-        hist_add_at(&m->agg[scope]->hist[WINDOW_HIST_RTT_A + meter_dir(m, scope, endpoint)], bucket, ns);
+    __builtin_prefetch(&h->bucket[hist_index(ns) % HIST_BUCKETS], 1);
+    m->p->rtt_ns = ns;
+    m->p->has_rtt = 1;
 }
 
 static inline void meter_hist(const struct meter *m, enum window_hist which, uint64_t ns)

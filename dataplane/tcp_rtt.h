@@ -69,7 +69,7 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
     if (!exact)
         return;
     meter_stat(m, &m->f->rtt[1 - s], rtt_ns);
-    meter_rtt(m, 1 - s, rtt_ns);
+    meter_rtt(m, rtt_ns);
     trace_rtt(m, 1 - s, RTT_ACK, ack, rtt_ns);
 }
 

@@ -812,26 +812,31 @@ static void find_batch(struct worker *w, struct batch *b)
     w->changes_seen = w->table.changes;
 }
 
-static void count_dir(struct window_dir *d, const struct pkt *p)
+/* Counts the packet, and the round trip that it ended, in one window. */
+static inline void count_in(struct agg *a, unsigned dir, const struct pkt *p, uint32_t rtt_bucket)
 {
+    struct window_dir *d = &a->c.dir[dir];
+
     d->pkts++;
     d->bytes += p->ip_bytes;
     d->frame_bytes += p->wire_len;
     d->data_pkts += p->is_data;
     d->judged_pkts += p->is_judged;
+    if (p->has_rtt)
+        hist_add_at(&a->hist[WINDOW_HIST_RTT_A + dir], rtt_bucket, p->rtt_ns);
 }
 
 /* The VLAN and the tunnel of a packet. */
-static void count_more(struct worker *w, const struct pkt *p, uint64_t ms)
+static void count_more(struct worker *w, const struct pkt *p, uint64_t ms, uint32_t rtt_bucket)
 {
     if (p->in_vlan) {
         struct agg *a = agg_at(&w->agg[METER_VLAN], p->vlan_agg);
-        count_dir(&a->c.dir[p->client_dir], p);
+        count_in(a, p->client_dir, p, rtt_bucket);
         agg_count_peak(a, ms, p->wire_len);
     }
     if (p->in_tunnel) {
         struct agg *a = agg_at(&w->agg[METER_TUNNEL], p->tunnel_agg);
-        count_dir(&a->c.dir[p->client_dir], p);
+        count_in(a, p->client_dir, p, rtt_bucket);
         agg_count_peak(a, ms, p->wire_len);
     }
 }
@@ -845,30 +850,27 @@ static void aggregate(struct worker *w, const struct batch *b, uint32_t from, ui
             continue;
         struct agg *path = agg_at(&w->agg[METER_PATH], p->path);
         uint64_t ms = p->ts_ns / NS_PER_MS;
-        count_dir(&path->c.dir[p->path_dir], p);
+        uint32_t rtt_bucket = p->has_rtt ? hist_index(p->rtt_ns) : 0;
+        count_in(path, p->path_dir, p, rtt_bucket);
         agg_count_peak(path, ms, p->wire_len);
-        count_dir(&agg_at(&w->agg[METER_SERVICE], p->service)->c.dir[p->client_dir], p);
+        count_in(agg_at(&w->agg[METER_SERVICE], p->service), p->client_dir, p, rtt_bucket);
         if (__builtin_expect((p->in_vlan | p->in_tunnel) != 0, 0))
-            count_more(w, p, ms);
+            count_more(w, p, ms, rtt_bucket);
     }
 }
 
-/* The rest of what the packet will touch: where samples go, and if its echo makes one, where that goes; and of its
- * path's window what every packet and what a sample counts in. */
-static inline void fetch_ahead(const struct worker *w, const struct pkt *p)
+/* The rest of what the packet will touch: where samples go, and of its path's window what every packet and what a
+ * sample counts in. Only the record's first line may be read for that: the others are still on their way. */
+static inline __attribute__((always_inline)) void fetch_ahead(const struct worker *w, const struct pkt *p)
 {
     if (p->flow >= w->table.n_flows) /* none, or not yet looked up */
         return;
     const struct flow *f = flow_at(&w->table, p->flow);
-    const struct tcp_side *echoed = &f->side[1 - p->sender];
-
     const struct agg *path = &w->agg[METER_PATH].entry[f->path];
 
     flow_prefetch(&w->table, p->flow, FIND_LINES, HOT_LINES);
     __builtin_prefetch(&path->c.dir[p->sender ^ f->path_a], 1);
     __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + (p->sender ^ f->path_a)], 1);
-    if ((p->flags & PKT_HAS_TS) && (echoed->flags & SIDE_TS_WAITS) && echoed->ts_val == p->tsecr)
-        flow_prefetch(&w->table, p->flow, HOT_LINES, sizeof(struct flow) / 64);
 }
 
 /* Returns the first packet that is not yet in the windows: a window that ends within the burst gets its packets first.
