@@ -64,6 +64,25 @@ START_TEST(confirmed_after_four_weeks)
 }
 END_TEST
 
+START_TEST(what_nobody_owns_is_escalated)
+{
+    struct fixture f;
+
+    fixture_start(&f);
+    for (int w = 0; w < 5; w++)
+        week(&f, 0.03);
+    ck_assert_ptr_null(strstr(the_problem(&f).next_decision, "review"));
+    for (int w = 0; w < 2; w++)
+        week(&f, 0.03);
+    ck_assert_str_eq(the_problem(&f).next_decision, "nobody has owned it for 14 days: name an owner in the review");
+    struct error e;
+    ck_assert_int_eq(control_act(f.c, CONTROL_ASSIGN, "PRB-1", "ann", f.now_ns, &e), 0);
+    week(&f, 0.03);
+    ck_assert_ptr_null(strstr(the_problem(&f).next_decision, "review"));
+    fixture_stop(&f);
+}
+END_TEST
+
 START_TEST(problem_adopts_its_incidents_ticket)
 {
     struct fixture f;
@@ -205,5 +224,5 @@ START_TEST(members_share_a_problem)
 }
 END_TEST
 
-UNIT_MAIN("problem", confirmed_after_four_weeks, problem_adopts_its_incidents_ticket, closed_by_evidence,
-          a_fix_that_fails, owner_by_rule_and_refused_verbs, members_share_a_problem)
+UNIT_MAIN("problem", confirmed_after_four_weeks, what_nobody_owns_is_escalated, problem_adopts_its_incidents_ticket,
+          closed_by_evidence, a_fix_that_fails, owner_by_rule_and_refused_verbs, members_share_a_problem)
