@@ -217,6 +217,8 @@ static struct before_after split_at_fix(const struct entity_problem *e, const st
  */
 static bool fix_has_failed(const struct entity_problem *e, const struct incident *i)
 {
+    if (i->e.onset_ns < e->verify_from_ns)
+        return false; /* it had begun before the fix, and was noticed after it */
     if (e->pattern != PATTERN_CHRONIC && e->pattern != PATTERN_SITE)
         return true;
     const struct history *h = &i->object->line[i->metric].history;
