@@ -21,9 +21,9 @@
 
 #define SORT_BYTES_DEFAULT (32u << 20)
 
-static void put_rtt(struct json_text *j, const char *key, const struct rec_rtt *r)
+/* What every RTT object of a flow has. */
+static void put_rtt_members(struct json_text *j, const struct rec_rtt *r)
 {
-    json_text_open(j, key, '{');
     if (r->n == 0) {
         json_text_null(j, "min");
         json_text_null(j, "max");
@@ -34,6 +34,23 @@ static void put_rtt(struct json_text *j, const char *key, const struct rec_rtt *
         json_text_us(j, "sum", r->sum_ns);
     }
     json_text_u64(j, "n", r->n);
+}
+
+static void put_rtt(struct json_text *j, const char *key, const struct rec_rtt *r)
+{
+    json_text_open(j, key, '{');
+    put_rtt_members(j, r);
+    json_text_close(j, '}');
+}
+
+/* The ACK RTT of endpoint e, with the share of what the other one sent that gave a sample. */
+static void put_ack_rtt(struct json_text *j, const char *key, const struct rec_flow *f, unsigned e)
+{
+    uint64_t ackable = (uint64_t)f->tcp[1 - e].data_pkts + ((f->flags & RFLOW_MIDSTREAM) == 0);
+
+    json_text_open(j, key, '{');
+    put_rtt_members(j, &f->rtt[e]);
+    json_text_decimal(j, "coverage", rtt_coverage(f->rtt[e].n, (f->flags & RFLOW_ONE_WAY) != 0 ? 0 : ackable));
     json_text_close(j, '}');
 }
 
@@ -95,8 +112,8 @@ static void put_tcp(struct json_text *j, const struct rec_flow *f)
     json_text_bool(j, "unanswered", (f->flags & RFLOW_UNANSWERED) != 0);
     put_us_or_null(j, "handshake_server_us", (f->flags & RFLOW_HAS_HANDSHAKE_SERVER) != 0, f->handshake_server_ns);
     put_us_or_null(j, "handshake_client_us", (f->flags & RFLOW_HAS_HANDSHAKE_CLIENT) != 0, f->handshake_client_ns);
-    put_rtt(j, "rtt_server_us", &f->rtt[1]);
-    put_rtt(j, "rtt_client_us", &f->rtt[0]);
+    put_ack_rtt(j, "rtt_server_us", f, 1);
+    put_ack_rtt(j, "rtt_client_us", f, 0);
     put_rtt(j, "ts_rtt_server_us", &f->ts_rtt[1]);
     put_rtt(j, "ts_rtt_client_us", &f->ts_rtt[0]);
     put_rtt(j, "response_us", &f->response);
@@ -416,11 +433,10 @@ static void put_pair(struct json_text *j, const char *key, const char *const nam
     json_text_close(j, '}');
 }
 
-static void put_quantiles(struct json_text *j, const char *key, const struct window_quantiles *q)
+static void put_quantile_members(struct json_text *j, const struct window_quantiles *q)
 {
     bool known = q->n != 0;
 
-    json_text_open(j, key, '{');
     put_us_or_null(j, "min", known, q->min_ns);
     put_us_or_null(j, "p10", known, q->p10_ns);
     put_us_or_null(j, "p50", known, q->p50_ns);
@@ -428,6 +444,20 @@ static void put_quantiles(struct json_text *j, const char *key, const struct win
     put_us_or_null(j, "p99", known, q->p99_ns);
     put_us_or_null(j, "max", known, q->max_ns);
     json_text_u64(j, "n", q->n);
+}
+
+static void put_quantiles(struct json_text *j, const char *key, const struct window_quantiles *q)
+{
+    json_text_open(j, key, '{');
+    put_quantile_members(j, q);
+    json_text_close(j, '}');
+}
+
+static void put_window_rtt(struct json_text *j, const char *key, const struct window *w, enum window_hist side)
+{
+    json_text_open(j, key, '{');
+    put_quantile_members(j, &w->q[side]);
+    json_text_decimal(j, "coverage", window_rtt_coverage(&w->c, side, w->q[side].n));
     json_text_close(j, '}');
 }
 
@@ -463,6 +493,7 @@ static void put_loss(struct json_text *j, const struct window *w, const struct w
     }
     json_text_close(j, '}');
     put_pair(j, "data_pkts", words->direction, d[0].data_pkts, d[1].data_pkts);
+    put_pair(j, "judged_pkts", words->direction, d[0].judged_pkts, d[1].judged_pkts);
     put_u64_or_null(j, "spurious_pkts", known, d[0].spurious_pkts + d[1].spurious_pkts);
     json_text_u64(j, "reordered_pkts", d[0].reordered_pkts + d[1].reordered_pkts);
     json_text_u64(j, "capture_lost_bytes", d[0].capture_lost_bytes + d[1].capture_lost_bytes);
@@ -482,8 +513,8 @@ void ndjson_window(struct json_text *j, const struct window *w)
     put_pair(j, "bytes", words->direction, d[0].bytes, d[1].bytes);
     put_loss(j, w, words);
     if (w->scope != WINDOW_HOST) {
-        put_quantiles(j, words->rtt[0], &w->q[WINDOW_HIST_RTT_A]);
-        put_quantiles(j, words->rtt[1], &w->q[WINDOW_HIST_RTT_B]);
+        put_window_rtt(j, words->rtt[0], w, WINDOW_HIST_RTT_A);
+        put_window_rtt(j, words->rtt[1], w, WINDOW_HIST_RTT_B);
         put_quantiles(j, "response_us", &w->q[WINDOW_HIST_RESPONSE]);
     }
     json_text_u64(j, "failed_connects", w->c.refused_connects + w->c.unanswered_connects);

@@ -4,6 +4,7 @@
 
 #include "common/window.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MAX_CAPTURE_LOSS 0.01 /* share of bytes that the mirror may miss before loss is unsure */
@@ -38,6 +39,20 @@ enum window_quality window_quality_of(const struct window_counters *c)
     if (data > judged && (double)(data - judged) > MAX_ONE_WAY * (double)data)
         return WINDOW_UNSURE;
     return WINDOW_OK;
+}
+
+double rtt_coverage(uint64_t n, uint64_t ackable)
+{
+    if (ackable == 0)
+        return NAN;
+    return n < ackable ? (double)n / (double)ackable : 1; /* a bare FIN gives a sample, too */
+}
+
+double window_rtt_coverage(const struct window_counters *c, enum window_hist side, uint64_t n)
+{
+    unsigned towards = side == WINDOW_HIST_RTT_B ? 0 : 1;
+
+    return rtt_coverage(n, c->dir[towards].judged_pkts + c->connects);
 }
 
 const char *window_quality_name(enum window_quality q)

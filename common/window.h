@@ -99,6 +99,12 @@ struct window_quantiles {
 };
 void window_quantiles_of(struct window_quantiles *q, const struct hist *h);
 
+/* The share of acknowledgeable segments that gave one of n samples, 0..1; NAN when there were none. */
+double rtt_coverage(uint64_t n, uint64_t ackable);
+
+/* The same for WINDOW_HIST_RTT_A or _B: data towards that side that was seen with its ACKs, and a handshake's half. */
+double window_rtt_coverage(const struct window_counters *c, enum window_hist side, uint64_t n);
+
 /* Symbol, name, what its objects are. Numbers are written to files: append only. */
 #define WINDOW_SCOPES(X)                                                                                               \
     X(MIRROR, "mirror", "a captured port: its configured name, interface or file name")                                \

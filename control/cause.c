@@ -384,13 +384,28 @@ struct incident *cause_join(struct control *c, struct incident *i, uint64_t now_
     return NULL;
 }
 
+static struct incident *incident_of_cause(struct control *c, const struct cause *x)
+{
+    for (size_t k = 0; k < c->incidents.n; k++) {
+        struct incident *i = c->incidents.item[k];
+        if (i->e.cause[0] != '\0' && i->object->scope == x->scope && strcmp(i->object->name, x->name) == 0)
+            return i;
+    }
+    return NULL;
+}
+
 struct incident *cause_find(struct control *c, struct incident *i, uint64_t now_ns)
 {
     const struct cause *x = best_cause(c, i, now_ns);
 
     if (x == NULL)
         return NULL;
-    struct incident *parent = new_incident(c, x, i, now_ns);
+    struct incident *parent = incident_of_cause(c, x);
+    if (parent != NULL) { /* its failure is known already: a cause has one incident at a time */
+        adopt(c, parent, i, now_ns);
+        return parent;
+    }
+    parent = new_incident(c, x, i, now_ns);
     if (parent == NULL)
         return NULL;
     adopt_all(c, parent, x, i->e.episode_ns, now_ns);

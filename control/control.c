@@ -389,7 +389,7 @@ bool control_step(struct control *c, uint64_t start_ns, uint64_t length_ns)
         }
         apply_changes(c, end_ns);
         incident_tick(c, end_ns);
-        if (c->registers[REGISTER_SILENCE].n > 0)
+        if (c->registers[REGISTER_SILENCE].n > 0 || end_ns % (60 * NS_PER_MIN) < length_ns)
             problem_tick(c, end_ns);
         c->meta.cursor_ns = end_ns;
         c->meta.steps++;

@@ -27,6 +27,7 @@
 #define GROUPING_NS       (2 * NS_PER_MIN)
 #define GROUPING_MANY_NS  (5 * NS_PER_MIN) /* for paths that may fail together */
 #define UNOBSERVED_NS     (120 * NS_PER_MIN)
+#define ACK_EXPIRES_NS    (1440 * NS_PER_MIN)
 #define FLAP_HALF_LIFE_NS (60.0 * NS_PER_MIN)
 #define FLAP_HIGH         6.0
 #define FLAP_LOW          2.0
@@ -200,11 +201,16 @@ static void note_again(struct control *c, struct incident *i)
     line->history_dirty = true;
 }
 
+static bool still_acked(const struct entity_incident *e, uint64_t now_ns)
+{
+    return e->acked_ns != 0 && now_ns < e->acked_ns + ACK_EXPIRES_NS;
+}
+
 void incident_reopen(struct control *c, struct incident *i, uint64_t now_ns)
 {
     struct incident *parent = incident_by_id(c, i->e.parent);
 
-    i->e.state = i->e.acked_ns != 0 ? INCIDENT_ACKED : INCIDENT_OPEN;
+    i->e.state = still_acked(&i->e, now_ns) ? INCIDENT_ACKED : INCIDENT_OPEN;
     i->e.cleared_ns = 0;
     i->e.suppressed[0] = '\0';
     flap(&i->e, now_ns);
@@ -402,6 +408,11 @@ static void tick_one(struct control *c, struct incident *i, uint64_t end_ns)
         i->dirty = true;
     }
     suppress(c, i, end_ns);
+    if (e->state == INCIDENT_ACKED && !still_acked(e, end_ns)) {
+        e->state = INCIDENT_OPEN; /* somebody said that he works on it, a day ago */
+        i->dirty = true;
+        ticket_sync_incident(c, i, end_ns);
+    }
     if (e->state == INCIDENT_PENDING && end_ns >= e->detected_ns + wait_ns)
         open_incident(c, i, end_ns);
     if (e->parent[0] != '\0' && i->dirty)

@@ -262,6 +262,35 @@ static void plan_chronic(struct sim *s, const struct sim_fault *f)
     }
 }
 
+/* Everything now and then, each too seldom to be chronic by itself: what recurs is the branch. */
+static void plan_same_branch(struct sim *s, uint32_t path, uint64_t bits)
+{
+    static const struct {
+        enum fault_class fault;
+        enum fault_direction direction;
+    } kinds[] = {{FAULT_LOSS, DIRECTION_A2B},
+                 {FAULT_LOSS, DIRECTION_B2A},
+                 {FAULT_LATENCY, DIRECTION_SIDE_A},
+                 {FAULT_LATENCY, DIRECTION_SIDE_B},
+                 {FAULT_CONNECT, DIRECTION_BOTH}};
+
+    for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        double size = sim_uniform(mix64(bits + k));
+        struct sim_fault f = {.kind = "same_branch",
+                              .path = path,
+                              .fault = kinds[k].fault,
+                              .direction = kinds[k].direction,
+                              .weekday = -1,
+                              .from_hour = -1,
+                              .to_hour = -1,
+                              .per_day = 0.04};
+        f.magnitude = f.fault == FAULT_LOSS      ? 0.02 + 0.06 * size
+                      : f.fault == FAULT_LATENCY ? 5 + 10 * size
+                                                 : 0.35 + 0.5 * size;
+        plan_chronic(s, &f);
+    }
+}
+
 /* Every half an hour for a few hours: bad for nine to twelve minutes, well for the rest. */
 static void plan_flapping(struct sim *s, uint32_t path, uint64_t bits)
 {
@@ -360,6 +389,8 @@ static void plan_role(struct sim *s, uint32_t path, unsigned role, uint64_t bits
         plan_drift(s, path, bits);
     } else if (role == 27) {
         plan_capacity(s, path, bits);
+    } else if (role == 28) {
+        plan_same_branch(s, path, bits);
     }
 }
 

@@ -27,7 +27,8 @@ enum node_flags {
     NODE_COVERED = 1 << 3,   /* ACKed or SACKed, at covered_ns */
     NODE_YOUNG = 1 << 4,     /* repeat: of bytes that S had sent for the first time less than a round trip before */
     NODE_NEW_GAP = 1 << 5,   /* hole: not the continuation of one counted before */
-    NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole, the verdict has fallen */
+    NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole */
+    NODE_UPSTREAM = 1 << 9,  /* a fill: lost upstream, unless the first copy turns up */
     NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
     NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };

@@ -419,14 +419,20 @@ static void rest(struct lcore *l, uint64_t t_ns)
 
 /* ---- threads ---- */
 
+/* Some devices (net_tap) are always armed and have no way to say so. */
+static bool can_arm(int result)
+{
+    return result == 0 || result == -ENOTSUP;
+}
+
 static void listen_for_interrupts(struct lcore *l)
 {
     l->wakes_up = l->rx->o.wait == RX_INTERRUPT && l->role != ROLE_WORK && l->port->has_interrupts;
-    for (uint16_t q = 0; q < l->n_queues && l->wakes_up; q++)
-        l->wakes_up = rte_eth_dev_rx_intr_ctl_q(l->port->id, (uint16_t)(l->first_queue + q), RTE_EPOLL_PER_THREAD,
-                                                RTE_INTR_EVENT_ADD, NULL) == 0 &&
-                      rte_eth_dev_rx_intr_enable(l->port->id, (uint16_t)(l->first_queue + q)) == 0 &&
-                      rte_eth_dev_rx_intr_disable(l->port->id, (uint16_t)(l->first_queue + q)) == 0;
+    for (uint16_t i = 0; i < l->n_queues && l->wakes_up; i++) {
+        uint16_t port = l->port->id, q = (uint16_t)(l->first_queue + i);
+        l->wakes_up = rte_eth_dev_rx_intr_ctl_q(port, q, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL) == 0 &&
+                      can_arm(rte_eth_dev_rx_intr_enable(port, q)) && can_arm(rte_eth_dev_rx_intr_disable(port, q));
+    }
 }
 
 static unsigned lcore_number(const struct lcore *l)

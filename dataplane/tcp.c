@@ -191,6 +191,14 @@ static bool takes_probe(struct tcp_side *t, uint32_t ack)
     return true;
 }
 
+/* An ACK from before what its sender has sent since: it came late, and says nothing new. */
+static bool is_overtaken(const struct meter *m, const struct pkt *p)
+{
+    const struct tcp_side *t = &m->f->side[p->sender];
+
+    return (t->flags & SIDE_DATA_SEEN) && seq_lt(p->tcp_seq, t->nxt);
+}
+
 /* A pure ACK of what was acknowledged before, while nothing is outstanding. */
 static bool is_idle_ack(const struct meter *m, const struct tcp_side *t, uint32_t ack)
 {
@@ -221,7 +229,7 @@ static void on_ack(struct meter *m)
         rtt_acked(m, s, ack);
         loss_acked(m, s, ack);
         t->una = ack;
-    } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 &&
+    } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 && !is_overtaken(m, p) &&
                p->tcp_window == m->f->side[receiver].window && !(p->tcp_flags & TCP_FIN)) {
         METER_COUNT(m, receiver, dup_acks, 1);
         if (p->n_sack == 0)

@@ -42,6 +42,7 @@
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define LEAP_BYTES        16384
+#define FEW_SAMPLES       16u
 #define PIECES_MAX        8u   /* of one gap that R reports */
 #define TRUSTED_PKTS      200u /* a mirror that has shown so many without a gap will have shown a repeat, too */
 #define REORDER_MAX_NS    (200 * NS_PER_MS)
@@ -257,12 +258,34 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     } else if (!late) {
         METER_COUNT(m, s, retrans_pkts, 1);
         c->count.retrans_bytes += m->p->payload_len;
-        if (flow_is_two_way(m->f)) /* else nobody knows what R had */
-            VERDICT(m, s, upstream, lost_upstream_pkts, start, end);
     }
+    bool lost = !late && flow_is_two_way(m->f); /* else nobody knows what R had */
     struct range *note = pending_new(m, s, start, end);
-    if (note != NULL)
-        note->flags |= late && !noticed ? NODE_FILL | NODE_LATE : NODE_FILL;
+    if (note != NULL) {
+        note->flags |= (late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0) | NODE_FILL;
+        note_evidence(note, m, s);
+    } else if (lost) {
+        VERDICT(m, s, upstream, lost_upstream_pkts, start, end);
+    }
+}
+
+/*
+ * A segment that is older than the one which filled its hole: nothing was lost, it was late by more than S had patience
+ * for, and the fill was needless.
+ */
+static bool is_late_original(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        struct range *r = range_at(m, i);
+        if (!(r->flags & NODE_UPSTREAM) || !seq_lt(r->start, end) || !seq_lt(start, r->end) ||
+            age_against(m, r) != AGE_OLDER)
+            continue;
+        VERDICT(m, s, reordered, reordered_pkts, start, end);
+        VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
+        r->flags = NODE_ECHO;
+        return true;
+    }
+    return false;
 }
 
 /* Rules 0 and 3. Returns whether the segment met a hole. */
@@ -385,6 +408,8 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     struct tcp_side *t = &m->f->side[s];
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
+    if (is_late_original(m, s, start, end))
+        return;
     METER_COUNT(m, s, retrans_pkts, 1);
     c->count.retrans_bytes += m->p->payload_len;
     if (seq_le(end, t->una) || is_sacked(m, s, start, end)) {
@@ -472,6 +497,12 @@ static bool is_leapt_over(const struct meter *m, unsigned s, const struct range 
            seq_diff(repeat->start, m->f->side[s].una) >= LEAP_BYTES;
 }
 
+/* The smallest RTT so far is not the smallest possible: a quarter less is out of reach, of a few samples a half. */
+static uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
+{
+    return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
+}
+
 /*
  * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
  * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
@@ -492,8 +523,7 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
         return false; /* R lacked it; if the first copy came late, a DSACK will tell */
     if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
         return true;
-    /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach. */
-    return m->now_ns - repeat->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4;
+    return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s);
 }
 
 /* The repeat was for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
@@ -514,7 +544,7 @@ static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t 
             bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
             if (spurious)
                 spurious_verdict(m, s, r);
-            if (r->flags & NODE_FILL) {
+            if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL) {
                 node_remove(m, s, link);
                 continue;
             }
@@ -726,11 +756,30 @@ static bool is_echo(struct meter *m, unsigned s)
             node_remove(m, s, link);
             continue;
         }
-        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, una) ||
-            m->now_ns - r->seen_ns < min_rtt_ns(m->f, 1 - s) * 3 / 4) {
+        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, una) || m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s)) {
             link = &range_at(m, *link)->next;
             continue;
         }
+        node_remove(m, s, link);
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Without timestamps: a second ACK of just what S had sent before it repeated something of which R had never
+ * complained. The repeat was needless, and this is its answer.
+ */
+static bool is_second_answer(struct meter *m, unsigned s)
+{
+    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO | NODE_SIGNALLED | NODE_HAS_TS;
+
+    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
+        const struct range *r = range_at(m, *link);
+        if ((r->flags & mask) != NODE_COVERED || r->nxt != m->f->side[s].una ||
+            m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s))
+            continue;
+        spurious_verdict(m, s, r);
         node_remove(m, s, link);
         return true;
     }
@@ -741,7 +790,7 @@ void loss_dup_ack(struct meter *m, unsigned s)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if (!(m->f->flags & FLOW_SACK) && !is_echo(m, s))
+    if (!(m->f->flags & FLOW_SACK) && !is_echo(m, s) && !is_second_answer(m, s))
         signal_missing(m, s, t->una + 1);
 }
 
@@ -779,6 +828,16 @@ static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t 
     *link = index;
 }
 
+/* The hole that r filled had been filled before, unseen: the mirror had missed the first copy, not the network. */
+static void unseen_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    trouble_of(m)->mirror_misses = 1;
+    METER_COUNT(m, s, capture_lost_bytes, r->end - r->start);
+    METER_COUNT(m, s, capture_gaps, 1);
+    trace_verdict(m, s, VERDICT_capture, r->start, r->end);
+    VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
+}
+
 /* One segment, from `start` on, came twice: a repeat of it was needless. Known to be, or else the latest. */
 static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
 {
@@ -786,7 +845,7 @@ static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
 
     for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
         const struct range *r = range_at(m, *link);
-        if (r->start != start || (r->flags & NODE_FILL))
+        if (r->start != start || (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
             continue;
         latest = link;
         if (r->flags & NODE_ECHO)
@@ -794,8 +853,11 @@ static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
     }
     if (latest == NULL)
         return;
-    if (!(range_at(m, *latest)->flags & NODE_ECHO))
-        spurious_verdict(m, s, range_at(m, *latest));
+    const struct range *r = range_at(m, *latest);
+    if (r->flags & NODE_UPSTREAM)
+        unseen_verdict(m, s, r);
+    else if (!(r->flags & NODE_ECHO))
+        spurious_verdict(m, s, r);
     node_remove(m, s, latest);
 }
 
@@ -854,6 +916,15 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 
 /* ---- verdicts ---- */
 
+/* Nothing more is heard of a repeat. */
+static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    if (r->flags & NODE_UPSTREAM)
+        VERDICT(m, s, upstream, lost_upstream_pkts, r->start, r->end);
+    else if (!(r->flags & (NODE_FILL | NODE_ECHO)))
+        VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+}
+
 void loss_resolve(struct meter *m, unsigned s)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
@@ -871,8 +942,7 @@ void loss_resolve(struct meter *m, unsigned s)
         struct range *r = range_at(m, *link);
         uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
         if ((r->flags & (NODE_COVERED | NODE_ECHO)) && m->now_ns - since_ns > dsack_wait_ns(m)) {
-            if (!(r->flags & NODE_ECHO))
-                VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+            repeat_verdict(m, s, r);
             node_remove(m, s, link);
         } else {
             link = &r->next;
@@ -896,9 +966,8 @@ void loss_finish(struct meter *m, unsigned s)
         node_remove(m, s, &c->holes);
     }
     while (c->pending != 0) {
-        struct range *r = range_at(m, c->pending);
-        if (flow_is_two_way(m->f) && !(r->flags & (NODE_FILL | NODE_ECHO)))
-            VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+        if (flow_is_two_way(m->f))
+            repeat_verdict(m, s, range_at(m, c->pending));
         node_remove(m, s, &c->pending);
     }
     while (c->sacked != 0)

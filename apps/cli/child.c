@@ -207,7 +207,7 @@ static int fill(struct line_reader *r, int timeout_ms)
 int line_reader_next(struct line_reader *r, int timeout_ms, char **ret_line, size_t *ret_len)
 {
     for (size_t searched = 0;;) {
-        char *line = r->buf + r->start;
+        char *line = r->buf != NULL ? r->buf + r->start : NULL;
         size_t waiting = r->end - r->start;
         char *newline = waiting > searched ? memchr(line + searched, '\n', waiting - searched) : NULL;
         if (newline != NULL || (r->eof && waiting > 0)) {

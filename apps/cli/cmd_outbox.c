@@ -2,7 +2,8 @@
 
 /*
  * spanward outbox: what was told to the ticketing systems, what waits, what is dead; retry and drop, which go to
- * control as commands and leave an audit.
+ * control as commands and leave an audit. Below the table of messages a line for each system that takes none now, with
+ * the reason and what makes it go on.
  */
 
 #include "apps/cli/command.h"
@@ -12,6 +13,25 @@
 #include "apps/cli/send.h"
 #include "apps/cli/source.h"
 #include "common/bytes.h"
+#include "common/timefmt.h"
+
+static const char *text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text != NULL ? text : "";
+}
+
+/* When a message that waits is tried next. */
+static void derive_next(json_t *row)
+{
+    const char *state = text_of(row, "state");
+    json_t *next = json_object_get(row, "next_at_wall_ns");
+    bool waits = strcmp(state, "pending") == 0 || strcmp(state, "in_doubt") == 0;
+
+    json_object_set_new(json_object_get(row, "derived"), "next",
+                        waits && json_integer_value(next) > 0 ? json_copy(next) : json_null());
+}
 
 /* Rows as they are shown: of a state when one is asked for, else those that are not done. */
 static json_t *choose(json_t *rows, const char *state, bool all)
@@ -22,6 +42,7 @@ static json_t *choose(json_t *rows, const char *state, bool all)
     json_array_foreach(rows, i, row)
     {
         const char *is = json_string_value(json_object_get(row, "state"));
+        derive_next(row);
         bool done = is != NULL && (strcmp(is, "sent") == 0 || strcmp(is, "dropped") == 0);
         if (state != NULL ? is != NULL && strcmp(is, state) == 0 : all || !done)
             json_array_append(kept, row);
@@ -45,12 +66,51 @@ static int act(struct cli *cli, struct source *source)
                         NULL);
 }
 
+/* Systems that take nothing now, and why. */
+static void tell_systems(const json_t *systems)
+{
+    uint64_t now_ns = wall_now_ns();
+    const json_t *x;
+    size_t i;
+
+    json_array_foreach(systems, i, x)
+    {
+        const char *state = text_of(x, "state"), *name = text_of(x, "name"), *reason = text_of(x, "reason");
+        uint64_t until_ns = (uint64_t)json_integer_value(json_object_get(x, "open_until_wall_ns"));
+        if (strcmp(state, "active") != 0)
+            printf("%s is %s: %s; it goes on when its settings change, or with: spanward outbox retry NUMBER\n", name,
+                   state, reason);
+        else if (until_ns > now_ns)
+            printf("%s has failed five times or more: %s; the next try is in %llu s\n", name, reason,
+                   (unsigned long long)((until_ns - now_ns) / NS_PER_S + 1));
+    }
+}
+
+static int check_state(struct cli *cli, const char *state)
+{
+#define X(symbol, name) name,
+    static const char *const names[OUTBOX_STATE_COUNT] = { OUTBOX_STATES(X) };
+#undef X
+    char safe[64];
+
+    for (size_t i = 0; state != NULL && i < OUTBOX_STATE_COUNT; i++) {
+        if (strcmp(names[i], state) == 0)
+            return CLI_OK;
+    }
+    if (state == NULL)
+        return CLI_OK;
+    text_escape(safe, sizeof(safe), state, strlen(state));
+    return cli_fail(cli, CLI_USAGE, "no state '%s': pending, in_doubt, sent, dead, dry_run or dropped", safe);
+}
+
 static int run_outbox(struct cli *cli)
 {
+    const char *state = args_value(&cli->args, "state");
     struct source source;
     struct error e;
-    int code = source_open(cli, SOURCE_ENTITIES, &source);
+    int code = check_state(cli, state);
 
+    code = code == CLI_OK ? source_open(cli, SOURCE_ENTITIES, &source) : code;
     if (code != CLI_OK)
         return code;
     if (cli->args.n_rest > 0) {
@@ -59,11 +119,18 @@ static int run_outbox(struct cli *cli)
         return code;
     }
     json_t *rows = entity_rows(source.store, ENTITY_OUTBOX, &e);
+    json_t *systems = rows != NULL ? entity_rows(source.store, ENTITY_CONNECTOR, &e) : NULL;
     source_close(&source);
-    if (rows == NULL)
+    if (systems == NULL) {
+        json_decref(rows);
         return cli_fail(cli, CLI_ERROR, "%s", e.text);
-    return cli_rows(cli, choose(rows, args_value(&cli->args, "state"), args_has(&cli->args, "all")),
-                    "Nothing waits and nothing is dead.");
+    }
+    code = cli_rows(cli, choose(rows, state, args_has(&cli->args, "all")),
+                    state != NULL ? "No message is in that state." : "Nothing waits and nothing is dead.");
+    if (code == CLI_OK && cli->view.mode == TABLE_HUMAN)
+        tell_systems(systems);
+    json_decref(systems);
+    return code;
 }
 
 static const struct option_def options[] = {
@@ -81,7 +148,7 @@ static const struct column columns[] = {
     {"attempts", "TRIES", "attempts", COLUMN_COUNT, 0, "so far"},
     {"error", "LAST ERROR", "last_error", COLUMN_TEXT, 5, "what the system said"},
     {"title", "TITLE", "title", COLUMN_TEXT, 6, "of the ticket"},
-    {"next", "NEXT", "next_at_wall_ns", COLUMN_TIME, COLUMN_EXTRA, "not tried before this time"},
+    {"next", "NEXT TRY", "derived.next", COLUMN_TIME, 4, "of what waits: not before this time"},
     {"created", "CREATED", "created_ns", COLUMN_TIME, COLUMN_EXTRA, "data time"},
     {"key", "KEY", "key", COLUMN_TEXT, COLUMN_EXTRA, "the same for every try"},
     {NULL, NULL, NULL, COLUMN_TEXT, 0, NULL},

@@ -11,6 +11,7 @@
 
 #include "apps/cli/rows.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/bytes.h"
@@ -334,6 +335,15 @@ static json_t *quantiles(const struct window_quantiles *q)
                      "max", (double)q->max_ns / 1e3, "n", (json_int_t)q->n);
 }
 
+static json_t *rtt_quantiles(const struct window *w, enum window_hist side)
+{
+    double coverage = window_rtt_coverage(&w->c, side, w->q[side].n);
+    json_t *o = quantiles(&w->q[side]);
+
+    json_object_set_new(o, "coverage", isnan(coverage) ? json_null() : json_real(coverage));
+    return o;
+}
+
 json_t *row_text(const char *text, size_t max_len)
 {
     char escaped[2048];
@@ -416,8 +426,8 @@ json_t *row_of_window(const struct window *w, const char *sensor)
     json_object_set_new(row, "missing_pct", count(w->missing_pct));
     set_counters(row, w, words);
     set_rates(row, w, words);
-    json_object_set_new(row, words->rtt[0], quantiles(&w->q[WINDOW_HIST_RTT_A]));
-    json_object_set_new(row, words->rtt[1], quantiles(&w->q[WINDOW_HIST_RTT_B]));
+    json_object_set_new(row, words->rtt[0], rtt_quantiles(w, WINDOW_HIST_RTT_A));
+    json_object_set_new(row, words->rtt[1], rtt_quantiles(w, WINDOW_HIST_RTT_B));
     json_object_set_new(row, "response_us", quantiles(&w->q[WINDOW_HIST_RESPONSE]));
     json_object_set_new(row, "quality", json_string(window_quality_name(w->quality)));
     return w->scope == WINDOW_PATH ? row_of_path(row) : row_of_service(row);

@@ -59,7 +59,7 @@ static int make_run(const struct matrix_run *m, bool full, const char *prefix, s
     snprintf(frames, sizeof(frames), "%s.truth.ndjson.gz", prefix);
     snprintf(summary, sizeof(summary), "%s.truth.json", prefix);
     lab_scenario_init(s);
-    int rc = add_statements(s, "snap 160;time 10m;size 2G", e);
+    int rc = add_statements(s, "snap 192;time 10m;size 2G", e);
     if (rc == 0)
         rc = add_statements(s, m->statements, e);
     if (rc == 0)

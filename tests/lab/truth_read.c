@@ -281,6 +281,17 @@ static const struct truth_frame *last_ack(const struct truth *t, const struct tr
     return found;
 }
 
+/* Only a receiver that reports by SACK would also say what it had twice. */
+static bool reports(const struct truth *t, const struct truth_flow *flow, unsigned d)
+{
+    const struct truth_frame *back = &t->frame[flow->frames[!d]];
+
+    for (size_t i = 0; i < flow->n_frames[!d]; i++)
+        if (back[i].n_sack != 0)
+            return true;
+    return false;
+}
+
 /* Does the receiver report that it had these bytes twice (RFC 2883)? */
 static bool had_twice(const struct truth *t, const struct truth_flow *flow, const struct truth_frame *f)
 {
@@ -306,12 +317,13 @@ static bool had_twice(const struct truth *t, const struct truth_flow *flow, cons
 static void note_refusals(struct truth *t, const struct truth_flow *flow, unsigned d)
 {
     struct truth_frame *frame = &t->frame[flow->frames[d]];
+    bool able = reports(t, flow, d);
 
     for (size_t i = 0; i < flow->n_frames[d]; i++) {
         struct truth_frame *f = &frame[i];
         if (!f->needless)
             continue;
-        bool any = false, all = true;
+        bool any = false, all = able;
         for (size_t k = i; k > 0 && i - k < LOOK_BACK; k--) {
             struct truth_frame *g = &frame[k - 1];
             if (g->lo > f->lo || g->hi <= f->lo || g->out_ns == 0)

@@ -37,6 +37,7 @@
     X(month_end, "month-end faults found", 0, 0)                                                                       \
     X(hourly, "hourly faults found", 0, 0)                                                                             \
     X(chronic, "chronic faults found", 0, 0)                                                                           \
+    X(branch, "branches found where everything fails now and then", 0, 0)                                              \
     X(precision, "problems that were planted", 0.98, 1)                                                                \
     X(fixes, "fixes judged right, of those decided", 0.95, 1)                                                          \
     X(decided, "fixes decided", 0, 0)                                                                                  \
@@ -260,6 +261,31 @@ static void score_fix(struct scores *s, const json_t *f, const struct entity_pro
                 works ? "works" : "does not work");
 }
 
+/* A branch is one thing to find, though the truth lists each kind of fault on it. */
+static bool is_first_of_path(const struct world *w, const json_t *f)
+{
+    const json_t *o;
+    size_t i;
+
+    json_array_foreach(json_object_get(w->truth, "faults"), i, o)
+    {
+        if (kind_is(o, text_of(f, "kind")) && strcmp(text_of(o, "path"), text_of(f, "path")) == 0)
+            return o == f;
+    }
+    return false;
+}
+
+static bool branch_found(const struct world *w, const char *path)
+{
+    const struct entity_problem *p = w->problems.item;
+
+    for (size_t i = 0; i < w->problems.n; i++) {
+        if (p[i].pattern == PATTERN_SITE && p[i].state != PROBLEM_CANDIDATE && strcmp(p[i].object, path) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void score_recurring(struct scores *s, const struct world *w, const json_t *f)
 {
     const struct entity_problem *p = problem_of(w, f);
@@ -290,6 +316,11 @@ static void score_recurring(struct scores *s, const struct world *w, const json_
                     p != NULL ? p->pattern_text : "");
     } else if (kind_is(f, "chronic")) {
         count(s, M_chronic, p != NULL);
+    } else if (kind_is(f, "same_branch") && is_first_of_path(w, f)) {
+        bool found = branch_found(w, text_of(f, "path"));
+        count(s, M_branch, found);
+        if (!found)
+            fprintf(stderr, "same branch missed: %s\n", text_of(f, "path"));
     }
     score_fix(s, f, p);
 }

@@ -221,18 +221,37 @@ robbed() {
 }
 veth
 robbed
+# A tap device shows what the kernel sends into it; it is there once the probe runs. It interrupts, so the reading thread
+# sleeps until then, or for a hundredth of a second, where naps would be a thousand a second.
+tap() {
+    ip link set tap0 mtu 2000 txqueuelen 4096 up
+}
+sleeps() {
+    for task in "/proc/$probe_pid/task"/*; do
+        if [[ $(cat "$task/comm") == *worker* ]]; then
+            grep ^voluntary "$task/status" | grep -oE '[0-9]+'
+        fi
+    done
+}
+tap_asleep() {
+    local before after
+    tap
+    sleep 1.5
+    before=$(sleeps)
+    sleep 2
+    after=$(sleeps)
+    ((after - before < 500)) || fail "slept $((after - before)) times in 2 s: those were naps"
+}
+before_send=tap_asleep
+run_case 'tap, interrupts' net_tap0,iface=tap0 "net_af_packet1,iface=tap0,$ring" 'rx: interrupt'
+unset before_send
 if [[ $full == --full ]]; then
     veth
     run_case 'af_packet, 2 workers' "net_af_packet0,iface=v1,$ring" "net_af_packet1,iface=v0,$ring" 'workers: 2'
     veth
     run_case 'pcap on an interface' 'net_pcap1,rx_iface_in=v1' "net_af_packet1,iface=v0,$ring"
-    # A tap device shows what the kernel sends into it; it is there once the probe runs.
-    tap() {
-        ip link set tap0 mtu 2000 txqueuelen 4096 up
-    }
     before_send=tap
     run_case 'tap' net_tap0,iface=tap0 "net_af_packet1,iface=tap0,$ring"
-    run_case 'tap, interrupts' net_tap0,iface=tap0 "net_af_packet1,iface=tap0,$ring" 'rx: interrupt'
     unset before_send
 fi
 

@@ -8,8 +8,7 @@
 #   departures   the peer leaves in full flow, again and again: the probe lives on, and its ledger has every packet that
 #                memif took, also those that nobody had read when the peer left
 #   overload     more than one worker can take, and more than three can behind one reading thread: offered is what memif
-#                took, every drop has its cause (the lanes: ring_full), the windows say that they miss something, and once
-#                the storm is over nothing is lost any more
+#                took, every drop has its cause (the lanes: ring_full), and once the storm is over nothing is lost any more
 #   asleep       rx: interrupt and rx: adaptive: after a second of silence a burst is taken whole, without delay
 #
 # The worker must not be starved for this: it is about what is counted, not about how fast. Exit 77: cannot run here.

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # reload.sh BUILD: SIGHUP makes probe and control read their configuration again. What may change changes, what may not
-# stays and is named, a file with a mistake changes nothing, and neither ends.
+# stays and is named, a file with a mistake changes nothing, and neither ends. Nothing is restored under a control that
+# runs, and a second one is noticed.
 set -euo pipefail
 build=$1
 command -v redis-server >/dev/null || { echo 'skipped: no redis-server here'; exit 77; }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/spanward-test-XXXXXX")
-redis_pid='' control_pid='' probe_pid=''
+redis_pid='' control_pid='' second_pid='' probe_pid=''
 finish() {
     local pid
-    for pid in $control_pid $probe_pid $redis_pid; do
+    for pid in $control_pid $second_pid $probe_pid $redis_pid; do
         { kill "$pid" && wait "$pid"; } 2>/dev/null || true
     done
     rm -rf "$dir"
@@ -83,10 +84,31 @@ says control.log "unknown key 'nonsense'"
 checks=$((checks + 1))
 (($(grep -c 'was read again' "$dir/control.log") == 1)) || fail 'log.level was not taken over by control'
 runs control "$control_pid"
+
+# ---- who runs here ----
+run() { # CODE COMMAND...
+    local want=$1 got=0
+    shift
+    checks=$((checks + 1))
+    "$@" >"$dir/out" 2>&1 || got=$?
+    ((got == want)) || fail "exit $got instead of $want: $* -- $(head -c 300 "$dir/out")"
+}
+run 0 "$build/spanward" backup "$dir/state.backup" --redis "unix:$dir/redis.sock"
+run 1 "$build/spanward" restore "$dir/state.backup" --replace --redis "unix:$dir/redis.sock"
+says out "process $control_pid"
+says out 'nothing was changed'
+write_config error ''
+"$build/spanward-control" --config "$dir/spanward.yaml" >"$dir/second.log" 2>&1 &
+second_pid=$!
+says control.log 'another spanward-control works on this Redis'
+kill "$second_pid"
+wait "$second_pid" || fail "the second control ended with $?"
+second_pid=''
 kill "$control_pid"
 checks=$((checks + 1))
 wait "$control_pid" || fail "control ended with $? after a reload"
 control_pid=''
+run 0 "$build/spanward" restore "$dir/state.backup" --replace --redis "unix:$dir/redis.sock"
 
 # ---- probe ----
 export ASAN_OPTIONS=detect_leaks=0 # DPDK keeps the arguments of its devices

@@ -54,13 +54,16 @@ last_done() { # TICKET
 # --- the two systems: arrived OPERATION TICKET TEXT, within ten seconds ---
 
 start_webhook() {
-    local secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw port
-    port=$(free_port)
-    echo "$secret" >"$dir/secret"
+    hook_secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw hook_port=$(free_port)
+    echo "$hook_secret" >"$dir/secret"
     : >"$dir/book.json"
-    start hook "$build/tests/tickets/hook-book" "$port" "$dir/book" "$secret"
-    wait_port "$port" 5
-    config=("webhook:" "  url: http://127.0.0.1:$port/hook" "  secret_file: $dir/secret")
+    start_hook
+    config=("webhook:" "  url: http://127.0.0.1:$hook_port/hook" "  secret_file: $dir/secret")
+}
+start_hook() {
+    start hook "$build/tests/tickets/hook-book" "$hook_port" "$dir/book" "$hook_secret"
+    hook=$pid
+    wait_port "$hook_port" 5
 }
 has_webhook() {
     local type
@@ -168,6 +171,36 @@ holds 'what was done' grep -qE 'bob +resolve +replaced the SFP +PRB-1 is resolve
 holds 'nothing waits any more' spanward outbox
 holds 'and that is said' grep -q 'Nothing waits and nothing is dead' "$dir/err"
 
+# --- messages by hand, while the system is away ---
+
+number_waiting() { # of the only message that waits and was tried; it is shown with its reason
+    for _ in {1..50}; do
+        spanward outbox
+        awk '$5 == "pending" && $6 > 0 { print $1; found = 1 } END { exit !found }' "$dir/out" && return
+        sleep 0.1
+    done
+}
+if [[ $system == webhook ]]; then
+    stop "$hook"
+    holds 'a comment while it is away' done_as ann 'TKT-3: comment is on its way' comment TKT-3 'while you were away'
+    number=$(number_waiting)
+    holds 'waits with the reason' grep -q "Couldn't connect to server" "$dir/out"
+    start_hook
+    holds 'is tried again by hand' spanward outbox retry "$number"
+    holds 'and arrives' arrived comment TKT-3 'while you were away'
+    stop "$hook"
+    holds 'another one' done_as ann 'TKT-3: comment is on its way' comment TKT-3 'never mind'
+    number=$(number_waiting)
+    holds 'is given up' spanward outbox drop "$number"
+    holds 'which is said' equals "$(cat "$dir/out")" "message $number is dropped"
+    start_hook
+    holds 'nothing waits' spanward outbox
+    holds 'indeed' grep -q 'Nothing waits and nothing is dead' "$dir/err"
+    holds 'and it never came' equals "$(grep -c 'never mind' "$dir/book.json")" 0
+    holds 'what was given up is shown' spanward outbox --state dropped
+    holds 'with its number' grep -q "^ *$number " "$dir/out"
+fi
+
 # --- what is refused: one line, not zero, nothing changed ---
 
 before=$(redis-cli -s "$dir/redis/sock" --raw hvals 'sw1:{ctl}:problem' | sort | sha256sum)
@@ -196,6 +229,7 @@ holds 'a problem with an incident' refused 1 'not of one kind' ticket merge TKT-
 holds 'shown without a ticket' refused 1 'no ticket for TKT-99' ticket show TKT-99
 holds 'a message that was sent' refused 1 'no message 1 waits or is dead' outbox retry 1
 holds 'a message that is not there' refused 1 'no message 999 waits or is dead' outbox drop 999
+holds 'messages in a state that is none' refused 2 "no state 'lost'" outbox --state lost
 holds 'no problem has changed' equals \
     "$(redis-cli -s "$dir/redis/sock" --raw hvals 'sw1:{ctl}:problem' | sort | sha256sum)" "$before"
 holds 'and what was refused is kept as refused' equals "$(last_done TKT-2 | cut -d '|' -f 4)" 'done'

@@ -35,35 +35,53 @@ static void publisher_init(struct publisher *p, struct store *s, const char *nam
         p->info.latest_start_ns[t] = UINT64_MAX;
 }
 
-/* One minute of one path with `lost` of 10,000 packets towards A. */
-static void publish(struct publisher *p, uint64_t start_ns, uint64_t lost, bool degraded)
+/* A window of one object with `lost` of 10,000 packets towards A, and so many bytes in each direction. */
+static void put(struct publisher *p, enum window_scope scope, const char *name, uint64_t start_ns, uint64_t lost,
+                uint64_t bytes)
 {
-    struct window w = {.scope = WINDOW_PATH, .name = "A~B", .start_ns = start_ns, .length_ns = MIN_NS};
-    struct schema_closed c = {.tier = SCHEMA_1MIN,
-                              .degraded = degraded,
-                              .parts = 6,
-                              .parts_expected = 6,
-                              .start_ns = start_ns,
-                              .length_ns = MIN_NS};
-    struct schema_outcome outcome;
+    bool minutes = p->info.window_ns < MIN_NS;
+    struct window w = {.scope = scope, .start_ns = start_ns, .length_ns = minutes ? MIN_NS : p->info.window_ns};
 
+    snprintf(w.name, sizeof(w.name), "%s", name);
     for (int d = 0; d < 2; d++) {
-        w.c.dir[d].bytes = 10000000;
+        w.c.dir[d].bytes = bytes;
         w.c.dir[d].pkts = 12000;
         w.c.dir[d].data_pkts = 10000;
         w.c.dir[d].judged_pkts = 10000;
     }
     w.c.dir[1].lost_downstream_pkts = lost;
-    ck_assert_int_eq(schema_put_window(p->s, p->info.name, SCHEMA_1MIN, p->info.window_ns, &w), 0);
-    ck_assert_int_eq(schema_put_object(p->s, p->info.name, WINDOW_PATH, "A~B", start_ns), 0);
+    ck_assert_int_eq(schema_put_window(p->s, p->info.name, minutes ? SCHEMA_1MIN : SCHEMA_BASE, p->info.window_ns, &w),
+                     0);
+    ck_assert_int_eq(schema_put_object(p->s, p->info.name, scope, name, start_ns), 0);
+}
+
+/* The window that starts there is complete. */
+static void put_closed(struct publisher *p, uint64_t start_ns, bool degraded)
+{
+    bool minutes = p->info.window_ns < MIN_NS;
+    struct schema_closed c = {.tier = minutes ? SCHEMA_1MIN : SCHEMA_BASE,
+                              .degraded = degraded,
+                              .parts = minutes ? 6 : 1,
+                              .parts_expected = minutes ? 6 : 1,
+                              .start_ns = start_ns,
+                              .length_ns = minutes ? MIN_NS : p->info.window_ns};
+    struct schema_outcome outcome;
+
     schema_id_format(c.id, schema_id_next(&p->last, start_ns));
     ck_assert_int_eq(schema_put_closed(p->s, p->info.name, &c), 0);
-    p->info.latest_start_ns[SCHEMA_1MIN] = start_ns;
-    p->info.data_ns = start_ns + MIN_NS;
+    p->info.latest_start_ns[c.tier] = start_ns;
+    p->info.data_ns = start_ns + c.length_ns;
     p->info.heartbeat_wall_ns = wall_ns();
     ck_assert_int_eq(schema_put_sensor(p->s, &p->info), 0);
     ck_assert_int_eq(schema_flush(p->s, &outcome), 0);
     ck_assert_uint_eq(outcome.refused, 0);
+}
+
+/* One minute of one path. */
+static void publish(struct publisher *p, uint64_t start_ns, uint64_t lost, bool degraded)
+{
+    put(p, WINDOW_PATH, "A~B", start_ns, lost, 10000000);
+    put_closed(p, start_ns, degraded);
 }
 
 static int poll_feed(struct feed *feed, bool catch_up)
@@ -147,6 +165,90 @@ START_TEST(sensors_are_waited_for)
 }
 END_TEST
 
+/* detect.scopes: only what it names is judged. */
+START_TEST(scopes_that_are_asked_for)
+{
+    static const struct {
+        const char *scopes;
+        size_t incidents;
+    } cases[] = {{"path", 0}, {"path, service", 1}, {"service host", 2}};
+    struct error e = {""};
+
+    for (size_t k = 0; k < 3; k++) {
+        struct fixture f;
+        struct publisher p;
+        struct found found;
+        fixture_start(&f);
+        struct store *writer = connect_redis(store_private_url(f.redis));
+        publisher_init(&p, writer, "edge");
+        struct feed *feed = feed_new(f.store, f.c);
+        ck_assert_int_eq(feed_set_scopes(feed, "path,planet", &e), -EINVAL);
+        ck_assert_int_eq(feed_set_scopes(feed, cases[k].scopes, &e), 0);
+        for (uint64_t m = 0; m < 30; m++) {
+            uint64_t start_ns = FIXTURE_MONDAY_NS + m * MIN_NS, lost = m >= 10 && m < 20 ? 400 : 0;
+            put(&p, WINDOW_SERVICE, "HTTPS", start_ns, lost, 1000000);
+            put(&p, WINDOW_HOST, "192.0.2.7", start_ns, lost, 1000000);
+            publish(&p, start_ns, 0, false);
+        }
+        ck_assert_int_eq(poll_feed(feed, true), 30);
+        fixture_find(&f, ENTITY_INCIDENT, &found);
+        ck_assert_uint_eq(found.n, cases[k].incidents);
+        for (size_t i = 0; i < found.n; i++) {
+            const struct entity_incident *x = &found.u.incident[i];
+            ck_assert(x->scope == (x->object[0] == 'H' ? SCOPE_SERVICE : SCOPE_HOST));
+            ck_assert_uint_eq(x->onset_ns, FIXTURE_MONDAY_NS + 10 * MIN_NS);
+        }
+        feed_free(feed);
+        store_close(writer);
+        fixture_stop(&f);
+    }
+}
+END_TEST
+
+/* Five weeks of hours with little traffic on Sundays, then a Thursday as quiet as a Sunday: a fault, or a holiday. */
+static size_t incidents_on_a_quiet_thursday(const char *holidays_text)
+{
+    struct holidays holidays;
+    struct fixture f;
+    struct publisher p;
+    struct found found;
+    struct error e = {""};
+
+    fixture_start(&f);
+    ck_assert_int_eq(holidays_parse(&holidays, holidays_text, &e), 0);
+    f.options.detect.holidays = &holidays;
+    fixture_reopen(&f);
+    struct store *writer = connect_redis(store_private_url(f.redis));
+    publisher_init(&p, writer, "edge");
+    p.info.window_ns = HOUR_NS;
+    struct feed *feed = feed_new(f.store, f.c);
+    for (uint64_t day = 0; day < 39; day++) {
+        bool quiet = day % 7 == 6 || day == 38;
+        for (uint64_t h = 0; h < 24; h++) {
+            uint64_t start_ns = FIXTURE_MONDAY_NS + day * DAY_NS + h * HOUR_NS;
+            put(&p, WINDOW_PATH, "A~B", start_ns, 0, (quiet ? 20000000 : 400000000) + (day * 7 + h * 5) % 11 * 1000000);
+            put_closed(&p, start_ns, false);
+        }
+        ck_assert_int_eq(poll_feed(feed, true), 24);
+    }
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    for (size_t i = 0; i < found.n; i++) {
+        ck_assert_int_eq(found.u.incident[i].fault, FAULT_LOAD);
+        ck_assert_uint_eq(found.u.incident[i].onset_ns, FIXTURE_MONDAY_NS + 38 * DAY_NS);
+    }
+    feed_free(feed);
+    store_close(writer);
+    fixture_stop(&f);
+    return found.n;
+}
+
+START_TEST(a_holiday_is_a_sunday)
+{
+    ck_assert_uint_gt(incidents_on_a_quiet_thursday(""), 0);
+    ck_assert_uint_eq(incidents_on_a_quiet_thursday("2026-11-05"), 0);
+}
+END_TEST
+
 START_TEST(a_dead_store_is_an_error)
 {
     struct fixture f;
@@ -162,4 +264,5 @@ START_TEST(a_dead_store_is_an_error)
 }
 END_TEST
 
-UNIT_MAIN("feed", minutes_become_an_incident, sensors_are_waited_for, a_dead_store_is_an_error)
+UNIT_MAIN("feed", minutes_become_an_incident, sensors_are_waited_for, scopes_that_are_asked_for, a_holiday_is_a_sunday,
+          a_dead_store_is_an_error)

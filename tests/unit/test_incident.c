@@ -54,6 +54,31 @@ START_TEST(life_of_an_incident)
 }
 END_TEST
 
+/* Who has acknowledged a fault that goes on for a day is asked again. */
+START_TEST(an_acknowledgement_expires)
+{
+    struct fixture f;
+    struct found found;
+    struct error e;
+
+    fixture_start(&f);
+    fixture_until(&f, "A~B", FIXTURE_MONDAY_NS + HOUR_NS, 0);
+    fixture_until(&f, "A~B", f.now_ns + 9 * HOUR_NS, 0.03); /* after eight hours its severity rises */
+    uint64_t acked_ns = f.now_ns;
+    ck_assert_int_eq(control_act(f.c, CONTROL_ACK, "INC-1", "", acked_ns, &e), 0);
+    fixture_until(&f, "A~B", acked_ns + DAY_NS - MIN_NS, 0.03);
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    ck_assert_uint_eq(found.n, 1);
+    ck_assert_int_eq(found.u.incident[0].state, INCIDENT_ACKED);
+    fixture_until(&f, "A~B", acked_ns + DAY_NS, 0.03);
+    fixture_find(&f, ENTITY_INCIDENT, &found);
+    ck_assert_int_eq(found.u.incident[0].state, INCIDENT_OPEN);
+    ck_assert_uint_eq(found.u.incident[0].acked_ns, acked_ns);
+    ck_assert_int_eq(control_act(f.c, CONTROL_ACK, "INC-1", "", f.now_ns, &e), 0);
+    fixture_stop(&f);
+}
+END_TEST
+
 START_TEST(sooner_reopens_later_is_new)
 {
     struct fixture f;
@@ -225,6 +250,6 @@ START_TEST(order_of_windows_is_of_no_effect)
 }
 END_TEST
 
-UNIT_MAIN("incident", life_of_an_incident, sooner_reopens_later_is_new, flapping_is_one_quiet_ticket,
-          one_object_one_speaker, minor_files_nothing, what_is_not_observed_is_not_open_for_ever, hostile_names,
-          order_of_windows_is_of_no_effect)
+UNIT_MAIN("incident", life_of_an_incident, an_acknowledgement_expires, sooner_reopens_later_is_new,
+          flapping_is_one_quiet_ticket, one_object_one_speaker, minor_files_nothing,
+          what_is_not_observed_is_not_open_for_ever, hostile_names, order_of_windows_is_of_no_effect)

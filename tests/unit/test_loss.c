@@ -539,6 +539,32 @@ START_TEST(only_what_is_in_flight_above_a_repeat_is_ambiguous)
 }
 END_TEST
 
+/* Lost once, then sent twice more while the ACKs stood still: the DSACK is about the last, not about the first. */
+START_TEST(a_dsack_is_about_one_repeat)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.5, 1101, 100, 5001, TS(1000, 1)),
+                           S(31, 5001, 0, 1001, TS(2, 1), SACK(1101, 1201)), C(42, 1001, 100, 5001, TS(1022, 1)),
+                           C(300, 1001, 100, 5001, TS(1280, 1)), S(400, 5001, 0, 1201, TS(3, 1022)),
+                           S(401, 5001, 0, 1201, TS(290, 1022), SACK(1001, 1101)), S(1900, 5001, 1, 1201));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* Late by more than S had patience for: nothing was lost. */
+START_TEST(a_first_copy_behind_its_fill)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(22, 1201, 100, 5001, TS(1002, 1)),
+                           S(31, 5001, 0, 1101, TS(2, 1000), SACK(1201, 1301)), C(42, 1101, 100, 5001, TS(1022, 1)),
+                           C(44, 1101, 100, 5001, TS(1001, 1)), S(52, 5001, 0, 1301, TS(3, 1022)));
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].lost_upstream_pkts, 0);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].lost_downstream_pkts, 0);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].reordered_pkts, 1);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].spurious_pkts, 1);
+    drive_free(d);
+}
+END_TEST
+
 UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_was_missed_and_is_spurious,
           copies_are_no_repeats, a_repeat_with_the_same_ip_id_is_no_copy, equal_acks_without_ip_id_are_duplicate_acks,
           repeat_of_unacknowledged_bytes_is_lost_downstream, repeat_of_acknowledged_bytes_is_spurious,
@@ -554,5 +580,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           an_echo_of_the_repeat_outweighs_time, an_ack_that_leaps_over_a_repeat, a_gap_in_sack_outweighs_time,
           the_answer_to_a_needless_repeat_is_no_complaint, two_acks_of_a_repeat_at_the_end,
           a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
-          a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous,
-          out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure, absurd_numbers_are_left_alone)
+          a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous, a_dsack_is_about_one_repeat,
+          a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
+          absurd_numbers_are_left_alone)

@@ -64,6 +64,25 @@ START_TEST(confirmed_after_four_weeks)
 }
 END_TEST
 
+START_TEST(what_nobody_owns_is_escalated)
+{
+    struct fixture f;
+
+    fixture_start(&f);
+    for (int w = 0; w < 5; w++)
+        week(&f, 0.03);
+    ck_assert_ptr_null(strstr(the_problem(&f).next_decision, "review"));
+    for (int w = 0; w < 2; w++)
+        week(&f, 0.03);
+    ck_assert_str_eq(the_problem(&f).next_decision, "nobody has owned it for 14 days: name an owner in the review");
+    struct error e;
+    ck_assert_int_eq(control_act(f.c, CONTROL_ASSIGN, "PRB-1", "ann", f.now_ns, &e), 0);
+    week(&f, 0.03);
+    ck_assert_ptr_null(strstr(the_problem(&f).next_decision, "review"));
+    fixture_stop(&f);
+}
+END_TEST
+
 START_TEST(problem_adopts_its_incidents_ticket)
 {
     struct fixture f;
@@ -118,6 +137,29 @@ START_TEST(closed_by_evidence)
     /* The occurrences that it was closed with do not open it again. */
     week(&f, 0);
     ck_assert_int_eq(the_problem(&f).state, PROBLEM_CLOSED);
+    fixture_stop(&f);
+}
+END_TEST
+
+/* What had begun when somebody said that it is fixed is no failed fix. */
+START_TEST(a_fix_in_the_middle_of_it)
+{
+    struct fixture f;
+    struct error e;
+
+    fixture_start(&f);
+    for (int w = 0; w < 4; w++)
+        week(&f, 0.03);
+    uint64_t monday = f.now_ns, eight_ns = monday + DAY_NS + 8 * HOUR_NS;
+    fixture_until(&f, "Branch-12~DC", eight_ns, 0);
+    ck_assert_int_eq(control_act(f.c, CONTROL_RESOLVE, "PRB-1", "new line", eight_ns + 5 * MIN_NS, &e), 0);
+    fixture_until(&f, "Branch-12~DC", eight_ns + HOUR_NS, 0.03);
+    fixture_until(&f, "Branch-12~DC", monday + WEEK_NS, 0);
+    struct entity_problem p = the_problem(&f);
+    ck_assert_int_eq(p.state, PROBLEM_VERIFYING);
+    ck_assert_uint_eq(p.failed_fixes, 0);
+    week(&f, 0.03);
+    ck_assert_uint_eq(the_problem(&f).failed_fixes, 1);
     fixture_stop(&f);
 }
 END_TEST
@@ -205,5 +247,6 @@ START_TEST(members_share_a_problem)
 }
 END_TEST
 
-UNIT_MAIN("problem", confirmed_after_four_weeks, problem_adopts_its_incidents_ticket, closed_by_evidence,
-          a_fix_that_fails, owner_by_rule_and_refused_verbs, members_share_a_problem)
+UNIT_MAIN("problem", confirmed_after_four_weeks, what_nobody_owns_is_escalated, problem_adopts_its_incidents_ticket,
+          closed_by_evidence, a_fix_in_the_middle_of_it, a_fix_that_fails, owner_by_rule_and_refused_verbs,
+          members_share_a_problem)

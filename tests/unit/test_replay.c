@@ -48,6 +48,15 @@ static char *state_after_one_go(const char *path)
     return dump;
 }
 
+/* 50; SPANWARD_RESTARTS=1000 CK_TIMEOUT_MULTIPLIER=20 for the long run. */
+static unsigned restarts(void)
+{
+    const char *text = getenv("SPANWARD_RESTARTS");
+    unsigned n = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 0;
+
+    return n > 0 ? n : 50;
+}
+
 START_TEST(fifty_pieces_give_the_same_bytes)
 {
     struct fixture f;
@@ -62,12 +71,12 @@ START_TEST(fifty_pieces_give_the_same_bytes)
     uint64_t steps = 8 * 7 * 96;
     srand48(1);
     do {
-        uint64_t n = 1 + (uint64_t)(drand48() * 2.0 * (double)steps / 50);
+        uint64_t n = 1 + (uint64_t)(drand48() * 2.0 * (double)steps / restarts());
         ck_assert_int_eq(replay(&f, path, 1 + (uint64_t)(drand48() * 60), n, &r), 0);
         fixture_reopen(&f);
         pieces++;
     } while (!r.at_end);
-    ck_assert_uint_ge(pieces, 30);
+    ck_assert_uint_ge(pieces, restarts() * 6 / 10);
     char *dump = dump_store(f.store);
     ck_assert_uint_gt(strlen(dump), 100000);
     ck_assert(strstr(dump, "PRB-1") != NULL);
@@ -103,8 +112,8 @@ START_TEST(kills_give_the_same_bytes)
         }
         ck_assert_int_gt(child, 0);
         int status;
-        if (kills < 50) {
-            usleep((useconds_t)(5000 + drand48() * 40000));
+        if (kills < restarts()) {
+            usleep((useconds_t)(5000 + drand48() * (restarts() > 50 ? 160000 : 40000)));
             kill(child, SIGKILL);
         }
         ck_assert_int_eq(waitpid(child, &status, 0), child);
