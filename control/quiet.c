@@ -23,12 +23,11 @@ _Static_assert(METRIC_COUNT <= 8, "a row of bits and counts");
 
 static inline unsigned take_share(struct quiet *q, enum metric m, bool observed, const struct measured *v)
 {
-    struct baseline_counts *c = &q->counts[m];
-
-    if (!observed)
+    if (!observed || m >= QUIET_SHARES) /* only shares come here */
         return 1;
     if (!share_is_small(v))
         return 0;
+    struct baseline_counts *c = &q->counts[m];
     double hits = v->value * (double)v->n;
     c->trials += (double)v->n;
     c->hits += hits;

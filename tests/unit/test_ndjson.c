@@ -95,8 +95,10 @@ START_TEST(tcp_flow_record)
     ck_assert_str_eq(json_string_value(at(v, "path")), "10.0.0.0/24~10.0.1.0/24");
     ck_assert_double_eq_tol(json_number_value(at(v, "tcp.handshake_server_us")), 30107, 1e-9);
     ck_assert(json_is_null(at(v, "tcp.handshake_client_us")));
-    ck_assert_ptr_nonnull(strstr(text.text, "\"rtt_server_us\":{\"min\":1,\"max\":2.5,\"sum\":5.001,\"n\":3,\"coverage\":1.0}"));
-    ck_assert_ptr_nonnull(strstr(text.text, "\"rtt_client_us\":{\"min\":null,\"max\":null,\"sum\":0,\"n\":0,\"coverage\":0.0}"));
+    ck_assert_ptr_nonnull(
+        strstr(text.text, "\"rtt_server_us\":{\"min\":1,\"max\":2.5,\"sum\":5.001,\"n\":3,\"coverage\":1.0}"));
+    ck_assert_ptr_nonnull(
+        strstr(text.text, "\"rtt_client_us\":{\"min\":null,\"max\":null,\"sum\":0,\"n\":0,\"coverage\":0.0}"));
     ck_assert_ptr_nonnull(strstr(text.text, "\"vlans\":[10,20],\"tunnel\":null,"));
     ck_assert_int_eq(json_integer_value(at(v, "tcp.c2s.lost_upstream_pkts")), 4);
     ck_assert_ptr_null(json_object_get(v, "dns"));
