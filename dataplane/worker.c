@@ -21,52 +21,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/timefmt.h"
-#include "dataplane/closing.h"
-#include "dataplane/dedup.h"
 #include "dataplane/decode/decode.h"
-#include "dataplane/decode/fragment.h"
-#include "dataplane/export.h"
-#include "dataplane/flow_table.h"
 #include "dataplane/dns_tcp.h"
 #include "dataplane/icmp.h"
-#include "dataplane/extra.h"
 #include "dataplane/icmp_error.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/tcp_loss.h"
 #include "dataplane/transit.h"
 #include "dataplane/verdict_trace.h"
+#include "dataplane/worker_state.h"
 
-#define SWEEP_MAX          256u /* records looked at per burst, and how many of them may be live: bounded work */
-#define EXPIRE_MAX         64u
 #define FIND_LINES         3u /* of a record that are fetched when it is found */
 #define HOT_LINES          4u /* those up to here follow METER_AHEAD packets ahead */
 #define METER_AHEAD        4u
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
-
-struct worker {
-    struct flow_table table;
-    struct fragments fragments;
-    struct dedup dedup;
-    struct pools pools;
-    struct dns_pool dns;
-    struct agg_table agg[METER_TABLES]; /* mirror has the one entry 1 */
-    uint32_t mirror_agg;
-    struct ledger ledger;
-
-    uint64_t clock_ns, swept_ns;
-    uint64_t least_idle_ns;                  /* the shortest of the time-outs */
-    uint32_t active_shift, active_ticks;     /* see may_be_over */
-    uint32_t changes_seen;                   /* of the table, when this burst was looked up */
-    uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
-    uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
-    uint64_t clock_backwards;
-    struct closing closing;    /* of the window before */
-    struct worker_share front; /* what was counted in front of us; its ledger and peak are in ours */
-
-    struct worker_options o;
-};
 
 /* ---- life ---- */
 
@@ -180,47 +149,6 @@ void worker_event(struct worker *w, const struct rec_event *event)
 
 /* ---- windows ---- */
 
-static void add_scopes(struct worker *w, struct meter *m)
-{
-    if (m->f->flags & FLOW_IN_VLAN)
-        m->agg[m->n_scopes++] = agg_at(&w->agg[METER_VLAN], m->f->vlan_agg);
-    if (m->f->flags & FLOW_IN_TUNNEL)
-        m->agg[m->n_scopes++] = agg_at(&w->agg[METER_TUNNEL], m->f->key.tunnel_agg);
-}
-
-/*
- * In place: a struct returned by value would be written in parts and copied as a whole, which stalls. For a packet that
- * is about to be counted: the windows are marked as touched then.
- */
-static inline void meter_start(struct worker *w, struct meter *m, struct flow *f, struct pkt *p,
-                               const struct flow_key *key, uint64_t now_ns)
-{
-    m->f = f;
-    m->p = p;
-    m->key = key;
-    m->now_ns = now_ns;
-    m->pools = &w->pools;
-    m->out = &w->o.writer;
-    m->n_scopes = METER_ALWAYS;
-    m->agg[METER_PATH] = &w->agg[METER_PATH].entry[f->path];
-    m->agg[METER_SERVICE] = &w->agg[METER_SERVICE].entry[f->service];
-    if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0))
-        add_scopes(w, m);
-}
-
-static void touch_windows(struct worker *w, const struct flow *f)
-{
-    agg_at(&w->agg[METER_PATH], f->path);
-    agg_at(&w->agg[METER_SERVICE], f->service);
-}
-
-static void meter_init(struct worker *w, struct meter *m, struct flow *f, struct pkt *p, const struct flow_key *key,
-                       uint64_t now_ns)
-{
-    meter_start(w, m, f, p, key, now_ns);
-    touch_windows(w, f);
-}
-
 static void close_peak(struct worker *w)
 {
     if (w->ms_bytes == 0)
@@ -267,103 +195,6 @@ static void open_window(struct worker *w, uint64_t now_ns)
     w->window_end_ns = w->window_start_ns + w->o.window_ns;
 }
 
-/* ---- the end of a flow ---- */
-
-static enum flow_end closed_end(const struct flow *f, enum flow_end otherwise)
-{
-    if (!(f->flags & FLOW_CLOSED))
-        return otherwise;
-    return f->reset ? FLOW_END_RST : FLOW_END_FIN;
-}
-
-static struct service_id service_of(struct worker *w, const struct flow *f, const struct flow_key *key)
-{
-    return service_lookup(w->o.services, key->proto, key->kind == KEY_PORTS ? key->port[1 - f->client] : 0,
-                          &key->addr[1 - f->client], key->af);
-}
-
-/* The tags of the first packet: its VLAN's window tells them, or else a node does. */
-static void fill_vlans(struct worker *w, const struct flow *f, uint16_t vlan[MAX_VLANS])
-{
-    const struct extra *x = extra_of(f, &w->pools.node);
-    const struct rec_scope *key = &w->agg[METER_VLAN].id[f->vlan_agg].key;
-
-    if (x != NULL) {
-        memcpy(vlan, x->vlan, sizeof(x->vlan));
-    } else if (f->vlan_agg != 0) {
-        vlan[0] = key->service.port;
-        vlan[1] = key->service.named != 0 ? (uint16_t)(key->service.named - 1) : 0;
-    }
-}
-
-static struct flow_names names_of(struct worker *w, const struct flow *f)
-{
-    struct flow_names names = {.key = flow_key_of(&w->table, f)};
-    const struct rec_scope *path = &w->agg[METER_PATH].id[f->path].key;
-
-    names.service = service_of(w, f, &names.key);
-    for (unsigned e = 0; e < 2; e++)
-        names.site[e] =
-            f->path != 0 ? path->site[e != f->path_a] : site_lookup(w->o.sites, &names.key.addr[e], names.key.af);
-    if (f->n_vlans != 0)
-        fill_vlans(w, f, names.vlan);
-    return names;
-}
-
-static void end_flow(struct worker *w, uint32_t index, enum flow_end end)
-{
-    struct flow *f = flow_at(&w->table, index);
-    struct flow_names names = names_of(w, f);
-    struct meter m;
-    meter_init(w, &m, f, NULL, &names.key, f->last_ns);
-
-    if (f->key.proto == 6)
-        tcp_finish(&m);
-    icmp_finish(&m);
-    METER_TALLY(&m, ended_flows, 1);
-    if (!flow_is_two_way(f))
-        METER_TALLY(&m, one_way_flows, 1);
-    export_flow(&m, &names, &w->dns, &w->o.writer, closed_end(f, end));
-    agg_put(&w->agg[METER_PATH], f->path);
-    agg_put(&w->agg[METER_SERVICE], f->service);
-    if (f->flags & FLOW_IN_VLAN)
-        agg_put(&w->agg[METER_VLAN], f->vlan_agg);
-    if (f->flags & FLOW_IN_TUNNEL)
-        agg_put(&w->agg[METER_TUNNEL], f->key.tunnel_agg);
-    flow_table_release(&w->table, index);
-}
-
-static uint64_t idle_ns(const struct worker *w, const struct flow *f)
-{
-    if (f->flags & FLOW_CLOSED)
-        return w->o.closed_linger_ns;
-    return f->key.proto == 6 ? w->o.tcp_idle_ns : w->o.other_idle_ns;
-}
-
-static bool is_idle(const struct worker *w, const struct flow *f)
-{
-    return f->last_ns + idle_ns(w, f) < w->clock_ns;
-}
-
-/* As many records as make a round of the table in SWEEP_ROUND_NS, within bounds. */
-static void expire(struct worker *w)
-{
-    uint64_t passed_ns = w->clock_ns - w->swept_ns;
-    uint64_t due = passed_ns >= SWEEP_ROUND_NS ? w->table.fresh : w->table.fresh * passed_ns / SWEEP_ROUND_NS;
-    uint32_t records = due < SWEEP_MAX ? (uint32_t)due : SWEEP_MAX, index;
-
-    if (records == 0)
-        return;
-    w->swept_ns = w->clock_ns;
-    for (unsigned n = 0; n < EXPIRE_MAX; n++) {
-        index = flow_table_sweep(&w->table, &records);
-        if (index == FLOW_NONE)
-            return;
-        if (is_idle(w, flow_at(&w->table, index)))
-            end_flow(w, index, FLOW_END_IDLE);
-    }
-}
-
 /* ---- 1. clock ---- */
 
 static void set_clock(struct worker *w, uint64_t now_ns)
@@ -395,185 +226,11 @@ void worker_tick(struct worker *w, uint64_t now_ns)
 {
     if (now_ns > w->clock_ns)
         set_clock(w, now_ns);
-    expire(w);
+    flows_expire(w);
     closing_go_on(&w->closing, w->clock_ns);
 }
 
 /* ---- 6. meter ---- */
-
-static inline uint8_t active_tick(const struct worker *w, uint64_t ns)
-{
-    return (uint8_t)(ns >> w->active_shift);
-}
-
-/* Who is the client? The sender of a SYN; else the peer of a listed port; else whoever was first. */
-static void learn_client(const struct worker *w, struct flow *f, const struct pkt *p)
-{
-    uint8_t proto = p->key.proto;
-    bool has_syn = proto == 6 && (p->flags & PKT_L4_OK) && (p->tcp_flags & TCP_SYN);
-
-    f->client = p->sender & 1u;
-    if (has_syn) {
-        f->client = ((p->tcp_flags & TCP_ACK) ? 1 - p->sender : p->sender) & 1u;
-        f->flags |= FLOW_CLIENT_KNOWN;
-        return;
-    }
-    if (proto == 6)
-        f->flags |= FLOW_MIDSTREAM;
-    if (f->key.kind == KEY_ICMP_ECHO) {
-        f->client = (icmp_is_echo_request(f->key.af, p->icmp_type) ? p->sender : 1 - p->sender) & 1u;
-        f->flags |= FLOW_CLIENT_KNOWN;
-        return;
-    }
-    bool listed[2];
-    for (unsigned e = 0; e < 2; e++)
-        listed[e] = f->key.kind == KEY_PORTS && service_is_listed(w->o.services, proto, f->key.port[e]);
-    if (listed[0] != listed[1]) {
-        f->client = listed[0];
-        f->flags |= FLOW_CLIENT_KNOWN;
-    } else if (listed[0] && f->key.port[0] != f->key.port[1]) {
-        f->client = f->key.port[0] > f->key.port[1] ? 0 : 1;
-        f->flags |= FLOW_CLIENT_KNOWN;
-    }
-}
-
-/* Side A of a path is the site whose name sorts first; within one site it is the client. */
-static bool client_is_a(const struct worker *w, const struct site_id *client, const struct site_id *server)
-{
-    char name[2][SITE_NAME_BYTES];
-
-    site_name(w->o.sites, *client, name[0]);
-    site_name(w->o.sites, *server, name[1]);
-    return strcmp(name[0], name[1]) <= 0;
-}
-
-/* Names are made for the first flow of a path only: later ones find it one way round or the other. */
-static void learn_path(struct worker *w, struct flow *f, const struct pkt *p)
-{
-    struct agg_table *paths = &w->agg[METER_PATH];
-    struct rec_scope from_client = {.scope = WINDOW_PATH, .mirror = w->o.mirror}, from_server = from_client;
-
-    for (unsigned e = 0; e < 2; e++)
-        from_client.site[e != f->client] = site_lookup(w->o.sites, &p->key.addr[e], p->key.af);
-    from_server.site[0] = from_client.site[1];
-    from_server.site[1] = from_client.site[0];
-    f->path_a = f->client;
-    if ((f->path = (uint16_t)agg_find(paths, &from_client)) != 0)
-        return;
-    f->path_a = 1u - f->client;
-    if ((f->path = (uint16_t)agg_find(paths, &from_server)) != 0)
-        return;
-    bool forward = client_is_a(w, &from_client.site[0], &from_client.site[1]);
-    f->path_a = (forward ? f->client : 1u - f->client) & 1u;
-    f->path = (uint16_t)agg_get(paths, forward ? &from_client : &from_server);
-}
-
-static void learn_service(struct worker *w, struct flow *f, const struct pkt *p)
-{
-    struct rec_scope key = {.scope = WINDOW_SERVICE, .mirror = w->o.mirror, .service = service_of(w, f, &p->key)};
-
-    f->service = (uint16_t)agg_get(&w->agg[METER_SERVICE], &key);
-}
-
-static void learn_vlan(struct worker *w, struct flow *f, const struct pkt *p)
-{
-    struct rec_scope key = {.scope = WINDOW_VLAN, .mirror = w->o.mirror, .service = {.port = p->vlan[0], .proto = 1}};
-
-    if (p->n_vlans > 1)
-        key.service.named = (uint16_t)(p->vlan[1] + 1);
-    f->vlan_agg = (uint16_t)agg_get(&w->agg[METER_VLAN], &key);
-    f->flags |= FLOW_IN_VLAN;
-}
-
-/* What the flow's first packet was in. GTP-U has an id for each direction of each user: those are left out. */
-static void learn_tunnel(struct worker *w, struct flow *f, const struct pkt *p)
-{
-    struct rec_scope key = {.scope = WINDOW_TUNNEL, .mirror = w->o.mirror, .service.proto = p->tunnel};
-    uint32_t id = p->tunnel == TUNNEL_GTPU ? 0 : p->tunnel_id;
-
-    key.service.named = (uint16_t)(id >> 16);
-    key.service.port = (uint16_t)id;
-    const struct extra *x = extra_of(f, &w->pools.node);
-    if (x != NULL && x->af != 0) {
-        bool turn = memcmp(&x->src, &x->dst, sizeof(x->src)) > 0;
-        for (unsigned e = 0; e < 2; e++) {
-            key.site[e].af = x->af;
-            key.site[e].prefix_len = x->af == 6 ? 128 : 32;
-            key.site[e].addr = (e == 1) != turn ? x->dst : x->src;
-        }
-    }
-    f->key.tunnel_agg = (uint16_t)agg_get(&w->agg[METER_TUNNEL], &key);
-    f->flags |= FLOW_IN_TUNNEL;
-}
-
-static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
-{
-    struct flow *f = flow_at(&w->table, index);
-
-    f->first_ns = f->last_ns = p->ts_ns;
-    f->first_tick = active_tick(w, p->ts_ns);
-    f->last_data = 2;
-    f->n_vlans = p->n_vlans & 7u;
-    f->l2_bytes = p->l3_off < UINT8_MAX ? (uint8_t)p->l3_off : UINT8_MAX;
-    if (p->key.kind != KEY_PORTS) {
-        f->other.first_icmp_type = p->icmp_type;
-        f->other.first_icmp_code = p->icmp_code;
-    }
-    if (p->n_vlans != 0)
-        learn_vlan(w, f, p);
-    if (p->tunnel != TUNNEL_NONE || p->n_vlans > 2 || (p->n_vlans != 0 && f->vlan_agg == 0))
-        extra_keep(f, p, &w->pools.node);
-    if (p->tunnel != TUNNEL_NONE)
-        learn_tunnel(w, f, p);
-    learn_client(w, f, p);
-    learn_path(w, f, p);
-    learn_service(w, f, p);
-
-    struct meter m;
-    meter_init(w, &m, f, p, &p->key, p->ts_ns);
-    METER_TALLY(&m, new_flows, 1);
-    if (f->flags & FLOW_MIDSTREAM)
-        METER_TALLY(&m, midstream_flows, 1);
-}
-
-/* FLOW_NONE: no room even after evicting. */
-static uint32_t make_flow(struct worker *w, struct pkt *p)
-{
-    uint32_t victim = FLOW_NONE;
-    uint32_t index = flow_table_insert(&w->table, p->hash, &p->id, &p->key, &victim);
-
-    if (index == FLOW_NONE && victim != FLOW_NONE) {
-        w->table.evicted++;
-        end_flow(w, victim, FLOW_END_EVICTED);
-        index = flow_table_insert(&w->table, p->hash, &p->id, &p->key, &victim);
-    }
-    if (index != FLOW_NONE)
-        start_flow(w, index, p);
-    return index;
-}
-
-/* A flow found under the key may be over: too long idle, too long active, or its ports were taken for another
- * connection. */
-static bool is_over(const struct worker *w, const struct flow *f, const struct pkt *p, enum flow_end *ret_end)
-{
-    *ret_end = FLOW_END_IDLE;
-    if (p->ts_ns - f->last_ns > idle_ns(w, f) && p->ts_ns > f->last_ns)
-        return true;
-    if (f->key.proto == 6 && (p->flags & PKT_L4_OK) && tcp_starts_anew(f, p))
-        return true;
-    *ret_end = FLOW_END_ACTIVE;
-    return (f->flags & FLOW_SPLIT) || (w->o.active_ns != 0 && p->ts_ns - f->first_ns > w->o.active_ns);
-}
-
-/*
- * No for nearly every packet, and then is_over says the same. A flow that is silent for so long that its ticks could
- * have wrapped is asked because of its silence.
- */
-static inline bool may_be_over(const struct worker *w, const struct flow *f, const struct pkt *p)
-{
-    return p->ts_ns - f->last_ns > w->least_idle_ns || (p->tcp_flags & TCP_SYN) || (f->flags & FLOW_SPLIT) ||
-           (uint8_t)(active_tick(w, p->ts_ns) - f->first_tick) >= w->active_ticks;
-}
 
 static inline uint32_t flow_for(struct worker *w, struct pkt *p)
 {
@@ -585,11 +242,11 @@ static inline uint32_t flow_for(struct worker *w, struct pkt *p)
         (index == FLOW_NONE || !flow_is(&w->table, index, &p->id, &p->key)))
         index = flow_table_find(&w->table, p->hash, &p->id, &p->key);
     if (__builtin_expect(index == FLOW_NONE, 0))
-        return make_flow(w, p);
+        return flow_make(w, p);
     struct flow *f = flow_at(&w->table, index);
-    if (__builtin_expect(may_be_over(w, f, p), 0) && is_over(w, f, p, &end)) {
-        end_flow(w, index, end);
-        return make_flow(w, p);
+    if (__builtin_expect(may_be_over(w, f, p), 0) && flow_is_over(w, f, p, &end)) {
+        flow_end(w, index, end);
+        return flow_make(w, p);
     }
     return index;
 }
@@ -649,7 +306,7 @@ static inline void count_packet(struct worker *w, struct meter *m, struct pkt *p
         count_over_bytes(m, over_bytes);
     p->counted = 1;
     if (p->n_vlans != 0 && !(f->flags & FLOW_IN_VLAN)) /* mirrors often tag one direction only */
-        learn_vlan(w, f, p);
+        flow_learn_vlan(w, f, p);
     p->path = f->path;
     p->service = f->service;
     p->path_dir = (uint8_t)meter_dir(m, METER_PATH, s);
@@ -694,7 +351,7 @@ static void match_error(struct worker *w, struct pkt *p)
     if (index == FLOW_NONE)
         return;
     struct flow *f = flow_at(&w->table, index);
-    if (f->last_ns + idle_ns(w, f) < p->ts_ns) /* over, though it may still be there */
+    if (f->last_ns + flow_idle_ns(w, f) < p->ts_ns) /* over, though it may still be there */
         return;
     struct meter m;
     meter_init(w, &m, f, p, &quote.key, p->ts_ns);
@@ -926,7 +583,7 @@ static inline __attribute__((always_inline)) void process(struct worker *w, stru
     uint32_t from = meter_batch(w, b);
     t = lap(ticks != NULL ? &ticks[3] : NULL, t);
     aggregate(w, b, from, b->n);
-    expire(w);
+    flows_expire(w);
     closing_go_on(&w->closing, w->clock_ns);
     lap(ticks != NULL ? &ticks[4] : NULL, t);
 }
@@ -963,10 +620,7 @@ double worker_bytes_per_flow(const struct worker *w, uint32_t n_flows)
 
 void worker_finish(struct worker *w)
 {
-    uint32_t cursor = 0, index;
-
-    while ((index = flow_table_next(&w->table, &cursor)) != FLOW_NONE)
-        end_flow(w, index, is_idle(w, flow_at(&w->table, index)) ? FLOW_END_IDLE : FLOW_END_EOF);
+    flows_finish(w);
     w->o.writer.may_wait = true; /* however many flows that was: the account gets through */
     if (w->window_end_ns == 0)
         open_window(w, w->clock_ns);
