@@ -271,3 +271,44 @@ struct item *item_read(const uint8_t *bytes, size_t len)
     }
     return x;
 }
+
+/* ---- lists ---- */
+
+void items_add(struct items *l, struct item *x)
+{
+    if (l->end == NULL)
+        l->end = &l->first;
+    x->next = NULL;
+    *l->end = x;
+    l->end = &x->next;
+    l->n++;
+    l->bytes += x->bytes;
+}
+
+struct item *items_pop(struct items *l)
+{
+    struct item *x = l->first;
+
+    l->first = x->next;
+    if (l->first == NULL)
+        l->end = &l->first;
+    l->n--;
+    l->bytes -= x->bytes;
+    return x;
+}
+
+void items_set(struct items *l, struct item *chain)
+{
+    *l = (struct items){.first = NULL};
+    while (chain != NULL) {
+        struct item *next = chain->next;
+        items_add(l, chain);
+        chain = next;
+    }
+}
+
+void items_clear(struct items *l)
+{
+    while (l->first != NULL)
+        item_free(items_pop(l));
+}

@@ -36,6 +36,20 @@ struct item {
 struct item *item_new(enum item_kind kind, enum schema_tier tier, uint64_t time_ns, const char *name);
 void item_free(struct item *x);
 
+/* A list of items in the order of sending. Owner: the publisher. All zero: empty. */
+struct items {
+    struct item *first, **end;
+    size_t n, bytes;
+};
+
+void items_add(struct items *l, struct item *x);
+/* The oldest item leaves the list, which is not empty. */
+struct item *items_pop(struct items *l);
+/* Takes a chain of items, which replaces what the list had. */
+void items_set(struct items *l, struct item *chain);
+/* Frees all. */
+void items_clear(struct items *l);
+
 /* Largest number of bytes that an item may need on disk; larger ones are not written. */
 #define ITEM_BYTES_MAX (1u << 20)
 
