@@ -212,6 +212,8 @@ static int take_command(struct stream_reader *r, const unsigned char *p, struct 
     }
     if (!r->text_open || p[1] != r->text_parts || time_s != r->text_s || (len < NAME_PART_BYTES && p[2] == 0))
         return damaged(r, "a command whose parts do not follow each other", e);
+    if (r->text_len + len >= sizeof(r->text))
+        return damaged(r, "a command of more than 255 parts", e);
     memcpy(r->text + r->text_len, p + 16, len);
     r->text_len += len;
     r->text[r->text_len] = '\0';

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rc = stream_open(path, &r, &e);
     assert((rc == 0) == (r != NULL) && (rc == 0 || e.text[0] != '\0'));
     while (rc >= 0 && r != NULL && (rc = stream_read(r, &rec, &e)) == 1) {
-        assert(rec.object < STREAM_MAX_OBJECTS && rec.scope < WINDOW_SCOPE_COUNT);
+        assert(rec.kind == STREAM_COMMAND || (rec.object < STREAM_MAX_OBJECTS && rec.scope < WINDOW_SCOPE_COUNT));
+        assert(rec.kind != STREAM_COMMAND || strlen(rec.command) < STREAM_TEXT_BYTES);
         assert(rec.kind != STREAM_NAME || (rec.name[0] != '\0' && memchr(rec.name, 0, sizeof(rec.name)) != NULL));
         assert(rec.kind != STREAM_WINDOW || (rec.start_ns > 0 && rec.o.quality <= WINDOW_BLIND));
     }
