@@ -14,7 +14,7 @@
  *
  *   times      within a flow 32 bits of nanoseconds do, since flow_age (tcp_rtt.c) moves whatever has waited for two
  *              seconds into a node with its whole time
- *   counters   32 or 16 bits; when one has its top bit set, flow_spill (spill.c) adds them all to 64-bit sums
+ *   counters   32 or 16 bits; when one has its top bit set, flow_spill (trouble.c) adds them all to 64-bit sums
  *   trouble    loss, repeats, resets, closed windows: a block from a bounded pool, from the first such event on
  *
  * Owner: one worker. Lifetime: from flow_table insert to release. All lists hold indices into the worker's pool.

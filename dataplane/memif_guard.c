@@ -143,3 +143,26 @@ void memif_guard_stop(struct memif_guard *g)
     close(g->ready_fd);
     close(g->wake_fd);
 }
+
+static void remove_socket(const char *device)
+{
+    const char *path = strstr(device, "socket=/");
+    char file[108]; /* as long as a socket's path can be */
+
+    if (path == NULL || (strstr(device, "role=server") == NULL && strstr(device, "role=master") == NULL))
+        return;
+    path += strlen("socket=");
+    size_t len = strcspn(path, ",");
+    if (len >= sizeof(file))
+        return;
+    memcpy(file, path, len);
+    file[len] = '\0';
+    unlink(file);
+}
+
+void memif_guard_leave_open(const char *const *devices, unsigned n_devices)
+{
+    for (unsigned i = 0; i < n_devices; i++)
+        if (memif_guard_is_needed(devices[i]))
+            remove_socket(devices[i]);
+}

@@ -50,6 +50,13 @@ int memif_guard_start(struct memif_guard *g, struct error *e);
 /* After the readers' end, before the ports stop. */
 void memif_guard_stop(struct memif_guard *g);
 
+/*
+ * Instead of stopping the ports: the driver frees what it watches a peer by while the interrupt thread may still be
+ * looking at it, when that peer has just left. So nothing of DPDK is closed; the process is about to end, which closes
+ * all. Removes the files of servers' sockets, as the driver would.
+ */
+void memif_guard_leave_open(const char *const *devices, unsigned n_devices);
+
 /* A reader of a memif port: at its begin and at its end. */
 static inline void memif_guard_join(struct memif_guard *g, unsigned reader)
 {

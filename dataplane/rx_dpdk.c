@@ -210,18 +210,27 @@ int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx,
     return 0;
 }
 
+static void close_devices(struct rx_dpdk *rx)
+{
+    for (unsigned i = 0; i < rx->n_ports; i++)
+        port_stop(&rx->port[i]);
+    rte_bpf_destroy(rx->filter);
+    rte_mempool_free(rx->mbufs);
+    rte_eal_cleanup();
+}
+
 void rx_dpdk_close(struct rx_dpdk *rx)
 {
     if (rx == NULL)
         return;
+    bool guarded = rx->guard.handle != NULL;
     memif_guard_stop(&rx->guard);
-    for (unsigned i = 0; i < rx->n_ports; i++) {
+    for (unsigned i = 0; i < rx->n_ports; i++)
         reshard_free(rx->reshard[i]);
-        port_stop(&rx->port[i]);
-    }
-    rte_bpf_destroy(rx->filter);
-    rte_mempool_free(rx->mbufs);
-    rte_eal_cleanup();
+    if (guarded)
+        memif_guard_leave_open(rx->o.devices, rx->o.n_devices);
+    else
+        close_devices(rx);
     free(rx->lcore);
     free(rx);
 }
