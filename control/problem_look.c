@@ -314,6 +314,24 @@ static struct problem *now_known_when(struct control *c, const char *fingerprint
     return NULL;
 }
 
+/* After the numbers: a candidate that is confirmed by them gets its owner, its ticket and its suspects. */
+static void settle(struct control *c, struct problem *p, struct control_object *o, enum metric metric, bool confirmed,
+                   uint64_t now_ns)
+{
+    const struct history *history = &o->line[metric].history;
+
+    problem_sum(&p->e, history);
+    p->dirty = true;
+    if (p->e.state == PROBLEM_CANDIDATE && confirmed) {
+        p->e.confirmed_ns = now_ns;
+        problem_to_owner(c, p);
+        adopt(c, p, o);
+        change_suspects_problem(c, p, history, now_ns);
+        ticket_sync_problem(c, p, now_ns);
+    }
+    problem_set_next_decision(&p->e);
+}
+
 static void take_pattern(struct control *c, const struct look *l, const struct recurrence_pattern *r, bool confirmed,
                          uint64_t now_ns)
 {
@@ -350,16 +368,7 @@ static void take_pattern(struct control *c, const struct look *l, const struct r
     if (p->e.state == PROBLEM_VERIFYING)
         return; /* the rate that a fix is judged against is the one from before it */
     take_numbers(&p->e, r, &s, now_ns);
-    problem_sum(&p->e, &line->history);
-    p->dirty = true;
-    if (p->e.state == PROBLEM_CANDIDATE && confirmed) {
-        p->e.confirmed_ns = now_ns;
-        problem_to_owner(c, p);
-        adopt(c, p, l->object);
-        change_suspects_problem(c, p, &line->history, now_ns);
-        ticket_sync_problem(c, p, now_ns);
-    }
-    problem_set_next_decision(&p->e);
+    settle(c, p, l->object, l->metric, confirmed, now_ns);
 }
 
 struct problem *problem_found(struct control *c, const struct problem_finding *f, uint64_t now_ns)
@@ -388,16 +397,7 @@ struct problem *problem_found(struct control *c, const struct problem_finding *f
     p->e.clean_needed = f->clean_days;
     snprintf(p->e.pattern_text, sizeof(p->e.pattern_text), "%s", f->text);
     snprintf(p->e.evidence, sizeof(p->e.evidence), "%s", f->evidence);
-    problem_sum(&p->e, &line->history);
-    p->dirty = true;
-    if (p->e.state == PROBLEM_CANDIDATE) {
-        p->e.confirmed_ns = now_ns;
-        problem_to_owner(c, p);
-        adopt(c, p, f->object);
-        change_suspects_problem(c, p, &line->history, now_ns);
-        ticket_sync_problem(c, p, now_ns);
-    }
-    problem_set_next_decision(&p->e);
+    settle(c, p, f->object, f->metric, true, now_ns);
     return p;
 }
 

@@ -17,14 +17,6 @@ trap finish EXIT
 unset SPANWARD_REDIS SPANWARD_CONFIG
 export HOME=$dir NO_COLOR=1
 
-failures=0 checks=0
-holds() { # TEXT COMMAND...
-    checks=$((checks + 1))
-    "${@:2}" && return
-    echo "FAILED: $1"
-    failures=$((failures + 1))
-}
-equals() { [[ $1 == "$2" ]] || { echo "  got: $1"; echo "  not: $2"; false; }; }
 
 control() { "$build/spanward-control" --config "$dir/config.yaml" --redis "$redis_url" "$@" >"$dir/control.log" 2>&1; }
 # Until nothing waits any more: a real system on a busy machine takes its time.

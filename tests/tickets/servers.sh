@@ -214,3 +214,13 @@ start_smtpd() {
     smtpd_pid=$pid
     wait_port "$smtp_port" 10 || { tail "$dir/exim.log" "$dir"/spool/exim-*.log; return 1; }
 }
+
+# For tests: each check is counted, and told when it fails.
+failures=0 checks=0
+holds() { # TEXT COMMAND...
+    checks=$((checks + 1))
+    "${@:2}" && return
+    echo "FAILED: $1"
+    failures=$((failures + 1))
+}
+equals() { [[ $1 == "$2" ]] || { echo "  got: $1"; echo "  not: $2"; false; }; }

@@ -17,14 +17,6 @@ trap finish EXIT
 unset SPANWARD_REDIS SPANWARD_CONFIG COLUMNS SUDO_USER
 export HOME=$dir NO_COLOR=1
 
-failures=0 checks=0
-holds() { # TEXT COMMAND...
-    checks=$((checks + 1))
-    "${@:2}" && return
-    echo "FAILED: $1"
-    failures=$((failures + 1))
-}
-equals() { [[ $1 == "$2" ]] || { echo "  got: $1"; echo "  not: $2"; false; }; }
 spanward() { "$build/spanward" "$@" --redis "$redis_url" --timeout 20 >"$dir/out" 2>"$dir/err"; }
 done_as() { # ACTOR ANSWER VERB...: done, and answered with just that
     spanward ticket "${@:3}" --as "$1" || { cat "$dir/err"; return 1; }
