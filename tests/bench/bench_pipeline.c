@@ -3,8 +3,9 @@
 /*
  * bench-pipeline: how fast is the pipeline, measured against what the memory of this machine allows?
  *
- * Time is taken around worker_process over a chunk of bursts that were written before (untimed, into a reused buffer of
- * at most 1 MiB). The roofline runs in the same process on the same flow ids, chunk by chunk in turn with the pipeline,
+ * Time is taken around a chunk of bursts whose frames were written before (untimed, into a reused buffer of less than
+ * 1 MiB). As behind a device, one batch is filled again for every burst from 32 bytes of description a packet: that is
+ * timed, too. The roofline runs in the same process on the same flow ids, chunk by chunk in turn with the pipeline,
  * so that a noisy neighbour hits both: per packet it prefetches and touches one bucket line and two record lines, with
  * no logic. Figures are medians over the chunks. Stage times come from separate chunks, timed between the stages by the
  * time stamp counter.
@@ -22,10 +23,12 @@
 #include "dataplane/worker.h"
 #include "tests/bench/traffic.h"
 
-#define CHUNK_BATCHES 64u
-#define CHUNK_PKTS    (CHUNK_BATCHES * BATCH_MAX)
-#define LINE          64u
-#define CHUNKS_MAX    200000u
+#define CHUNK_PKTS 2048u
+#define LINE       64u
+#define ROOFLINE_BURST 32u
+#define CHUNKS_MAX 200000u
+
+static_assert(CHUNK_PKTS % BATCH_MAX == 0, "whole bursts");
 
 struct options {
     uint32_t flows, frame;
@@ -102,7 +105,7 @@ static void roofline_init(struct roofline *r, uint32_t flows)
 
 static uint64_t roofline_burst(struct roofline *r, const uint32_t *ids, uint32_t n)
 {
-    uint64_t sum = 0, at[BATCH_MAX];
+    uint64_t sum = 0, at[ROOFLINE_BURST];
 
     for (uint32_t i = 0; i < n; i++) {
         at[i] = ((uint64_t)ids[i] * 0x9e3779b97f4a7c15ull >> 20) & r->bucket_mask;
@@ -127,9 +130,8 @@ static double time_roofline(struct roofline *r, const uint32_t *ids)
     uint64_t sum = 0;
     double start = now_ns();
 
-    for (uint32_t b = 0; b < CHUNK_BATCHES; b += 1)
-        for (uint32_t half = 0; half < BATCH_MAX; half += 32)
-            sum += roofline_burst(r, ids + b * BATCH_MAX + half, 32);
+    for (uint32_t first = 0; first < CHUNK_PKTS; first += ROOFLINE_BURST)
+        sum += roofline_burst(r, ids + first, ROOFLINE_BURST);
     __asm__ volatile("" : : "r"(sum)); /* so that the loads are not optimised away */
     return (now_ns() - start) / CHUNK_PKTS;
 }
@@ -162,21 +164,26 @@ static struct worker *make_worker(const struct options *o, struct site_table *si
     return w;
 }
 
-static double time_pipeline(struct worker *w, struct batch *batches)
+static double time_pipeline(struct worker *w, struct batch *batch, const struct frame *frames)
 {
     double start = now_ns();
 
-    for (uint32_t b = 0; b < CHUNK_BATCHES; b++)
-        worker_process(w, &batches[b]);
+    for (uint32_t first = 0; first < CHUNK_PKTS; first += BATCH_MAX) {
+        traffic_receive(batch, frames + first, BATCH_MAX);
+        worker_process(w, batch);
+    }
     return (now_ns() - start) / CHUNK_PKTS;
 }
 
-static void time_stages(struct worker *w, struct batch *batches, double ns_per_tick, struct samples *stages)
+static void time_stages(struct worker *w, struct batch *batch, const struct frame *frames, double ns_per_tick,
+                        struct samples *stages)
 {
     uint64_t ticks[WORKER_STAGES] = {0};
 
-    for (uint32_t b = 0; b < CHUNK_BATCHES; b++)
-        worker_process_timed(w, &batches[b], ticks);
+    for (uint32_t first = 0; first < CHUNK_PKTS; first += BATCH_MAX) {
+        traffic_receive(batch, frames + first, BATCH_MAX);
+        worker_process_timed(w, batch, ticks);
+    }
     for (unsigned i = 0; i < WORKER_STAGES; i++)
         add(&stages[i], (double)ticks[i] * ns_per_tick / CHUNK_PKTS);
 }
@@ -192,13 +199,12 @@ static double measure_tick(void)
 }
 
 /* Opens every flow: its SYN, SYN/ACK, ACK. */
-static void warm_up(struct traffic *t, struct worker *w, struct batch *batches)
+static void warm_up(struct traffic *t, struct worker *w, struct batch *batch, struct frame *frames)
 {
     for (unsigned round = 0; round < 4; round++) {
         for (uint64_t first = 0; first < t->n_flows; first += CHUNK_PKTS) {
-            traffic_fill_in_turn(t, batches, CHUNK_BATCHES, (uint32_t)first);
-            for (uint32_t b = 0; b < CHUNK_BATCHES; b++)
-                worker_process(w, &batches[b]);
+            traffic_fill_in_turn(t, frames, CHUNK_PKTS, (uint32_t)first);
+            time_pipeline(w, batch, frames);
         }
     }
 }
@@ -224,7 +230,8 @@ static void print(const struct options *o, double ns, double roof_ns, struct sam
 
 static void measure(const struct options *o, struct traffic *traffic, struct worker *w)
 {
-    static struct batch batches[CHUNK_BATCHES];
+    static struct batch batch;
+    static struct frame frames[CHUNK_PKTS];
     static uint32_t ids[CHUNK_PKTS];
     struct samples pipeline = {.ns = calloc(CHUNKS_MAX, sizeof(double))};
     struct samples roof = {.ns = calloc(CHUNKS_MAX, sizeof(double))}, stages[WORKER_STAGES];
@@ -235,14 +242,14 @@ static void measure(const struct options *o, struct traffic *traffic, struct wor
     double ns_per_tick = measure_tick();
     roofline_init(&roofline, o->flows);
     if (o->mix != MIX_NEW)
-        warm_up(traffic, w, batches);
+        warm_up(traffic, w, &batch, frames);
     double end_ns = now_ns() + o->seconds * 1e9;
     for (unsigned chunk = 0; now_ns() < end_ns || chunk < 3; chunk++) {
-        traffic_fill(traffic, batches, CHUNK_BATCHES, ids);
+        traffic_fill(traffic, frames, CHUNK_PKTS, ids);
         if (chunk % 8 == 7)
-            time_stages(w, batches, ns_per_tick, stages);
+            time_stages(w, &batch, frames, ns_per_tick, stages);
         else
-            add(&pipeline, time_pipeline(w, batches));
+            add(&pipeline, time_pipeline(w, &batch, frames));
         add(&roof, time_roofline(&roofline, ids));
     }
     print(o, median(&pipeline), median(&roof), stages, worker_bytes_per_flow(w, o->flows));

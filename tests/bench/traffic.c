@@ -187,7 +187,7 @@ static void write_frame(struct traffic *t, uint8_t *p, uint32_t id, const struct
     memset(p + HEADERS, (int)(s->seq & 0xff), 16);
 }
 
-static void describe(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t payload)
+static void describe(struct traffic *t, struct frame *k, uint32_t slot, uint32_t payload)
 {
     uint32_t wire = outer_bytes(t) + HEADERS + payload;
 
@@ -195,12 +195,11 @@ static void describe(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t p
         wire = 60;
     k->data = t->frames + (size_t)slot * SLOT_BYTES;
     k->ts_ns = t->now_ns;
-    k->wire_len = k->snap_len = wire;
+    k->wire_len = wire;
     k->cap_len = wire < SLOT_BYTES ? wire : SLOT_BYTES;
-    k->rx_vlan = RX_NO_VLAN;
 }
 
-static void fill_one(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t id)
+static void fill_one(struct traffic *t, struct frame *k, uint32_t slot, uint32_t id)
 {
     struct segment s = step(t, &t->flow[id], payload_for(t));
 
@@ -212,7 +211,7 @@ static void fill_one(struct traffic *t, struct pkt *k, uint32_t slot, uint32_t i
     describe(t, k, slot, s.payload);
 }
 
-static void copy_one(struct traffic *t, struct pkt *k, const struct pkt *original, uint32_t slot)
+static void copy_one(struct traffic *t, struct frame *k, const struct frame *original, uint32_t slot)
 {
     t->now_ns += t->gap_ns;
     *k = *original;
@@ -221,33 +220,21 @@ static void copy_one(struct traffic *t, struct pkt *k, const struct pkt *origina
     k->ts_ns = t->now_ns;
 }
 
-void traffic_fill(struct traffic *t, struct batch *batches, uint32_t n_batches, uint32_t *ids)
+void traffic_fill(struct traffic *t, struct frame *frames, uint32_t n, uint32_t *ids)
 {
-    uint32_t slot = 0;
-
-    for (uint32_t b = 0; b < n_batches; b++) {
-        batches[b].n = BATCH_MAX;
-        batches[b].link = LINK_ETHERNET;
-        for (uint32_t i = 0; i < BATCH_MAX; i++, slot++) {
-            if (t->mix == MIX_DUP && i % 2 == 1) {
-                ids[slot] = ids[slot - 1];
-                copy_one(t, &batches[b].pkt[i], &batches[b].pkt[i - 1], slot);
-                continue;
-            }
-            ids[slot] = (uint32_t)(next_random(t) % t->n_flows);
-            fill_one(t, &batches[b].pkt[i], slot, ids[slot]);
+    for (uint32_t i = 0; i < n; i++) {
+        if (t->mix == MIX_DUP && i % 2 == 1) {
+            ids[i] = ids[i - 1];
+            copy_one(t, &frames[i], &frames[i - 1], i);
+            continue;
         }
+        ids[i] = (uint32_t)(next_random(t) % t->n_flows);
+        fill_one(t, &frames[i], i, ids[i]);
     }
 }
 
-void traffic_fill_in_turn(struct traffic *t, struct batch *batches, uint32_t n_batches, uint32_t first)
+void traffic_fill_in_turn(struct traffic *t, struct frame *frames, uint32_t n, uint32_t first)
 {
-    uint32_t slot = 0;
-
-    for (uint32_t b = 0; b < n_batches; b++) {
-        batches[b].n = BATCH_MAX;
-        batches[b].link = LINK_ETHERNET;
-        for (uint32_t i = 0; i < BATCH_MAX; i++, slot++)
-            fill_one(t, &batches[b].pkt[i], slot, (first + slot) % t->n_flows);
-    }
+    for (uint32_t i = 0; i < n; i++)
+        fill_one(t, &frames[i], i, (first + i) % t->n_flows);
 }

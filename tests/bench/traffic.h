@@ -24,6 +24,13 @@ struct bench_flow {
     uint16_t generation; /* MIX_NEW: ports move on */
 };
 
+/* What a device says of a frame; the bytes are overwritten by the next fill. */
+struct frame {
+    const uint8_t *data;
+    uint64_t ts_ns;
+    uint32_t cap_len, wire_len; /* without FCS */
+};
+
 struct traffic {
     struct bench_flow *flow;
     uint32_t n_flows;
@@ -39,11 +46,26 @@ struct traffic {
 int traffic_init(struct traffic *t, uint32_t n_flows, enum mix mix, uint32_t frame_bytes, uint32_t slots);
 void traffic_fini(struct traffic *t);
 
-/* Fills batches: n_batches of BATCH_MAX packets. Returns the flow ids in `ids` (n_batches * BATCH_MAX). */
-void traffic_fill(struct traffic *t, struct batch *batches, uint32_t n_batches, uint32_t *ids);
+/* Writes the next n frames, n at most `slots`, of flows at random: their ids in `ids`. */
+void traffic_fill(struct traffic *t, struct frame *frames, uint32_t n, uint32_t *ids);
 
 /* The next flow id in turn instead of at random: to open every flow once before measuring. */
-void traffic_fill_in_turn(struct traffic *t, struct batch *batches, uint32_t n_batches, uint32_t first);
+void traffic_fill_in_turn(struct traffic *t, struct frame *frames, uint32_t n, uint32_t first);
+
+/* The next burst, as an rx backend would fill it in. */
+static inline void traffic_receive(struct batch *b, const struct frame *frames, uint32_t n)
+{
+    b->n = n;
+    b->link = LINK_ETHERNET;
+    for (uint32_t i = 0; i < n; i++) {
+        struct pkt *p = &b->pkt[i];
+        p->data = frames[i].data;
+        p->ts_ns = frames[i].ts_ns;
+        p->cap_len = frames[i].cap_len;
+        p->wire_len = p->snap_len = frames[i].wire_len;
+        p->rx_vlan = RX_NO_VLAN;
+    }
+}
 
 int mix_parse(const char *name, enum mix *ret);
 const char *mix_name(enum mix mix);

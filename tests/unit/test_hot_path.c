@@ -83,7 +83,8 @@ COUNTED(pthread_rwlock_wrlock, pthread_rwlock_t)
 
 /* ---- a worker ---- */
 
-static struct batch batches[BATCHES];
+static struct batch batch;
+static struct frame frames[BATCHES * BATCH_MAX];
 static uint32_t ids[BATCHES * BATCH_MAX];
 
 struct rig {
@@ -138,10 +139,11 @@ static void lose_some(struct batch *b, unsigned round)
 
 static void rig_round(struct rig *r, unsigned round)
 {
-    traffic_fill(&r->traffic, batches, BATCHES, ids);
+    traffic_fill(&r->traffic, frames, BATCHES * BATCH_MAX, ids);
     for (uint32_t b = 0; b < BATCHES; b++) {
-        lose_some(&batches[b], round);
-        worker_process(r->worker, &batches[b]);
+        traffic_receive(&batch, frames + b * BATCH_MAX, BATCH_MAX);
+        lose_some(&batch, round);
+        worker_process(r->worker, &batch);
     }
     worker_tick(r->worker, r->traffic.now_ns);
     if (round % 50 == 49) { /* quiet: all expire */
@@ -215,9 +217,10 @@ static void run_front(void)
     for (unsigned round = 0; round < ROUNDS; round++) {
         if (round == 3)
             be_strict();
-        traffic_fill(&r.traffic, batches, BATCHES, ids);
+        traffic_fill(&r.traffic, frames, BATCHES * BATCH_MAX, ids);
         for (uint32_t b = 0; b < BATCHES; b++) {
-            reshard_burst(front, &batches[b], owner);
+            traffic_receive(&batch, frames + b * BATCH_MAX, BATCH_MAX);
+            reshard_burst(front, &batch, owner);
             reshard_flush(front);
             while (b % 8 == 7 && reshard_work(front, 0)) /* in between, lanes are full and drop */
                 ;
