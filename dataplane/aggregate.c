@@ -195,6 +195,7 @@ uint32_t agg_emit_some(struct agg_table *t, uint32_t n)
     while (t->sent < last) {
         uint32_t index = t->closing[t->sent++];
         struct agg *a = &t->before[index];
+        agg_close_peak(a);
         if (t->end.total != NULL)
             add_to(t->end.total, a);
         emit_one(a, &t->id[index].key, &t->end);

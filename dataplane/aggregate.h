@@ -16,13 +16,14 @@
  */
 
 #include "common/record.h"
+#include "common/timefmt.h"
 #include "dataplane/rec_writer.h"
 
 /* What one window counts. */
 struct agg {
     uint32_t touched;
-    uint64_t ms; /* the millisecond that ms_bytes is of */
-    uint64_t ms_bytes;
+    uint64_t ms_start_ns; /* the millisecond that ms_bytes is of */
+    uint64_t ms_bytes;    /* not yet in c.peak_1ms_bytes */
     struct window_counters c;
     struct hist hist[WINDOW_HIST_COUNT];
 };
@@ -76,13 +77,21 @@ static inline struct agg *agg_at(struct agg_table *t, uint32_t index)
     return a;
 }
 
-/* Frame bytes of a packet in millisecond `ms`, for the peak. a is touched. */
-static inline void agg_count_peak(struct agg *a, uint64_t ms, uint32_t bytes)
+static inline void agg_close_peak(struct agg *a)
 {
-    a->ms_bytes = a->ms == ms ? a->ms_bytes + bytes : bytes;
-    a->ms = ms;
     if (a->ms_bytes > a->c.peak_1ms_bytes)
         a->c.peak_1ms_bytes = a->ms_bytes;
+    a->ms_bytes = 0;
+}
+
+/* Frame bytes of a packet, for the busiest millisecond. a is touched. */
+static inline void agg_count_peak(struct agg *a, uint64_t ts_ns, uint32_t bytes)
+{
+    if (__builtin_expect(ts_ns - a->ms_start_ns >= NS_PER_MS, 0)) {
+        agg_close_peak(a);
+        a->ms_start_ns = ts_ns - ts_ns % NS_PER_MS;
+    }
+    a->ms_bytes += bytes;
 }
 
 /* The window is over. What is left of the one before has been sent. */

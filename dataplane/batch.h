@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "common/counters.h"
 #include "common/record.h"
 #include "common/site.h"
@@ -83,71 +84,65 @@ struct sack_block {
     uint32_t left, right;
 };
 
+/*
+ * What a clean packet needs (clean.h) is in the first two lines. The key is complete only where a decoder walked the
+ * layers: plain TCP has its id alone, and whoever needs the addresses calls pkt_complete_key.
+ */
 struct pkt {
-    /* from the rx backend */
+    /* line 0, from the rx backend */
     const uint8_t *data;
     uint64_t ts_ns;
     uint32_t cap_len;
     uint32_t wire_len; /* without FCS */
     uint32_t snap_len; /* captured by the mirror; cap_len may be less, but holds the headers */
     uint16_t rx_vlan;  /* tag that the driver took off, RX_NO_VLAN: none */
-    uint16_t notice;   /* 1: an ICMP error that counts elsewhere, here for the flow that it quotes only (reshard.h) */
+    uint8_t has_id;    /* decode: id is there already */
+    uint8_t has_key;   /* decode: key is complete */
+    /* ... and what finds it again */
+    uint64_t hash;
+    uint64_t fingerprint;
+    uint32_t flow;    /* index into the flow table, FLOW_NONE: not found yet */
+    uint32_t hop;     /* where it was seen: MACs, VLANs, tunnel */
+    uint32_t verdict; /* enum pkt_verdict or PKT_DROP0 + enum ledger_drop */
+    uint32_t l2_hash; /* of the pair of MAC addresses: tells a second hop from a plain copy */
 
-    /* decode */
-    uint32_t verdict;  /* enum pkt_verdict or PKT_DROP0 + enum ledger_drop */
+    /* line 1, from decode but for copy and notice */
+    struct short_key id;
+    uint32_t tcp_seq, tcp_ack;
+    uint32_t tsval, tsecr;
     uint16_t ip_id;    /* the three from here are read as one word by dedup.c */
     uint16_t frag_off; /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
     uint32_t ip_bytes; /* IP total length */
-    uint16_t l3_off;   /* of the innermost IP header */
-    uint16_t l4_off;
-    uint16_t payload_off;
-    uint16_t flags;       /* enum pkt_flags */
     uint32_t payload_len; /* on the wire, from the IP header */
-    uint32_t payload_cap; /* captured part of it */
-    uint8_t sender;       /* endpoint (0, 1) that sent this packet */
+    uint8_t tcp_flags; /* the four from here are read as one word by clean.h */
+    uint8_t n_sack;
+    uint8_t copy;   /* dedup: enum copy_candidate */
+    uint8_t notice; /* reshard: an ICMP error that counts elsewhere, here for the flow that it quotes only */
+    uint16_t tcp_window;
+    uint16_t flags; /* enum pkt_flags */
+    uint8_t sender; /* endpoint (0, 1) that sent this packet */
     uint8_t ttl;
     uint8_t n_vlans;
-    uint8_t tcp_flags;
-    uint16_t tcp_window, icmp_seq;
-    uint32_t tcp_seq, tcp_ack;
-    uint32_t tsval, tsecr;
-    uint8_t n_sack;
-    uint8_t tunnel;     /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
-    uint8_t outer_af;   /* of the IP header around that, 0 = there is none */
-    uint8_t has_id;     /* id is there already */
-    uint32_t l2_hash;   /* of the pair of MAC addresses: tells a second hop from a plain copy */
-    uint32_t tunnel_id; /* of that tunnel; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
-    uint16_t outer_off; /* of the IP header around it, in data */
+    uint8_t shard; /* see shard.h */
+
+    /* the rest, from decode */
+    uint16_t l3_off; /* of the innermost IP header */
+    uint16_t l4_off;
+    uint16_t payload_off;
+    uint16_t icmp_seq;
+    uint32_t payload_cap; /* captured part of the payload */
+    uint8_t tunnel;       /* enum tunnel_type that it came in: the innermost that is in the key, else the innermost */
+    uint8_t outer_af;     /* of the IP header around that, 0 = there is none */
+    uint16_t outer_off;   /* of the IP header around it, in data */
+    uint32_t tunnel_id;   /* of that tunnel; key.tunnel and key.tunnel_id are set only where the id tells flows apart */
     uint8_t icmp_type, icmp_code;
     uint16_t vlan[MAX_VLANS]; /* the first n_vlans count */
     struct flow_key key;
-
-    /* later stages */
-    struct short_key id;
-    uint64_t hash;
-    uint64_t fingerprint;
-    uint64_t copy_delay_ns;        /* since the earlier sight of the same packet */
-    uint32_t hop;                  /* where it was seen: MACs, VLANs, tunnel */
-    uint32_t flow;                 /* index into the flow table, FLOW_NONE: not found yet */
-    uint16_t path, service;        /* window entries that it counts in */
-    uint16_t vlan_agg, tunnel_agg; /* likewise, as in_vlan and in_tunnel say */
-    union {
-        uint64_t fresh; /* all of these at once, to clear them */
-        struct {
-            uint8_t copy;               /* enum copy_candidate */
-            uint8_t counted;            /* belongs to a flow and is no copy */
-            uint8_t is_data, is_judged; /* TCP data; of a flow seen both ways */
-            uint8_t in_vlan, in_tunnel;
-            uint8_t has_rtt; /* it ended a round trip: tap to its sender and back, in rtt_ns */
-            uint8_t zero;
-        };
-    };
-    uint8_t path_dir, client_dir; /* direction in terms of the path, and of client and server */
-    uint8_t shard;                /* see shard.h */
-    uint64_t rtt_ns;
-
     struct sack_block sack[MAX_SACK]; /* the first n_sack count */
-};
+
+    uint64_t copy_delay_ns; /* dedup: since the earlier sight of the same packet */
+} __attribute__((aligned(64)));
+static_assert(offsetof(struct pkt, id) == 64 && offsetof(struct pkt, l3_off) == 128, "lines as marked");
 
 struct batch {
     uint32_t n;
@@ -155,6 +150,19 @@ struct batch {
     enum link_type link;
     struct pkt pkt[BATCH_MAX];
 };
+
+/* The whole key of a packet of which the id is known; IPv4 only, since others always have it. */
+static inline void pkt_complete_key(struct pkt *p)
+{
+    if (p->has_key)
+        return;
+    p->key.addr[0] = p->key.addr[1] = (struct ip_addr){0};
+    memcpy(&p->key.addr[0], &p->id.addrs, 4);
+    memcpy(&p->key.addr[1], (const char *)&p->id.addrs + 4, 4);
+    memcpy(&p->key.port, &p->id.w[1], 8);
+    memcpy(&p->key.vlan, &p->id.w[2], 8);
+    p->has_key = 1;
+}
 
 static inline bool pkt_is_drop(const struct pkt *p)
 {

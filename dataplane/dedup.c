@@ -47,6 +47,11 @@ static inline uint64_t hash_bytes(uint64_t h, const uint8_t *p, uint32_t len)
     const uint8_t *last = p + len - 16;
 
     h ^= (uint64_t)len << 32;
+    if (__builtin_expect(len - 32 <= 16, 1)) { /* TCP with timestamps, whatever it carries: three steps, no branch */
+        h = hash_16(h, p);
+        h = hash_16(h, p + 16);
+        return hash_16(h, last);
+    }
     if (__builtin_expect(len < 16, 0)) {
         uint8_t few[16] = {0};
         memcpy(few, p, len);
@@ -92,12 +97,13 @@ static inline uint32_t hop_of(const struct pkt *p)
 {
     uint64_t place = p->l2_hash;
 
-    if (p->n_vlans != 0 || p->key.tunnel != TUNNEL_NONE) {
+    if (__builtin_expect(p->n_vlans != 0 || p->id.tunnel != TUNNEL_NONE, 0)) {
         uint64_t vlans = 0;
         memcpy(&vlans, p->vlan, sizeof(p->vlan[0]) * p->n_vlans);
-        place ^= mix64(vlans ^ ((uint64_t)p->n_vlans << 60)) ^ ((uint64_t)p->key.tunnel << 56);
+        place ^= mix64(vlans ^ ((uint64_t)p->n_vlans << 60)) ^ ((uint64_t)p->id.tunnel << 56);
+        place = place * 0x9e3779b97f4a7c15ull >> 32;
     }
-    return (uint32_t)((place * 0x9e3779b97f4a7c15ull) >> 32) | 1;
+    return (uint32_t)place | 1;
 }
 
 #define ATTRIBUTE_BITS 24u
@@ -138,6 +144,7 @@ static inline void look_up(struct dedup *d, struct pkt *p)
     struct dedup_entry *set = set_of(d, p->fingerprint);
     uint64_t now = p->ts_ns >> TIME_SHIFT;
 
+    p->copy = COPY_NONE;
     p->hop = hop_of(p);
     uint32_t own = (p->hop + p->ttl * 0x9e3779b9u) & ATTRIBUTE_MASK;
     for (unsigned i = 0; i < WAYS; i++) {
@@ -150,10 +157,16 @@ static inline void look_up(struct dedup *d, struct pkt *p)
     push(set, (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own});
 }
 
-void dedup_prefetch(struct dedup *d, struct pkt *p)
+void dedup_fingerprint_batch(struct dedup *d, struct batch *b)
 {
-    p->fingerprint = fingerprint(p);
-    __builtin_prefetch(set_of(d, p->fingerprint), 1);
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct pkt *p = &b->pkt[i];
+        if (p->verdict != PKT_FLOW)
+            continue;
+        p->shard = (uint8_t)shard_of_pkt(p);
+        p->fingerprint = fingerprint(p);
+        __builtin_prefetch(set_of(d, p->fingerprint), 1);
+    }
 }
 
 void dedup_batch(struct dedup *d, struct batch *b)
@@ -173,6 +186,15 @@ static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
         return false;
     return (p->flags & PKT_HAS_TS) || (p->tcp_flags & TCP_SYN) ||
            (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
+}
+
+void dedup_learn_original(struct dedup *d, struct flow *f, const struct pkt *p)
+{
+    if (dedup_is_proof(f, p)) {
+        dedup_learn(&f->evidence, false);
+        dedup_learn(&d->evidence[p->shard], false);
+    }
+    dedup_track_id(f, p);
 }
 
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)

@@ -48,8 +48,8 @@ int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
 size_t dedup_bytes(const struct dedup *d);
 
-/* Sets the fingerprint and fetches where it is looked up. */
-void dedup_prefetch(struct dedup *d, struct pkt *p);
+/* Sets shard and fingerprint of every packet that belongs to a flow, and fetches where it is looked up. */
+void dedup_fingerprint_batch(struct dedup *d, struct batch *b);
 
 /* Sets copy, copy_delay_ns and hop of every packet that belongs to a flow. */
 void dedup_batch(struct dedup *d, struct batch *b);
@@ -63,7 +63,7 @@ static inline unsigned id_state_of(const struct flow *f, unsigned s)
 
 static inline bool dedup_takes_sequence_space(const struct pkt *p)
 {
-    return p->key.proto == 6 && (p->flags & PKT_L4_OK) && (p->payload_len != 0 || (p->tcp_flags & (TCP_SYN | TCP_FIN)));
+    return p->id.proto == 6 && (p->flags & PKT_L4_OK) && (p->payload_len != 0 || (p->tcp_flags & (TCP_SYN | TCP_FIN)));
 }
 
 /* Is the packet's identity beyond doubt? By an IP id that moves, or by the sequence space that it takes. */
@@ -101,14 +101,27 @@ static inline void dedup_track_id(struct flow *f, const struct pkt *p)
 /* The verdict on a candidate; also learns from it. */
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns);
 
-/* Learns from a packet that is none. Call this or dedup_judge once per packet, in order. */
+/* The same of a packet that is none. */
+void dedup_learn_original(struct dedup *d, struct flow *f, const struct pkt *p);
+
+/*
+ * Learns from a packet that is no candidate. Call this or dedup_judge once per packet, in order. Nearly always there is
+ * nothing new: IP ids move on, and nothing was copied lately, here or anywhere.
+ */
 static inline void dedup_original(struct dedup *d, struct flow *f, const struct pkt *p)
 {
-    if (dedup_is_proof(f, p)) {
-        dedup_learn(&f->evidence, false);
-        dedup_learn(&d->evidence[p->shard], false);
-    }
-    dedup_track_id(f, p);
+    const unsigned enough = EVIDENCE_MAX / 2;
+    const struct copy_evidence *all = &d->evidence[p->shard];
+    unsigned s = p->sender;
+    unsigned copies = f->evidence.copies | all->copies;
+    bool settled = (f->evidence.originals >= enough) & (all->originals >= enough) & (copies == 0);
+    bool moves = (id_state_of(f, s) == ID_MOVES) & (p->ip_id != f->id_last[s]) & (p->frag_off == 0) &
+                 ((p->flags & PKT_HAS_IP_ID) != 0);
+
+    if (__builtin_expect(settled & moves, 1))
+        f->id_last[s] = p->ip_id;
+    else
+        dedup_learn_original(d, f, p);
 }
 
 #endif

@@ -104,7 +104,7 @@ static uint32_t *list_of(const struct meter *m)
     static uint32_t none;
 
     if (m->f->key.proto != 6)
-        return &m->f->other.dns;
+        return &m->f->side[0].other.dns;
     return m->f->trouble != 0 ? &trouble_of(m)->dns : &none;
 }
 

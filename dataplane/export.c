@@ -65,8 +65,8 @@ static void fill_identity(struct rec_flow *r, const struct flow *f, const struct
         r->site[side] = names->site[endpoint];
     }
     if (f->key.kind != KEY_PORTS) {
-        r->port[C2S] = f->other.first_icmp_type;
-        r->port[S2C] = f->other.first_icmp_code;
+        r->port[C2S] = f->side[0].other.first_icmp_type;
+        r->port[S2C] = f->side[0].other.first_icmp_code;
     }
     r->service = names->service;
     r->proto = f->key.proto;
@@ -88,8 +88,8 @@ static struct rec_rtt rec_of(const struct rtt_small *r, const struct flow_sums *
 
 static struct rec_dir dir_of(const struct flow *f, const struct trouble *t, const struct flow_sums *sums, unsigned e)
 {
-    struct rec_dir d = {.pkts = f->pkts[e] + sums->pkts[e],
-                        .bytes = f->bytes[e] + sums->bytes[e],
+    struct rec_dir d = {.pkts = f->side[e].pkts + sums->pkts[e],
+                        .bytes = f->side[e].bytes + sums->bytes[e],
                         .dup_pkts = f->dup_pkts[e] + sums->dup_pkts[e],
                         .second_hop_pkts = t->dir[e].second_hop_pkts};
 
@@ -127,10 +127,10 @@ static void fill_counts(struct rec_flow *r, const struct meter *m)
         fill_tcp(r, f, t, sums);
         return;
     }
-    const struct rtt_stat *echo = &f->other.icmp_echo;
+    const struct rtt_stat *echo = &f->side[0].other.icmp_echo;
     r->icmp_echo =
         (struct rec_rtt){.n = echo->n, .min_ns = echo->min_ns, .max_ns = echo->max_ns, .sum_ns = echo->sum_ns};
-    r->icmp_unanswered = f->other.icmp_unanswered;
+    r->icmp_unanswered = f->side[0].other.icmp_unanswered;
 }
 
 static void free_blocks(struct meter *m)

@@ -95,30 +95,38 @@ struct rtt_small {
 #define RTT_N_BITS 20u
 #define RTT_FULL   (1ull << 63 | 1ull << (RTT_N_BITS - 1)) /* sum_n with one of these bits has to be spilled */
 
-/* What every packet of an endpoint may touch. */
-struct tcp_side {
-    uint32_t base;    /* first byte that is judged */
-    uint32_t nxt;     /* highest sequence end seen */
-    uint32_t una;     /* highest ACK of the peer */
-    uint32_t ts_max;  /* newest TSval */
-    uint32_t ts_val;  /* TSval that waits for its echo */
-    uint32_t ts_time; /* when it was first seen: low 32 bits of ns */
-    uint16_t flags;   /* enum side_flags */
-    uint16_t window;  /* last advertised, unscaled */
-    uint16_t ip_id;   /* of its latest new data */
-    uint8_t id_run;   /* enum id_run */
-    uint8_t sent_n;   /* samples in the ring */
-};
-static_assert(sizeof(struct tcp_side) == 32, "two a line");
-
-/* What only flows without TCP need, in the place of its sides. */
+/* What only flows without TCP need, in the place of their first side's state. */
 struct flow_other {
     uint32_t dns; /* list of transactions, index into the DNS pool */
     uint32_t icmp_unanswered;
     uint8_t first_icmp_type, first_icmp_code;
-    uint8_t pad[2];
+    uint8_t pad[6];
     struct rtt_stat icmp_echo;
 };
+
+/* All that a packet of an endpoint, or an answer to it, may touch: a line. */
+struct tcp_side {
+    uint32_t pkts, bytes; /* of any protocol */
+    union {
+        struct {
+            uint32_t base;    /* first byte that is judged */
+            uint32_t nxt;     /* highest sequence end seen */
+            uint32_t una;     /* highest ACK of the peer */
+            uint32_t ts_max;  /* newest TSval */
+            uint32_t ts_val;  /* TSval that waits for its echo */
+            uint32_t ts_time; /* when it was first seen: low 32 bits of ns */
+            uint16_t flags;   /* enum side_flags */
+            uint16_t window;  /* last advertised, unscaled */
+            uint16_t ip_id;   /* of its latest new data */
+            uint8_t id_run;   /* enum id_run */
+            uint8_t sent_n;   /* samples in flight, oldest first: */
+            uint16_t sent_end[SENT_INLINE];  /* low 16 bits, less than 64 Ki above una */
+            uint32_t sent_time[SENT_INLINE]; /* low 32 bits of ns */
+        };
+        struct flow_other other; /* in the first side of a flow without TCP */
+    };
+};
+static_assert(sizeof(struct tcp_side) == 64 && offsetof(struct tcp_side, sent_time) % 16 == 0, "a line a side");
 
 struct flow {
     /* line 0: who, and where we stand */
@@ -140,16 +148,8 @@ struct flow {
     uint8_t first_tick;    /* first_ns in the worker's ticks of activity, low bits: tells cheaply that it is too long */
     uint32_t data_pkts[2]; /* TCP segments with data */
 
-    /* line 1 */
-    union {
-        struct tcp_side side[2];
-        struct flow_other other;
-    };
-
-    /* line 2: samples in flight, oldest first, and what is counted per packet */
-    uint32_t sent_time[2][SENT_INLINE]; /* low 32 bits of ns */
-    uint16_t sent_end[2][SENT_INLINE];  /* low 16 bits, less than 64 Ki above una */
-    uint32_t pkts[2], bytes[2];
+    /* lines 1 and 2 */
+    struct tcp_side side[2];
 
     /* line 3: what samples go to */
     struct rtt_small rtt[2]; /* tap <-> endpoint by its ACKs */
@@ -164,8 +164,7 @@ struct flow {
     uint16_t over_bytes[2];     /* frame bytes above l2_bytes */
     uint16_t dup_pkts[2];
 } __attribute__((aligned(64)));
-static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, sent_time) == 128 &&
-                  offsetof(struct flow, rtt) == 192 && offsetof(struct flow, ts_rtt) == 256 &&
+static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, rtt) == 192 && offsetof(struct flow, ts_rtt) == 256 &&
                   sizeof(struct flow) == 320,
               "lines as marked");
 
@@ -236,7 +235,7 @@ static inline void rtt_add(struct rtt_stat *r, uint64_t ns)
 
 static inline bool flow_is_two_way(const struct flow *f)
 {
-    return f->pkts[0] != 0 && f->pkts[1] != 0;
+    return f->side[0].pkts != 0 && f->side[1].pkts != 0;
 }
 
 /* A time that the record keeps in 32 bits: no older than 4.2 s when the packet before came (see tcp_rtt.c). */

@@ -237,8 +237,8 @@ static void start_flow(struct worker *w, uint32_t index, struct pkt *p)
     f->n_vlans = p->n_vlans & 7u;
     f->l2_bytes = p->l3_off < UINT8_MAX ? (uint8_t)p->l3_off : UINT8_MAX;
     if (p->key.kind != KEY_PORTS) {
-        f->other.first_icmp_type = p->icmp_type;
-        f->other.first_icmp_code = p->icmp_code;
+        f->side[0].other.first_icmp_type = p->icmp_type;
+        f->side[0].other.first_icmp_code = p->icmp_code;
     }
     if (p->n_vlans != 0)
         flow_learn_vlan(w, f, p);

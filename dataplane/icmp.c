@@ -38,7 +38,7 @@ static struct echo *echo_at(const struct meter *m, uint32_t index)
 
 static void unanswered(struct meter *m)
 {
-    m->f->other.icmp_unanswered++;
+    m->f->side[0].other.icmp_unanswered++;
     METER_TALLY(m, icmp_unanswered, 1);
 }
 
@@ -86,7 +86,7 @@ static void on_reply(struct meter *m)
 
     if (link == NULL)
         return;
-    rtt_add(&m->f->other.icmp_echo, m->now_ns - echo_at(m, *link)->asked_ns);
+    rtt_add(&m->f->side[0].other.icmp_echo, m->now_ns - echo_at(m, *link)->asked_ns);
     app_remove(&m->pools->node, link);
 }
 

@@ -32,6 +32,7 @@ struct meter {
     uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pools *pools;
     struct rec_writer *out; /* for events */
+    bool is_data, is_judged; /* found out: TCP data; of a flow seen both ways */
     unsigned n_scopes;
     struct agg *agg[METER_SCOPES]; /* the first n_scopes count; behind METER_ALWAYS in any order */
 };
@@ -71,19 +72,6 @@ static inline struct trouble *trouble_of(const struct meter *m)
             (m)->agg[scope_]->c.name += (amount);                                                                      \
     } while (0)
 
-/*
- * A round trip between the tap and the packet's sender: for the windows, where it is counted with the packet, in the
- * next pass (aggregate in worker.c). By then the line of its bucket is there.
- */
-static inline void meter_rtt(const struct meter *m, uint64_t ns)
-{
-    const struct hist *h = &m->agg[METER_PATH]->hist[WINDOW_HIST_RTT_A + meter_dir(m, METER_PATH, m->p->sender)];
-
-    __builtin_prefetch(&h->bucket[hist_index(ns) % HIST_BUCKETS], 1);
-    m->p->rtt_ns = ns;
-    m->p->has_rtt = 1;
-}
-
 static inline void meter_hist(const struct meter *m, enum window_hist which, uint64_t ns)
 {
     uint32_t bucket = hist_index(ns);
@@ -92,8 +80,20 @@ static inline void meter_hist(const struct meter *m, enum window_hist which, uin
         hist_add_at(&m->agg[scope]->hist[which], bucket, ns);
 }
 
+/* A round trip between the tap and `endpoint`. */
+static inline void meter_rtt(const struct meter *m, unsigned endpoint, uint64_t ns)
+{
+    uint32_t bucket = hist_index(ns);
+
+    for (unsigned scope = 0; scope < m->n_scopes; scope++)
+        hist_add_at(&m->agg[scope]->hist[WINDOW_HIST_RTT_A + meter_dir(m, scope, endpoint)], bucket, ns);
+}
+
 /* trouble.c: adds the flow's small counters to its 64-bit sums. */
 void flow_spill(struct meter *m);
+
+/* trouble.c: a frame that is not as long as its IP packet and l2_bytes: padded, or with other tags. */
+void flow_over_bytes(struct meter *m, int32_t bytes);
 
 /* A duration into one of the flow's statistics. */
 static inline void meter_stat(struct meter *m, struct rtt_small *r, uint64_t ns)
@@ -105,6 +105,9 @@ static inline void meter_stat(struct meter *m, struct rtt_small *r, uint64_t ns)
 /* tcp.c: one TCP packet; and the last word on what is still open when the flow ends. */
 void tcp_meter(struct meter *m);
 void tcp_finish(struct meter *m);
+
+/* tcp.c: the server's first answer, total_ns after the last of the request. */
+void tcp_response(struct meter *m, unsigned server, uint64_t total_ns);
 
 /* A SYN was seen and never anything of the server. */
 bool tcp_is_unanswered(const struct flow *f);

@@ -154,13 +154,13 @@ void pmtu_repeat(struct meter *m)
     if (s->head.count == 0 || s->seq != p->tcp_seq || s->size_bytes != p->ip_bytes) {
         s->seq = p->tcp_seq;
         s->size_bytes = p->ip_bytes;
-        s->peer_pkts = m->f->pkts[1 - sender];
+        s->peer_pkts = m->f->side[1 - sender].pkts;
         s->head.count = 1;
     } else if (m->now_ns - s->last_ns >= APART_NS && s->head.count < UINT8_MAX) {
         s->head.count++;
     }
     s->last_ns = m->now_ns;
-    bool alive = m->f->pkts[1 - sender] > s->peer_pkts;
+    bool alive = m->f->side[1 - sender].pkts > s->peer_pkts;
     if (s->head.count >= REPEATS_MAX && alive && !(s->head.flags & PMTU_REPORTED))
         report(m, s);
 }

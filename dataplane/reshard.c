@@ -270,9 +270,9 @@ static void enter_window(struct reshard *r, uint64_t now_ns)
 
 /* ---- the front ---- */
 
-static unsigned owner_of(const struct reshard *r, const struct flow_key *key)
+static unsigned owner_of(const struct reshard *r, unsigned shard)
 {
-    return shard_of(key) * r->o.n_workers / SHARDS;
+    return shard * r->o.n_workers / SHARDS;
 }
 
 /* The worker of the flow that an ICMP error quotes hears of it, too, if it is not `except`. */
@@ -280,9 +280,9 @@ static void put_notice(struct reshard *r, const struct pkt *p, void *owner, unsi
 {
     struct icmp_quote quote;
 
-    if (p->key.kind != KEY_ICMP_OTHER || icmp_quote_parse(p, &quote) != 0)
+    if (!p->has_key || p->key.kind != KEY_ICMP_OTHER || icmp_quote_parse(p, &quote) != 0)
         return;
-    unsigned to = owner_of(r, &quote.key);
+    unsigned to = owner_of(r, shard_of(&quote.key));
     if (to == except)
         return;
     if (r->o.retain != NULL)
@@ -299,7 +299,7 @@ void reshard_burst(struct reshard *r, struct batch *b, void **owner)
     for (uint32_t i = 0; i < b->n; i++) {
         const struct pkt *p = &b->pkt[i];
         void *mine = owner != NULL ? owner[i] : NULL;
-        unsigned to = p->verdict == PKT_FLOW ? owner_of(r, &p->key) : 0;
+        unsigned to = p->verdict == PKT_FLOW ? owner_of(r, shard_of_pkt(p)) : 0;
         if (p->ts_ns >= r->window_end_ns)
             enter_window(r, p->ts_ns);
         if (!pkt_is_drop(p))

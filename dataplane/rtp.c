@@ -154,7 +154,7 @@ static void start(struct meter *m, const struct rtp_header *h, const struct foun
 {
     struct rtp_stream *s = found->n_probation >= PROBATIONS ? found->probation : NULL;
 
-    if (!found->any && m->f->pkts[0] + m->f->pkts[1] > PROBATION_PKTS)
+    if (!found->any && m->f->side[0].pkts + m->f->side[1].pkts > PROBATION_PKTS)
         return;
     if (s == NULL && app_count(m->f, &m->pools->node, APP_RTP) < RTP_PER_FLOW)
         s = app_add(m->f, &m->pools->node, APP_RTP);

@@ -291,9 +291,10 @@ static void count_wrong(struct lcore *l)
     struct worker_share share = {.wrong_worker = 0};
 
     for (uint32_t i = 0; i < l->batch.n; i++) {
-        const struct pkt *p = &l->batch.pkt[i];
+        struct pkt *p = &l->batch.pkt[i];
         if (p->verdict != PKT_FLOW)
             continue;
+        pkt_complete_key(p);
         uint16_t fold = port_fold(p->key.addr);
         if (port->hashes_ports && p->key.kind == KEY_PORTS && !(p->flags & PKT_FRAGMENT))
             fold ^= __builtin_bswap16(p->key.port[0] ^ p->key.port[1]);

@@ -41,7 +41,7 @@ static inline unsigned shard_of(const struct flow_key *key)
     return (unsigned)(mix64(h) >> 32) % SHARDS;
 }
 
-/* The same for a packet whose short key is at hand. */
+/* The same for a packet, of which the short key may be all that is at hand. */
 static inline unsigned shard_of_pkt(const struct pkt *p)
 {
     return p->id.af == 4 ? shard_of_v4(&p->id.addrs, (const char *)&p->id.addrs + 4) : shard_of(&p->key);

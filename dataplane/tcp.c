@@ -44,7 +44,7 @@ bool tcp_starts_anew(const struct flow *f, const struct pkt *p)
     return (t->flags & SIDE_SYN) && isn_next != t->base;
 }
 
-static inline void track_ip_id(struct tcp_side *t, const struct pkt *p)
+static void track_ip_id(struct tcp_side *t, const struct pkt *p)
 {
     if (!(p->flags & PKT_HAS_IP_ID))
         return;
@@ -127,7 +127,7 @@ static void on_syn(struct meter *m)
     }
 }
 
-static inline void set_turn(struct flow *f, uint64_t now_ns)
+static void set_turn(struct flow *f, uint64_t now_ns)
 {
     f->turn_ns = now_ns & ((1ull << 48) - 1);
 }
@@ -262,22 +262,29 @@ static bool is_probe(struct meter *m, unsigned s)
     return false;
 }
 
+void tcp_response(struct meter *m, unsigned server, uint64_t total_ns)
+{
+    struct flow *f = m->f;
+    uint64_t rtt_ns = rtt_min_ns(&f->rtt[server]);
+    uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
+
+    if (rtt_small_n(&f->rtt[server]) == 0)
+        return;
+    meter_stat(m, &f->response, response_ns);
+    meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
+}
+
 /* Server response and client think time: bursts of new data that change sides. */
-static inline void on_turn(struct meter *m, unsigned s)
+static void on_turn(struct meter *m, unsigned s)
 {
     struct flow *f = m->f;
     unsigned client = f->client;
+    uint64_t total_ns = since_turn_ns(f, m->now_ns);
 
-    if (s == client) {
-        if (f->last_data == 1 - client || (f->last_data == 2 && (f->flags & FLOW_ESTABLISHED)))
-            meter_stat(m, &f->think, since_turn_ns(f, m->now_ns));
-    } else if (f->last_data == client && rtt_small_n(&f->rtt[s]) != 0) {
-        uint64_t total_ns = since_turn_ns(f, m->now_ns);
-        uint64_t rtt_ns = rtt_min_ns(&f->rtt[s]);
-        uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
-        meter_stat(m, &f->response, response_ns);
-        meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
-    }
+    if (s != client && f->last_data == client)
+        tcp_response(m, s, total_ns);
+    else if (s == client && (f->last_data == 1 - client || (f->last_data == 2 && (f->flags & FLOW_ESTABLISHED))))
+        meter_stat(m, &f->think, total_ns);
     set_turn(f, m->now_ns);
     f->last_data = s & 3;
 }
@@ -306,7 +313,7 @@ static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
 
 static void on_data(struct meter *m)
 {
-    struct pkt *p = m->p;
+    const struct pkt *p = m->p;
     unsigned s = p->sender;
     struct tcp_side *t = &m->f->side[s];
     uint32_t start = p->tcp_seq + ((p->tcp_flags & TCP_SYN) != 0);
@@ -321,8 +328,8 @@ static void on_data(struct meter *m)
     }
     if (p->payload_len != 0) {
         m->f->data_pkts[s]++;
-        p->is_data = 1;
-        p->is_judged = flow_is_two_way(m->f);
+        m->is_data = true;
+        m->is_judged = flow_is_two_way(m->f);
     }
     if (!(t->flags & SIDE_DATA_SEEN)) {
         pick_up(t, start, end);
@@ -394,61 +401,11 @@ static void meter_any(struct meter *m)
         on_fin(f, s);
 }
 
-/*
- * The packet that nearly all are: of an established connection without open trouble, in order, acknowledging nothing
- * that was not seen. For such a one meter_any and meter_clean do the same.
- */
-static inline bool is_clean(const struct flow *f, const struct pkt *p)
-{
-    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE;
-    const struct tcp_side *t = &f->side[p->sender], *peer = &f->side[1 - p->sender];
-    uint32_t news = p->tcp_ack - peer->una, awaited = peer->nxt - peer->una;
-
-    if ((p->tcp_flags & ~TCP_PSH) != TCP_ACK || p->tcp_seq != t->nxt || news > awaited)
-        return false;
-    if (((t->flags & peer->flags) & SIDE_DATA_SEEN) == 0 || ((t->flags | peer->flags) & open) != 0)
-        return false;
-    if ((f->flags & (FLOW_ESTABLISHED | FLOW_SYNACK_SEEN)) == FLOW_SYNACK_SEEN || p->n_sack != 0 || p->tcp_window == 0)
-        return false;
-    return news != 0 || awaited == 0 || p->payload_len != 0 || p->tcp_window != t->window;
-}
-
-static inline void meter_clean(struct meter *m)
-{
-    struct pkt *p = m->p;
-    unsigned s = p->sender;
-    struct tcp_side *t = &m->f->side[s], *peer = &m->f->side[1 - s];
-
-    if (p->tcp_ack != peer->una) {
-        rtt_acked(m, 1 - s, p->tcp_ack);
-        peer->una = p->tcp_ack;
-    }
-    peer->flags |= SIDE_ACK_SEEN;
-    if (p->payload_len != 0) {
-        m->f->data_pkts[s]++;
-        p->is_data = 1;
-        p->is_judged = flow_is_two_way(m->f);
-        t->nxt += p->payload_len;
-        rtt_sent(m, s, t->nxt);
-        on_turn(m, s);
-        track_ip_id(t, p);
-    }
-    if (p->flags & PKT_HAS_TS) {
-        rtt_note_tsval(m, s, p->tsval);
-        rtt_match_tsecr(m, s, p->tsecr);
-    }
-    t->window = p->tcp_window;
-}
-
 void tcp_meter(struct meter *m)
 {
     if (__builtin_expect((m->now_ns ^ m->f->last_ns) >> FLOW_AGE_SHIFT != 0, 0))
         flow_age(m);
-    if (__builtin_expect(!(m->p->flags & PKT_L4_OK), 0))
-        return;
-    if (__builtin_expect(is_clean(m->f, m->p), 1))
-        meter_clean(m);
-    else
+    if (m->p->flags & PKT_L4_OK)
         meter_any(m);
 }
 
@@ -457,7 +414,7 @@ bool tcp_is_unanswered(const struct flow *f)
 {
     unsigned client = f->client, server = 1 - client;
 
-    return (f->side[client].flags & SIDE_SYN) && f->pkts[server] == 0 && !(f->side[server].flags & SIDE_ACK_SEEN);
+    return (f->side[client].flags & SIDE_SYN) && f->side[server].pkts == 0 && !(f->side[server].flags & SIDE_ACK_SEEN);
 }
 
 void tcp_finish(struct meter *m)

@@ -97,12 +97,8 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
 
 void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr)
 {
-    uint64_t rtt_ns = m->now_ns - trouble_dir(m, s)->ts_far_ns;
-
-    if (m->f->side[s].ts_val != tsecr)
-        return;
-    meter_stat(m, &m->f->ts_rtt[1 - s], rtt_ns);
-    trace_rtt(m, 1 - s, RTT_TIMESTAMP, tsecr, rtt_ns);
+    if (m->f->side[s].ts_val == tsecr)
+        ts_rtt_take(m, 1 - s, m->now_ns - trouble_dir(m, s)->ts_far_ns);
 }
 
 /* The ring goes into a node in front of the list. */
@@ -122,8 +118,8 @@ static void ring_to_node(struct meter *m, unsigned s)
     node->next = t->sent_list;
     node->count = (uint8_t)n;
     for (unsigned i = 0; i < n; i++) {
-        node->end[i] = side->una + (uint16_t)(f->sent_end[s][i] - (uint16_t)side->una);
-        node->ts_ns[i] = flow_whole_ns(f, f->sent_time[s][i]);
+        node->end[i] = side->una + (uint16_t)(side->sent_end[i] - (uint16_t)side->una);
+        node->ts_ns[i] = flow_whole_ns(f, side->sent_time[i]);
     }
     if (t->sent_list == 0)
         t->sent_tail = index;
@@ -137,7 +133,7 @@ void flow_age(struct meter *m)
 
     for (unsigned s = 0; s < 2; s++) {
         struct tcp_side *side = &f->side[s];
-        if (side->sent_n != 0 && m->now_ns - flow_whole_ns(f, f->sent_time[s][0]) >= OLD_NS)
+        if (side->sent_n != 0 && m->now_ns - flow_whole_ns(f, side->sent_time[0]) >= OLD_NS)
             ring_to_node(m, s);
         if ((side->flags & (SIDE_TS_WAITS | SIDE_TS_FAR)) != SIDE_TS_WAITS ||
             m->now_ns - flow_whole_ns(f, side->ts_time) < OLD_NS)
@@ -167,7 +163,7 @@ void rtt_forget_above(struct meter *m, unsigned s, uint32_t start)
     struct tcp_side *side = &m->f->side[s];
     unsigned n = side->sent_n;
 
-    while (n != 0 && seq_lt(start, side->una + (uint16_t)(m->f->sent_end[s][n - 1] - (uint16_t)side->una)))
+    while (n != 0 && seq_lt(start, side->una + (uint16_t)(side->sent_end[n - 1] - (uint16_t)side->una)))
         n--;
     bool cut = n < side->sent_n;
     side->sent_n = (uint8_t)n;

@@ -20,40 +20,52 @@ void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr);
 /* Endpoint s sent new data ending at `end`: wait for its ACK. */
 static inline void rtt_sent(struct meter *m, unsigned s, uint32_t end)
 {
-    struct flow *f = m->f;
-    struct tcp_side *t = &f->side[s];
+    struct tcp_side *t = &m->f->side[s];
     unsigned n = t->sent_n;
 
     if (__builtin_expect(n == SENT_INLINE || (t->flags & SIDE_SENT_MORE) || end - t->una > UINT16_MAX, 0)) {
         rtt_sent_more(m, s, end);
         return;
     }
-    f->sent_time[s][n] = (uint32_t)m->now_ns;
-    f->sent_end[s][n] = (uint16_t)end;
+    t->sent_time[n] = (uint32_t)m->now_ns;
+    t->sent_end[n] = (uint16_t)end;
     t->sent_n = (uint8_t)(n + 1);
 }
 
 /* Drops what ended by ack from the ring, una being the old one; returns whether the last of it ended exactly there. */
 static inline bool rtt_pop(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
 {
-    struct flow *f = m->f;
-    struct tcp_side *t = &f->side[s];
+    struct tcp_side *t = &m->f->side[s];
     uint32_t distance = ack - t->una, last = 0;
     unsigned n = t->sent_n, k = 0;
 
-    while (k < n && (uint32_t)(uint16_t)(f->sent_end[s][k] - (uint16_t)t->una) <= distance) {
-        last = (uint16_t)(f->sent_end[s][k] - (uint16_t)t->una);
-        *ret_ns = (uint32_t)((uint32_t)m->now_ns - f->sent_time[s][k]);
+    while (k < n && (uint32_t)(uint16_t)(t->sent_end[k] - (uint16_t)t->una) <= distance) {
+        last = (uint16_t)(t->sent_end[k] - (uint16_t)t->una);
+        *ret_ns = (uint32_t)((uint32_t)m->now_ns - t->sent_time[k]);
         k++;
     }
     if (k == 0)
         return false;
     t->sent_n = (uint8_t)(n - k);
     for (unsigned i = k; i < n; i++) {
-        f->sent_time[s][i - k] = f->sent_time[s][i];
-        f->sent_end[s][i - k] = f->sent_end[s][i];
+        t->sent_time[i - k] = t->sent_time[i];
+        t->sent_end[i - k] = t->sent_end[i];
     }
     return last == distance;
+}
+
+/* A sample between the tap and `endpoint`, by its ACK at hand or by its TSecr. */
+static inline void rtt_take(struct meter *m, unsigned endpoint, uint64_t rtt_ns)
+{
+    meter_stat(m, &m->f->rtt[endpoint], rtt_ns);
+    meter_rtt(m, endpoint, rtt_ns);
+    trace_rtt(m, endpoint, RTT_ACK, m->p->tcp_ack, rtt_ns);
+}
+
+static inline void ts_rtt_take(struct meter *m, unsigned endpoint, uint64_t rtt_ns)
+{
+    meter_stat(m, &m->f->ts_rtt[endpoint], rtt_ns);
+    trace_rtt(m, endpoint, RTT_TIMESTAMP, m->p->tsecr, rtt_ns);
 }
 
 /* The peer of s acknowledged `ack`, above una, which is still the old one: sample if it fits exactly and
@@ -66,11 +78,8 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
 
     if (__builtin_expect((t->flags & SIDE_SENT_MORE) != 0, 0) && t->sent_n == 0)
         exact = rtt_pop_more(m, s, ack, &rtt_ns) || exact;
-    if (!exact)
-        return;
-    meter_stat(m, &m->f->rtt[1 - s], rtt_ns);
-    meter_rtt(m, rtt_ns);
-    trace_rtt(m, 1 - s, RTT_ACK, ack, rtt_ns);
+    if (exact)
+        rtt_take(m, 1 - s, rtt_ns);
 }
 
 /* The packet's own TSval, if it is new and none waits. */
@@ -98,9 +107,7 @@ static inline void rtt_match_tsecr(struct meter *m, unsigned echoing, uint32_t t
     if (__builtin_expect((t->flags & SIDE_TS_FAR) != 0, 0)) {
         rtt_match_far(m, 1 - echoing, tsecr);
     } else if (t->ts_val == tsecr) {
-        uint64_t rtt_ns = (uint32_t)((uint32_t)m->now_ns - t->ts_time);
-        meter_stat(m, &m->f->ts_rtt[echoing], rtt_ns);
-        trace_rtt(m, echoing, RTT_TIMESTAMP, tsecr, rtt_ns);
+        ts_rtt_take(m, echoing, (uint32_t)((uint32_t)m->now_ns - t->ts_time));
     }
     t->flags &= (uint16_t) ~(SIDE_TS_WAITS | SIDE_TS_FAR);
 }

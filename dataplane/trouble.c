@@ -58,19 +58,38 @@ void flow_spill(struct meter *m)
         return;
     }
     for (unsigned e = 0; e < 2; e++) {
-        if (f->pkts[e] > 1) { /* one stays: pkts also says whether this side was ever seen */
-            sums->pkts[e] += f->pkts[e] - 1;
-            f->pkts[e] = 1;
+        if (f->side[e].pkts > 1) { /* one stays: pkts also says whether this side was ever seen */
+            sums->pkts[e] += f->side[e].pkts - 1;
+            f->side[e].pkts = 1;
         }
-        sums->bytes[e] += f->bytes[e];
+        sums->bytes[e] += f->side[e].bytes;
         sums->over_bytes[e] += f->over_bytes[e];
         sums->data_pkts[e] += f->data_pkts[e];
         sums->dup_pkts[e] += f->dup_pkts[e];
-        f->bytes[e] = f->data_pkts[e] = 0;
+        f->side[e].bytes = f->data_pkts[e] = 0;
         f->over_bytes[e] = f->dup_pkts[e] = 0;
         spill_stat(&f->rtt[e], sums, STAT_RTT_0 + e);
         spill_stat(&f->ts_rtt[e], sums, STAT_TS_RTT_0 + e);
     }
     spill_stat(&f->response, sums, STAT_RESPONSE);
     spill_stat(&f->think, sums, STAT_THINK);
+}
+
+void flow_over_bytes(struct meter *m, int32_t bytes)
+{
+    struct flow *f = m->f;
+    unsigned s = m->p->sender;
+
+    if (bytes > 0 && bytes <= INT16_MAX) {
+        f->over_bytes[s] = (uint16_t)(f->over_bytes[s] + bytes);
+        if (f->over_bytes[s] > INT16_MAX)
+            flow_spill(m);
+        return;
+    }
+    flow_spill(m);
+    struct trouble *t = trouble_of(m);
+    if (f->trouble != 0 && t->sums != 0) {
+        struct flow_sums *sums = pool_item(&m->pools->sums, t->sums);
+        sums->over_bytes[s] += (uint64_t)(int64_t)bytes;
+    }
 }

@@ -8,8 +8,9 @@
  *   3. hash        prefetch of buckets                                              (flow_table.c)
  *   4. dedup       candidates for copies made by the mirror                         (dedup.c)
  *   5. lookup      prefetch of the records that the buckets name, then the key compare
- *   6. meter       in packet order: make missing flows, decide on copies, count, TCP, DNS, ICMP
- *   7. aggregate   packets and bytes into the windows
+ *   6. meter       in packet order. Nearly all are clean TCP: one straight piece of code (clean.h). The general way:
+ *                  make missing flows, decide on copies, count, TCP, DNS, ICMP
+ *   7. aggregate   what clean packets found out, into flows' statistics and histograms
  *
  * A stage does no I/O, takes no clock, no lock and no memory. The ledger gets every packet exactly once: processed, or
  * one drop.
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/clean.h"
 #include "dataplane/decode/decode.h"
 #include "dataplane/dns_tcp.h"
 #include "dataplane/icmp.h"
@@ -251,12 +253,18 @@ static inline uint32_t flow_for(struct worker *w, struct pkt *p)
     return index;
 }
 
+static void count_drop(struct worker *w, enum ledger_drop why)
+{
+    w->ledger.processed--; /* it was taken for one that will be: see meter_range */
+    w->ledger.drops[why]++;
+}
+
 static void count_copy(struct worker *w, struct meter *m)
 {
     unsigned s = m->p->sender;
     bool hop = m->p->copy == COPY_HOP;
 
-    w->ledger.drops[LEDGER_duplicate]++;
+    count_drop(w, LEDGER_duplicate);
     if (hop) {
         trouble_of(m)->dir[s].second_hop_pkts++;
         transit_meter(m, m->p->copy_delay_ns);
@@ -270,66 +278,22 @@ static void count_copy(struct worker *w, struct meter *m)
     }
 }
 
-/* A frame that is not as long as its IP packet and l2_bytes: padded, or with other tags. */
-static void count_over_bytes(struct meter *m, int32_t bytes)
-{
-    struct flow *f = m->f;
-    unsigned s = m->p->sender;
-
-    if (bytes > 0 && bytes <= INT16_MAX) {
-        f->over_bytes[s] = (uint16_t)(f->over_bytes[s] + bytes);
-        if (f->over_bytes[s] > INT16_MAX)
-            flow_spill(m);
-        return;
-    }
-    flow_spill(m);
-    struct trouble *t = trouble_of(m);
-    if (f->trouble != 0 && t->sums != 0) {
-        struct flow_sums *sums = pool_item(&m->pools->sums, t->sums);
-        sums->over_bytes[s] += (uint64_t)(int64_t)bytes;
-    }
-}
-
-/* Into the flow now, into the windows in the next pass. */
-static inline void count_packet(struct worker *w, struct meter *m, struct pkt *p)
+static void count_packet(struct worker *w, struct meter *m, const struct pkt *p)
 {
     struct flow *f = m->f;
     unsigned s = p->sender;
     int32_t over_bytes = (int32_t)(p->wire_len - p->ip_bytes - f->l2_bytes);
 
-    w->ledger.processed++;
-    f->pkts[s]++;
-    f->bytes[s] += p->ip_bytes;
-    if (__builtin_expect(f->bytes[s] >> 31 != 0, 0))
+    f->side[s].pkts++;
+    f->side[s].bytes += p->ip_bytes;
+    if (f->side[s].bytes >> 31 != 0)
         flow_spill(m);
     if (over_bytes != 0)
-        count_over_bytes(m, over_bytes);
-    p->counted = 1;
+        flow_over_bytes(m, over_bytes);
     if (p->n_vlans != 0 && !(f->flags & FLOW_IN_VLAN)) /* mirrors often tag one direction only */
         flow_learn_vlan(w, f, p);
-    p->path = f->path;
-    p->service = f->service;
-    p->path_dir = (uint8_t)meter_dir(m, METER_PATH, s);
-    p->client_dir = (uint8_t)meter_dir(m, METER_SERVICE, s);
-    if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0)) {
-        p->in_vlan = (f->flags & FLOW_IN_VLAN) != 0;
-        p->in_tunnel = (f->flags & FLOW_IN_TUNNEL) != 0;
-        p->vlan_agg = f->vlan_agg;
-        p->tunnel_agg = f->key.tunnel_agg;
-    }
-    if (__builtin_expect((p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) != 0, 0)) {
-        METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
-        METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
-    }
-}
-
-static inline void count_peak(struct worker *w, const struct pkt *p)
-{
-    if (__builtin_expect(p->ts_ns - w->ms_start_ns >= NS_PER_MS, 0)) {
-        close_peak(w);
-        w->ms_start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
-    }
-    w->ms_bytes += p->wire_len;
+    METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
+    METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
 }
 
 static bool is_dns(const struct flow_key *key)
@@ -380,54 +344,63 @@ static inline void meter_by_protocol(struct worker *w, struct meter *m)
         pmtu_meter(m);
 }
 
-static inline bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
+static bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
 {
-    if (__builtin_expect(p->copy != COPY_NONE, 0))
+    if (p->copy != COPY_NONE)
         return dedup_judge(&w->dedup, f, p, loss_full_rtt_ns(f));
     dedup_original(&w->dedup, f, p);
     return false;
 }
 
-static inline void meter_flow_packet(struct worker *w, struct pkt *p)
+/* The general way, for whatever is not as plain as clean.h wants it. */
+static void meter_any(struct worker *w, struct pkt *p, struct flow *f)
 {
-    uint32_t index = flow_for(w, p);
-
-    if (index == FLOW_NONE) {
-        w->ledger.drops[LEDGER_table_full]++;
-        return;
-    }
-    struct flow *f = flow_at(&w->table, index);
     struct meter m;
-    meter_start(w, &m, f, p, &p->key, p->ts_ns);
+
+    pkt_complete_key(p);
+    meter_init(w, &m, f, p, &p->key, p->ts_ns);
     if (is_copy(w, f, p)) {
-        touch_windows(w, f);
         f->last_ns = p->ts_ns;
         count_copy(w, &m);
         return;
     }
     count_packet(w, &m, p);
     meter_by_protocol(w, &m);
+    count_windows(w, f, p, m.is_data, m.is_judged);
     f->last_ns = p->ts_ns;
+}
+
+static __attribute__((noinline, cold)) void meter_flow_packet(struct worker *w, struct pkt *p)
+{
+    clean_settle(w);
+    pkt_complete_key(p);
+    uint32_t index = flow_for(w, p);
+    if (index != FLOW_NONE)
+        meter_any(w, p, flow_at(&w->table, index));
+    else
+        count_drop(w, LEDGER_table_full);
+}
+
+static __attribute__((noinline, cold)) void meter_other(struct worker *w, struct pkt *p)
+{
+    if (p->notice)
+        match_error(w, p);
+    else if (pkt_is_drop(p))
+        count_drop(w, p->verdict - PKT_DROP0);
+    else
+        agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c.l2_pkts++;
 }
 
 static inline void meter_packet(struct worker *w, struct pkt *p)
 {
-    if (__builtin_expect(p->notice, 0)) {
-        match_error(w, p);
+    if (__builtin_expect(p->verdict != PKT_FLOW || p->notice, 0)) {
+        meter_other(w, p);
         return;
     }
-    w->ledger.offered++;
-    if (pkt_is_drop(p)) {
-        w->ledger.drops[p->verdict - PKT_DROP0]++;
-        return;
-    }
-    count_peak(w, p);
-    if (p->verdict == PKT_FLOW) {
+    /* What the lookup pass found may have ended since. */
+    bool found = p->flow != FLOW_NONE && w->table.changes == w->changes_seen;
+    if (__builtin_expect(!found || !clean_meter(w, p, flow_at(&w->table, p->flow)), 0))
         meter_flow_packet(w, p);
-        return;
-    }
-    w->ledger.processed++;
-    agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c.l2_pkts++;
 }
 
 /* ---- the burst ---- */
@@ -436,15 +409,12 @@ static void hash_batch(struct worker *w, struct batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
-        p->fresh = 0;
         if (p->verdict != PKT_FLOW)
             continue;
         if (!p->has_id)
             flow_key_shorten(&w->table, &p->key, &p->id);
         p->hash = flow_hash(&w->table, &p->id);
-        p->shard = (uint8_t)shard_of_pkt(p);
         flow_table_prefetch(&w->table, p->hash);
-        dedup_prefetch(&w->dedup, p);
     }
 }
 
@@ -469,53 +439,6 @@ static void find_batch(struct worker *w, struct batch *b)
     w->changes_seen = w->table.changes;
 }
 
-/* Counts the packet, and the round trip that it ended, in one window. */
-static inline void count_in(struct agg *a, unsigned dir, const struct pkt *p, uint32_t rtt_bucket)
-{
-    struct window_dir *d = &a->c.dir[dir];
-
-    d->pkts++;
-    d->bytes += p->ip_bytes;
-    d->frame_bytes += p->wire_len;
-    d->data_pkts += p->is_data;
-    d->judged_pkts += p->is_judged;
-    if (p->has_rtt)
-        hist_add_at(&a->hist[WINDOW_HIST_RTT_A + dir], rtt_bucket, p->rtt_ns);
-}
-
-/* The VLAN and the tunnel of a packet. */
-static void count_more(struct worker *w, const struct pkt *p, uint64_t ms, uint32_t rtt_bucket)
-{
-    if (p->in_vlan) {
-        struct agg *a = agg_at(&w->agg[METER_VLAN], p->vlan_agg);
-        count_in(a, p->client_dir, p, rtt_bucket);
-        agg_count_peak(a, ms, p->wire_len);
-    }
-    if (p->in_tunnel) {
-        struct agg *a = agg_at(&w->agg[METER_TUNNEL], p->tunnel_agg);
-        count_in(a, p->client_dir, p, rtt_bucket);
-        agg_count_peak(a, ms, p->wire_len);
-    }
-}
-
-/* Adds packets [from, to) to the windows. */
-static void aggregate(struct worker *w, const struct batch *b, uint32_t from, uint32_t to)
-{
-    for (uint32_t i = from; i < to; i++) {
-        const struct pkt *p = &b->pkt[i];
-        if (!p->counted)
-            continue;
-        struct agg *path = agg_at(&w->agg[METER_PATH], p->path);
-        uint64_t ms = p->ts_ns / NS_PER_MS;
-        uint32_t rtt_bucket = p->has_rtt ? hist_index(p->rtt_ns) : 0;
-        count_in(path, p->path_dir, p, rtt_bucket);
-        agg_count_peak(path, ms, p->wire_len);
-        count_in(agg_at(&w->agg[METER_SERVICE], p->service), p->client_dir, p, rtt_bucket);
-        if (__builtin_expect((p->in_vlan | p->in_tunnel) != 0, 0))
-            count_more(w, p, ms, rtt_bucket);
-    }
-}
-
 /* The rest of what the packet will touch: where samples go, and of its path's window what every packet and what a
  * sample counts in. Only the record's first line may be read for that: the others are still on their way. */
 static inline __attribute__((always_inline)) void fetch_ahead(const struct worker *w, const struct pkt *p)
@@ -530,25 +453,56 @@ static inline __attribute__((always_inline)) void fetch_ahead(const struct worke
     __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + (p->sender ^ f->path_a)], 1);
 }
 
-/* Returns the first packet that is not yet in the windows: a window that ends within the burst gets its packets first.
- */
-static uint32_t meter_batch(struct worker *w, struct batch *b)
+/* The busiest millisecond of the mirror, and what is offered. */
+static void count_offered(struct worker *w, const struct batch *b, uint32_t from, uint32_t to)
 {
-    uint32_t from = 0;
-
-    for (uint32_t i = 0; i < b->n; i++) {
-        uint64_t ts_ns = b->pkt[i].ts_ns;
-        if (ts_ns >= w->window_end_ns && from < i) {
-            aggregate(w, b, from, i);
-            from = i;
+    for (uint32_t i = from; i < to; i++) {
+        const struct pkt *p = &b->pkt[i];
+        if (__builtin_expect(p->notice || pkt_is_drop(p), 0)) {
+            w->ledger.offered += !p->notice;
+            w->ledger.processed += !p->notice;
+            continue;
         }
-        if (ts_ns > w->clock_ns)
-            set_clock(w, ts_ns);
+        if (__builtin_expect(p->ts_ns - w->ms_start_ns >= NS_PER_MS, 0)) {
+            close_peak(w);
+            w->ms_start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
+        }
+        w->ms_bytes += p->wire_len;
+        w->ledger.offered++;
+        w->ledger.processed++;
+    }
+}
+
+/* Packets of one window. */
+static void meter_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+{
+    count_offered(w, b, from, to);
+    for (uint32_t i = from; i < to; i++) {
         if (i + METER_AHEAD < b->n)
             fetch_ahead(w, &b->pkt[i + METER_AHEAD]);
         meter_packet(w, &b->pkt[i]);
     }
-    return from;
+}
+
+/* A window that ends within the burst gets its packets first. */
+static void meter_batch(struct worker *w, struct batch *b)
+{
+    uint32_t from = 0;
+
+    if (b->n == 0)
+        return;
+    while (b->pkt[b->n - 1].ts_ns >= w->window_end_ns) {
+        uint32_t to = from;
+        while (b->pkt[to].ts_ns < w->window_end_ns)
+            to++;
+        meter_range(w, b, from, to);
+        clean_settle(w);
+        set_clock(w, b->pkt[to].ts_ns);
+        from = to;
+    }
+    if (b->pkt[b->n - 1].ts_ns > w->clock_ns)
+        w->clock_ns = b->pkt[b->n - 1].ts_ns;
+    meter_range(w, b, from, b->n);
 }
 
 static inline uint64_t lap(uint64_t *ticks, uint64_t since)
@@ -573,6 +527,8 @@ static inline __attribute__((always_inline)) void process(struct worker *w, stru
     }
     t = lap(ticks != NULL ? &ticks[0] : NULL, t);
     hash_batch(w, b);
+    t = lap(ticks != NULL ? &ticks[2] : NULL, t);
+    dedup_fingerprint_batch(&w->dedup, b);
     t = lap(ticks != NULL ? &ticks[1] : NULL, t);
     guess_batch(w, b);
     t = lap(ticks != NULL ? &ticks[2] : NULL, t);
@@ -580,9 +536,9 @@ static inline __attribute__((always_inline)) void process(struct worker *w, stru
     t = lap(ticks != NULL ? &ticks[1] : NULL, t);
     find_batch(w, b);
     t = lap(ticks != NULL ? &ticks[2] : NULL, t);
-    uint32_t from = meter_batch(w, b);
+    meter_batch(w, b);
     t = lap(ticks != NULL ? &ticks[3] : NULL, t);
-    aggregate(w, b, from, b->n);
+    clean_settle(w);
     flows_expire(w);
     closing_go_on(&w->closing, w->clock_ns);
     lap(ticks != NULL ? &ticks[4] : NULL, t);

@@ -16,6 +16,15 @@
 #include "dataplane/meter.h"
 #include "dataplane/worker.h"
 
+/* What a clean packet found out, until the burst's end (clean.h). */
+enum finding_kind { FINDING_RTT = 1, FINDING_TS_RTT = 2, FINDING_THINK = 4, FINDING_RESPONSE = 8 };
+
+struct finding {
+    struct pkt *p; /* its flow is p->flow */
+    uint64_t rtt_ns, ts_rtt_ns, turn_ns; /* as `what` says */
+    unsigned what;                       /* set of enum finding_kind */
+};
+
 struct worker {
     struct flow_table table;
     struct fragments fragments;
@@ -32,6 +41,8 @@ struct worker {
     uint32_t changes_seen;                   /* of the table, when this burst was looked up */
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
     uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
+    struct finding finding[BATCH_MAX + 1];   /* the first n_findings; the one behind is being written */
+    uint32_t n_findings;
     uint64_t clock_backwards;
     struct closing closing;    /* of the window before */
     struct worker_share front; /* what was counted in front of us; its ledger and peak are in ours */
@@ -60,6 +71,7 @@ static inline void meter_start(struct worker *w, struct meter *m, struct flow *f
     m->now_ns = now_ns;
     m->pools = &w->pools;
     m->out = &w->o.writer;
+    m->is_data = m->is_judged = false;
     m->n_scopes = METER_ALWAYS;
     m->agg[METER_PATH] = &w->agg[METER_PATH].entry[f->path];
     m->agg[METER_SERVICE] = &w->agg[METER_SERVICE].entry[f->service];

@@ -110,18 +110,14 @@ void key_finish(struct pkt *p)
     p->sender = 1;
 }
 
-/* All that decoders fill in, by the line: the compiler would clear it with one string instruction, which takes longer
- * to start than this. */
+/* All that decoders fill in. */
 static inline void clear_decoded(struct pkt *p)
 {
-    const size_t bytes = offsetof(struct pkt, id) - offsetof(struct pkt, verdict);
-    uint8_t *from = (uint8_t *)&p->verdict;
-
-    static_assert(offsetof(struct pkt, id) - offsetof(struct pkt, verdict) > 64 &&
-                      offsetof(struct pkt, id) - offsetof(struct pkt, verdict) <= 128,
-                  "two lines, which may overlap");
-    memset(from, 0, 64);
-    memset(from + bytes - 64, 0, 64);
+    static_assert(offsetof(struct pkt, copy_delay_ns) > offsetof(struct pkt, sack), "nothing of a decoder's behind");
+    memset(&p->id, 0, offsetof(struct pkt, sack) - offsetof(struct pkt, id));
+    p->has_id = p->has_key = 0;
+    p->verdict = PKT_FLOW;
+    p->l2_hash = 0;
 }
 
 /* plain_off: see struct cursor. Returns the carrier of the innermost tunnel. */
@@ -151,6 +147,7 @@ static uint16_t walk(struct pkt *p, enum layer layer, const struct decode_option
             fragment_note(&c, p);
         p->key.vlan = vlan_for_key(&c, p);
         key_finish(p);
+        p->has_key = 1;
     }
     return c.carrier_off;
 }
@@ -164,27 +161,19 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
 }
 
 /* Endpoints in canonical order without a branch, since which one sent the packet nobody can foretell. */
-static inline void set_plain_key(struct pkt *p, const uint8_t *ip, const uint8_t *tcp)
+static inline void set_plain_id(struct pkt *p, const uint8_t *ip, const uint8_t *tcp)
 {
-    uint64_t addrs, from, to;
+    uint64_t addrs, wire_addrs = load_be64(ip + 12);
     uint32_t ports = load_be32(tcp);
 
     memcpy(&addrs, ip + 12, sizeof(addrs));
-    from = load_be64(ip + 12) >> 32 << 16 | ports >> 16;
-    to = (load_be64(ip + 12) & UINT32_MAX) << 16 | (ports & UINT16_MAX);
-    unsigned swap = from > to;
-    addrs = rotate64(addrs, 32 * swap);
-    uint32_t first = (uint32_t)addrs, second = (uint32_t)(addrs >> 32);
+    unsigned swap = (wire_addrs >> 32 << 16 | ports >> 16) > ((wire_addrs & UINT32_MAX) << 16 | (ports & UINT16_MAX));
     p->sender = (uint8_t)swap;
-    p->id.w[0] = addrs;
+    p->id.w[0] = rotate64(addrs, 32 * swap);
     p->id.w[1] = rotate32(ports, 16 - 16 * swap); /* the first is in the low half */
     p->id.w[2] = 6u << 16 | 4u << 24;             /* proto and af */
-    p->key.addr[0] = p->key.addr[1] = (struct ip_addr){0};
-    memcpy(&p->key.addr[0], &first, sizeof(first));
-    memcpy(&p->key.addr[1], &second, sizeof(second));
-    memcpy(&p->key.port, &p->id.w[1], 8);
-    memcpy(&p->key.vlan, &p->id.w[2], 8);
     p->has_id = 1;
+    p->has_key = 0;
 }
 
 /*
@@ -218,13 +207,13 @@ static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, const
     p->tcp_window = load_be16(tcp + 14);
     p->tcp_seq = load_be32(tcp + 4);
     p->tcp_ack = load_be32(tcp + 8);
-    p->n_sack = p->tunnel = p->outer_af = 0;
+    p->n_sack = p->notice = p->tunnel = p->outer_af = 0;
     p->frag_off = 0;
     if (header_bytes == 32 && load_be32(tcp + 20) == TCP_OPTIONS_USUAL)
         tcp_usual_options(p, tcp + 20);
     else if (header_bytes != 20)
         tcp_parse_options(p, tcp + 20, tcp + header_bytes);
-    set_plain_key(p, ip, tcp);
+    set_plain_id(p, ip, tcp);
     return true;
 }
 

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See clean.h: what clean packets rarely need, and what waits for the end of the burst. */
+
+#include "dataplane/clean.h"
+
+#include "dataplane/verdict_trace.h"
+
+static void meter_of(struct worker *w, struct meter *m, struct flow *f, struct pkt *p)
+{
+    meter_start(w, m, f, p, &p->key, p->ts_ns);
+    if (rtt_hook != NULL)
+        pkt_complete_key(p);
+}
+
+void clean_sent_more(struct worker *w, struct flow *f, struct pkt *p, uint32_t end)
+{
+    struct meter m;
+
+    meter_of(w, &m, f, p);
+    rtt_sent_more(&m, p->sender, end);
+}
+
+bool clean_pop_more(struct worker *w, struct flow *f, struct pkt *p, uint64_t *ret_ns)
+{
+    struct meter m;
+
+    meter_of(w, &m, f, p);
+    return rtt_pop_more(&m, 1 - p->sender, p->tcp_ack, ret_ns);
+}
+
+void clean_overflow(struct worker *w, struct flow *f, struct pkt *p, int32_t over_bytes)
+{
+    struct meter m;
+
+    meter_of(w, &m, f, p);
+    if (f->side[p->sender].bytes >> 31 != 0)
+        flow_spill(&m);
+    if (over_bytes != 0)
+        flow_over_bytes(&m, over_bytes);
+}
+
+static void count_in(struct agg *a, const struct flow *f, const struct pkt *p, unsigned is_data, unsigned is_judged)
+{
+    count_window(a, p->sender ^ f->client, p->ip_bytes, p->wire_len, is_data, is_judged);
+    agg_count_peak(a, p->ts_ns, p->wire_len);
+}
+
+void count_more_windows(struct worker *w, const struct flow *f, const struct pkt *p, unsigned is_data,
+                        unsigned is_judged)
+{
+    if (f->flags & FLOW_IN_VLAN)
+        count_in(agg_at(&w->agg[METER_VLAN], f->vlan_agg), f, p, is_data, is_judged);
+    if (f->flags & FLOW_IN_TUNNEL)
+        count_in(agg_at(&w->agg[METER_TUNNEL], f->key.tunnel_agg), f, p, is_data, is_judged);
+}
+
+/* ---- what waits ---- */
+
+static inline void fetch(const struct worker *w, const struct finding *x)
+{
+    const struct flow *f = flow_at(&w->table, x->p->flow);
+    const struct agg *path = &w->agg[METER_PATH].entry[f->path];
+    const struct hist *h = &path->hist[WINDOW_HIST_RTT_A + (x->p->sender ^ f->path_a)];
+
+    __builtin_prefetch(&h->bucket[hist_index(x->rtt_ns) % HIST_BUCKETS], 1);
+}
+
+/* In the order in which one packet's own are taken on the general way: its ACK, its data, its timestamps. */
+static inline void settle(struct worker *w, const struct finding *x)
+{
+    struct flow *f = flow_at(&w->table, x->p->flow);
+    unsigned s = x->p->sender;
+    struct meter m;
+
+    meter_of(w, &m, f, x->p);
+    if (x->what & FINDING_RTT)
+        rtt_take(&m, s, x->rtt_ns);
+    if (x->what & FINDING_THINK)
+        meter_stat(&m, &f->think, x->turn_ns);
+    if (x->what & FINDING_RESPONSE)
+        tcp_response(&m, s, x->turn_ns);
+    if (x->what & FINDING_TS_RTT)
+        ts_rtt_take(&m, s, x->ts_rtt_ns);
+}
+
+void clean_settle_all(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->n_findings; i++)
+        fetch(w, &w->finding[i]);
+    for (uint32_t i = 0; i < w->n_findings; i++)
+        settle(w, &w->finding[i]);
+    w->n_findings = 0;
+}
