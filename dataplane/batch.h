@@ -110,11 +110,11 @@ struct pkt {
     struct short_key id;
     uint32_t tcp_seq, tcp_ack;
     uint32_t tsval, tsecr;
-    uint16_t ip_id;    /* the three from here are read as one word by dedup.c */
-    uint16_t frag_off; /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
-    uint32_t ip_bytes; /* IP total length */
+    uint16_t ip_id;       /* the three from here are read as one word by dedup.c */
+    uint16_t frag_off;    /* units of 8 bytes: 0 for a whole datagram and for the first fragment */
+    uint32_t ip_bytes;    /* IP total length */
     uint32_t payload_len; /* on the wire, from the IP header */
-    uint8_t tcp_flags; /* the four from here are read as one word by clean.h */
+    uint8_t tcp_flags;    /* the four from here are read as one word by clean.h */
     uint8_t n_sack;
     uint8_t copy;   /* dedup: enum copy_candidate */
     uint8_t notice; /* reshard: an ICMP error that counts elsewhere, here for the flow that it quotes only */

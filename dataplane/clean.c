@@ -40,9 +40,54 @@ void clean_overflow(struct worker *w, struct flow *f, struct pkt *p, int32_t ove
         flow_over_bytes(&m, over_bytes);
 }
 
+static bool could_be_clean(const struct flow *f)
+{
+    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE | SIDE_TS_FAR;
+    const unsigned seen = SIDE_DATA_SEEN | SIDE_ACK_SEEN;
+    unsigned either = f->side[0].flags | f->side[1].flags, both = f->side[0].flags & f->side[1].flags;
+    bool dns = f->key.port[0] == 53 || f->key.port[1] == 53;
+    bool opening = (f->flags & (FLOW_ESTABLISHED | FLOW_SYNACK_SEEN)) == FLOW_SYNACK_SEEN;
+
+    return f->key.proto == 6 && !dns && !opening && (f->flags & (FLOW_SPLIT | FLOW_PMTU | FLOW_CLOSED)) == 0 &&
+           (either & open) == 0 && (both & seen) == seen && f->last_data != 2 && flow_is_two_way(f);
+}
+
+void clean_note(const struct worker *w, struct flow *f)
+{
+    unsigned same = 0;
+
+    f->is_clean = 0;
+    if (!could_be_clean(f) || w->o.general_only)
+        return;
+    for (unsigned e = 0; e < 2; e++) {
+        unsigned state = id_state_of(f, e);
+        if (state == ID_FIRST) /* the next one decides */
+            return;
+        same |= (state != ID_MOVES) << e;
+    }
+    f->is_clean = 1;
+    f->same_id = same & 3;
+    f->is_settled = dedup_is_settled(&f->evidence);
+}
+
+void clean_age(struct worker *w, struct flow *f, struct pkt *p)
+{
+    struct meter m;
+
+    meter_of(w, &m, f, p);
+    flow_age(&m);
+    clean_note(w, f);
+}
+
+void clean_learn(struct worker *w, struct flow *f, const struct pkt *p)
+{
+    dedup_original(&w->dedup, f, p);
+    f->is_settled = dedup_is_settled(&f->evidence);
+}
+
 static void count_in(struct agg *a, const struct flow *f, const struct pkt *p, unsigned is_data, unsigned is_judged)
 {
-    count_window(a, p->sender ^ f->client, p->ip_bytes, p->wire_len, is_data, is_judged);
+    count_window(&a->c.dir[p->sender ^ f->client], p->ip_bytes, p->wire_len, is_data, is_judged);
     agg_count_peak(a, p->ts_ns, p->wire_len);
 }
 

@@ -7,8 +7,11 @@
  * acknowledging nothing that was not seen, no copy, no fragment, whole. For such a one every meter's part is known
  * beforehand, so all of it stands here once more, without a branch that the packet's kind decides: at random visits
  * nobody can foretell whether data or an ACK comes next, and a wrong guess costs as much as sixty instructions. What is
- * rare is a call. clean_meter says no, having touched nothing, to every other packet: that one takes the general way
+ * rare is a call. clean_meter says no, having counted nothing, to every other packet: that one takes the general way
  * (worker.c, tcp.c), which would do the same to this one; a test sends both ways what a generator makes, and compares.
+ *
+ * What of the flow decides is summed up in one bit, which the general way sets behind each of its packets: is_clean. A
+ * clean packet leaves its flow clean.
  *
  * What a packet finds out (a round trip, a turn of the conversation) goes into a list and is worked off behind the
  * burst, when the lines of the flow's statistics and of the histograms have come: clean_settle. Before any packet
@@ -21,6 +24,20 @@
 
 #include "dataplane/tcp_rtt.h"
 #include "dataplane/worker_state.h"
+
+/* All ones or none, so that a choice is a matter of arithmetic: the compiler would see a branch in it. */
+static inline uint32_t mask_of(unsigned bit)
+{
+    uint32_t mask = -(uint32_t)bit;
+
+    __asm__("" : "+r"(mask));
+    return mask;
+}
+
+static inline uint32_t choose(uint32_t mask, uint32_t then, uint32_t otherwise)
+{
+    return otherwise ^ ((otherwise ^ then) & mask);
+}
 
 /* Which samples in flight, of at most four, an ACK ends. */
 struct clean_popped {
@@ -89,6 +106,15 @@ static inline void clean_shift(uint32_t time[SENT_INLINE], uint16_t end[SENT_INL
 
 /* ---- clean.c: what is rare, and what waits ---- */
 
+/* Behind each packet that took the general way: could the next one be clean? */
+void clean_note(const struct worker *w, struct flow *f);
+
+/* What waits in the record for long moves to where whole times are kept. */
+void clean_age(struct worker *w, struct flow *f, struct pkt *p);
+
+/* The packet says something of how its mirror copies. */
+void clean_learn(struct worker *w, struct flow *f, const struct pkt *p);
+
 /* Works off what the packets of this burst found out. */
 void clean_settle_all(struct worker *w);
 
@@ -111,11 +137,9 @@ static inline void clean_settle(struct worker *w)
 
 /* ---- windows ---- */
 
-static inline void count_window(struct agg *a, unsigned dir, uint32_t ip_bytes, uint32_t wire_bytes, unsigned is_data,
+static inline void count_window(struct window_dir *d, uint32_t ip_bytes, uint32_t wire_bytes, unsigned is_data,
                                 unsigned is_judged)
 {
-    struct window_dir *d = &a->c.dir[dir];
-
     d->pkts++;
     d->bytes += ip_bytes;
     d->frame_bytes += wire_bytes;
@@ -124,8 +148,8 @@ static inline void count_window(struct agg *a, unsigned dir, uint32_t ip_bytes, 
 }
 
 /* Counts a packet in all windows of its flow. */
-static inline void count_windows(struct worker *w, const struct flow *f, const struct pkt *p, unsigned is_data,
-                                 unsigned is_judged)
+static inline __attribute__((always_inline)) void
+count_windows(struct worker *w, const struct flow *f, const struct pkt *p, unsigned is_data, unsigned is_judged)
 {
     struct agg *path = agg_at(&w->agg[METER_PATH], f->path);
     struct agg *service = agg_at(&w->agg[METER_SERVICE], f->service);
@@ -133,61 +157,54 @@ static inline void count_windows(struct worker *w, const struct flow *f, const s
     unsigned path_dir = p->sender ^ f->path_a, client_dir = p->sender ^ f->client;
 
     agg_count_peak(path, p->ts_ns, wire_bytes);
-    count_window(path, path_dir, ip_bytes, wire_bytes, is_data, is_judged);
-    count_window(service, client_dir, ip_bytes, wire_bytes, is_data, is_judged);
+    count_window(&path->c.dir[path_dir], ip_bytes, wire_bytes, is_data, is_judged);
+    count_window(&service->c.dir[client_dir], ip_bytes, wire_bytes, is_data, is_judged);
     if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) != 0, 0))
         count_more_windows(w, f, p, is_data, is_judged);
 }
 
 /* ---- the packet ---- */
 
-/* Of itself: TCP with ACK and maybe PSH, whole, no fragment, no SACK, no copy, not only a notice, not DNS. */
-static inline bool clean_packet(const struct pkt *p)
-{
-    const unsigned whole = PKT_L4_OK, torn = PKT_FRAGMENT | PKT_TRUNCATED;
-    uint32_t kind, ports;
-
-    static_assert(offsetof(struct pkt, notice) == offsetof(struct pkt, tcp_flags) + 3, "one word");
-    memcpy(&kind, &p->tcp_flags, sizeof(kind));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    kind = __builtin_bswap32(kind);
-#endif
-    memcpy(&ports, p->id.port, sizeof(ports));
-    unsigned dirty = ((kind & ~(uint32_t)TCP_PSH) ^ TCP_ACK) | ((p->flags & (whole | torn)) ^ whole);
-    return (dirty == 0) & ((uint16_t)ports != 53) & (ports >> 16 != 53);
-}
-
 /*
- * A packet on its way through clean_meter: what it says and what its flow knew, read once, because to the compiler any
+ * On its way through clean_meter: what the packet says and what its flow knew, read once, because to the compiler any
  * store may alter anything.
  */
 struct clean {
     struct tcp_side *t, *peer; /* the sender's, the receiver's */
     uint64_t ts_ns;
     uint32_t ack, seq, payload;
-    unsigned s, is_data;         /* sender; has it a payload? */
-    unsigned flags, peer_flags;  /* of both sides, before */
-    uint32_t una, news;          /* of the peer: acknowledged before, and by this packet */
+    unsigned s, is_data; /* sender; has it a payload? */
+    unsigned flags;      /* enum pkt_flags */
+    uint32_t una, news;  /* of the peer: acknowledged before, and by this packet */
 };
 
-/* In its flow: see the top. */
-static inline bool clean_in_flow(const struct worker *w, const struct flow *f, const struct pkt *p,
-                                 const struct clean *c)
+/* Is it TCP with ACK and maybe PSH, whole, no fragment, no SACK, no copy, not only a notice? */
+static inline unsigned clean_kind(const struct pkt *p, unsigned flags)
 {
-    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE | SIDE_TS_FAR;
-    uint32_t awaited = c->peer->nxt - c->una;
-    unsigned flags = f->flags, window = p->tcp_window;
-    bool silent = (c->news | c->payload | (window ^ c->t->window)) == 0 && awaited != 0;
-    unsigned opening = (flags & (FLOW_ESTABLISHED | FLOW_SYNACK_SEEN)) ^ FLOW_SYNACK_SEEN;
-    unsigned untagged = p->n_vlans == 0 ? FLOW_IN_VLAN : flags & FLOW_IN_VLAN;
-    uint64_t last_ns = f->last_ns;
-    uint8_t ticks = (uint8_t)(active_tick(w, c->ts_ns) - f->first_tick);
+    const unsigned whole = PKT_L4_OK, torn = PKT_FRAGMENT | PKT_TRUNCATED;
+    uint32_t kind;
 
-    if (((c->seq ^ c->t->nxt) | ((c->flags | c->peer_flags) & open) | (flags & (FLOW_SPLIT | FLOW_PMTU)) |
-         ((c->ts_ns ^ last_ns) >> FLOW_AGE_SHIFT) | silent) != 0)
-        return false;
-    return (c->news <= awaited) & (window != 0) & ((c->flags & c->peer_flags & SIDE_DATA_SEEN) != 0) & (opening != 0) &
-           (untagged != 0) & (c->ts_ns - last_ns <= w->least_idle_ns) & (ticks < w->active_ticks);
+    static_assert(offsetof(struct pkt, notice) == offsetof(struct pkt, tcp_flags) + 3, "one word");
+    memcpy(&kind, &p->tcp_flags, sizeof(kind));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    kind = __builtin_bswap32(kind);
+#endif
+    return ((kind & ~(uint32_t)TCP_PSH) ^ TCP_ACK) | ((flags & (whole | torn)) ^ whole);
+}
+
+/* All that has to hold, as few instructions: what must be 0 is joined by |, the rest is compared. */
+static inline bool clean_is(const struct worker *w, const struct flow *f, const struct pkt *p, const struct clean *c)
+{
+    uint32_t awaited = c->peer->nxt - c->una, window = p->tcp_window;
+    uint64_t age_ns = c->ts_ns - f->last_ns;
+    uint8_t ticks = (uint8_t)(active_tick(w, c->ts_ns) - f->first_tick);
+    unsigned repeats_id = p->ip_id == f->id_last[c->s];
+    unsigned wrong = clean_kind(p, c->flags) | (c->seq ^ c->t->nxt) | (repeats_id ^ (f->same_id >> c->s & 1));
+    uint32_t said = c->news | c->payload | (window ^ c->t->window); /* 0: the same once more */
+
+    return f->is_clean && wrong == 0 && c->news <= awaited && window != 0 && ticks < w->active_ticks &&
+           age_ns <= w->clean_idle_ns && (said != 0 || awaited == 0) &&
+           dedup_is_settled(&w->dedup.evidence[p->shard]) && (p->n_vlans == 0 || (f->flags & FLOW_IN_VLAN));
 }
 
 /* What the ACK ends: returns FINDING_RTT if that is a sample, of *ret_ns. */
@@ -196,14 +213,14 @@ static inline unsigned clean_acked(struct worker *w, struct flow *f, struct pkt 
 {
     struct tcp_side *peer = c->peer;
     unsigned n = peer->sent_n;
-    struct clean_popped popped = clean_pop(peer->sent_end, c->una, c->news, c->news != 0 ? n : 0);
+    struct clean_popped popped = clean_pop(peer->sent_end, c->una, c->news, n & mask_of(c->news != 0));
     bool exact = popped.exact;
 
     *ret_ns = (uint32_t)((uint32_t)c->ts_ns - peer->sent_time[(popped.n - 1) % SENT_INLINE]);
     clean_shift(peer->sent_time, peer->sent_end, popped.n);
     n -= popped.n;
     peer->sent_n = (uint8_t)n;
-    if (__builtin_expect((c->peer_flags & SIDE_SENT_MORE) != 0, 0) && c->news != 0 && n == 0)
+    if (__builtin_expect((peer->flags & SIDE_SENT_MORE) != 0, 0) && c->news != 0 && n == 0)
         exact = clean_pop_more(w, f, p, ret_ns) || exact;
     peer->una = c->ack;
     return exact ? FINDING_RTT : 0;
@@ -216,14 +233,15 @@ static inline void clean_data(struct worker *w, struct flow *f, struct pkt *p, c
     unsigned n = t->sent_n, run = t->id_run;
     uint16_t id = p->ip_id, id_before = t->ip_id;
     uint32_t end = c->seq + c->payload;
-    bool has_id = c->is_data & ((p->flags & PKT_HAS_IP_ID) != 0), grew = (int16_t)(id - id_before) > 0;
-    unsigned next = run == RUN_NONE ? RUN_FIRST : !grew ? RUN_BROKEN : run + (run < RUN_MONOTONE);
+    uint32_t has_id = mask_of(c->is_data & c->flags); /* PKT_HAS_IP_ID is bit 0 */
+    unsigned grown = run == RUN_NONE || (int16_t)(id - id_before) > 0 ? run + (run < RUN_MONOTONE) : RUN_BROKEN;
 
-    t->id_run = (uint8_t)(has_id ? next : run);
-    t->ip_id = has_id ? id : id_before;
+    static_assert(PKT_HAS_IP_ID == 1 && RUN_NONE == 0 && RUN_FIRST == 1, "as clean_data has it");
+    t->id_run = (uint8_t)choose(has_id, grown, run);
+    t->ip_id = (uint16_t)choose(has_id, id, id_before);
     f->data_pkts[c->s] += c->is_data;
     t->nxt = end;
-    if (__builtin_expect((n == SENT_INLINE) | ((c->flags & SIDE_SENT_MORE) != 0) | (end - t->una > UINT16_MAX), 0)) {
+    if (__builtin_expect(n == SENT_INLINE || (t->flags & SIDE_SENT_MORE) || end - t->una > UINT16_MAX, 0)) {
         if (c->is_data)
             clean_sent_more(w, f, p, end);
     } else { /* without data it is the next one that counts */
@@ -237,36 +255,33 @@ static inline void clean_data(struct worker *w, struct flow *f, struct pkt *p, c
 static inline unsigned clean_turn(struct flow *f, const struct clean *c, uint64_t *ret_ns)
 {
     const uint64_t mask = (1ull << 48) - 1;
-    unsigned client = f->client, last = f->last_data;
-    bool opened = last == 2 && (f->flags & FLOW_ESTABLISHED) != 0;
-    unsigned think = (last == 1 - client) | opened ? FINDING_THINK : 0;
-    unsigned response = last == client ? FINDING_RESPONSE : 0;
+    unsigned turned = c->is_data & (f->last_data ^ c->s); /* a clean flow has had data */
     uint64_t turn_ns = f->turn_ns;
 
+    static_assert(FINDING_RESPONSE == 2 * FINDING_THINK, "by a shift");
     *ret_ns = (c->ts_ns - turn_ns) & mask;
     f->turn_ns = (c->is_data ? c->ts_ns : turn_ns) & mask;
-    f->last_data = (c->is_data ? c->s : last) & 3;
-    return (c->s == client ? think : response) & -c->is_data;
+    f->last_data = (f->last_data ^ turned) & 3;
+    return turned * FINDING_THINK << (c->s ^ f->client);
 }
 
-/* Its own TSval waits if none does; its TSecr may end the wait of the other side's: then returns FINDING_TS_RTT. Sets
- * the flags of both sides. */
+/* Its own TSval waits if none does; its TSecr may end the wait of the other side's: then returns FINDING_TS_RTT. */
 static inline unsigned clean_timestamps(const struct pkt *p, const struct clean *c, uint64_t *ret_ns)
 {
     struct tcp_side *t = c->t, *peer = c->peer;
     uint32_t tsval = p->tsval, tsecr = p->tsecr, max = t->ts_max, awaited = peer->ts_val, now = (uint32_t)c->ts_ns;
-    unsigned has = (p->flags & PKT_HAS_TS) != 0;
-    unsigned newer = has & ((c->flags & SIDE_TS) == 0 || seq_lt(max, tsval));
-    unsigned begins = newer & ((c->flags & SIDE_TS_WAITS) == 0);
-    unsigned ends = has & ((c->peer_flags & SIDE_TS_WAITS) != 0) & !seq_lt(tsecr, awaited);
+    unsigned flags = t->flags, peer_flags = peer->flags;
+    uint32_t newer = mask_of(!(flags & SIDE_TS) | seq_lt(max, tsval));
+    uint32_t begins = newer & ~mask_of((flags & SIDE_TS_WAITS) != 0);
+    uint32_t ends = mask_of(((peer_flags & SIDE_TS_WAITS) != 0) & !seq_lt(tsecr, awaited));
 
     *ret_ns = now - peer->ts_time;
-    t->ts_max = newer ? tsval : max;
-    t->ts_val = begins ? tsval : t->ts_val;
-    t->ts_time = begins ? now : t->ts_time;
-    t->flags = (uint16_t)(c->flags | (newer ? SIDE_TS | SIDE_TS_WAITS : 0));
-    peer->flags = (uint16_t)((c->peer_flags | SIDE_ACK_SEEN) & ~(ends ? SIDE_TS_WAITS : 0u));
-    return (ends & (awaited == tsecr)) * FINDING_TS_RTT;
+    t->ts_max = choose(newer, tsval, max);
+    t->ts_val = choose(begins, tsval, t->ts_val);
+    t->ts_time = choose(begins, now, t->ts_time);
+    t->flags = (uint16_t)(flags | (newer & (SIDE_TS | SIDE_TS_WAITS)));
+    peer->flags = (uint16_t)(peer_flags & ~(ends & SIDE_TS_WAITS));
+    return ends & FINDING_TS_RTT & -(awaited == tsecr);
 }
 
 /* Lets the packet's flow and the windows count it. */
@@ -278,43 +293,68 @@ static inline void clean_count(struct worker *w, struct flow *f, struct pkt *p, 
     c->t->pkts++;
     c->t->bytes = bytes;
     f->last_ns = c->ts_ns;
-    count_windows(w, f, p, c->is_data, c->is_data & (c->peer->pkts != 0));
+    if (__builtin_expect(f->is_settled, 1))
+        f->id_last[c->s] = p->ip_id;
+    else
+        clean_learn(w, f, p);
+    count_windows(w, f, p, c->is_data, c->is_data); /* a clean flow was seen both ways */
     if (__builtin_expect((bytes >> 31 | (uint32_t)over_bytes) != 0, 0))
         clean_overflow(w, f, p, over_bytes);
+}
+
+/* The same address, of which the compiler knows nothing: else it works it out anew from the index at every use. */
+static inline struct tcp_side *clean_side(struct flow *f, unsigned e)
+{
+    struct tcp_side *side = &f->side[e];
+
+    __asm__("" : "+r"(side));
+    return side;
+}
+
+/* The statistics that what was found goes into; of the first record, which is always at hand, where there is none. */
+static inline __attribute__((always_inline)) void clean_fetch(const struct worker *w, const struct flow *f,
+                                                              unsigned what)
+{
+    const struct flow *any = flow_at(&w->table, 0);
+
+    __builtin_prefetch((what & ~(unsigned)FINDING_TS_RTT) != 0 ? f->rtt : any->rtt, 1);
+    __builtin_prefetch((what & FINDING_TS_RTT) != 0 ? f->ts_rtt : any->rtt, 1);
 }
 
 /* The whole packet; false if it is not as clean as that. It must belong to f. */
 static inline __attribute__((always_inline)) bool clean_meter(struct worker *w, struct pkt *p, struct flow *f)
 {
     unsigned s = p->sender;
-    struct clean c = {.t = &f->side[s],
-                      .peer = &f->side[1 - s],
+
+    if (__builtin_expect((p->ts_ns ^ f->last_ns) >> FLOW_AGE_SHIFT != 0, 0) && f->is_clean)
+        clean_age(w, f, p);
+    struct clean c = {.t = clean_side(f, s),
+                      .peer = clean_side(f, 1 - s),
                       .ts_ns = p->ts_ns,
                       .ack = p->tcp_ack,
                       .seq = p->tcp_seq,
                       .payload = p->payload_len,
                       .s = s,
-                      .is_data = p->payload_len != 0};
+                      .is_data = p->payload_len != 0,
+                      .flags = p->flags};
 
-    c.flags = c.t->flags;
-    c.peer_flags = c.peer->flags;
     c.una = c.peer->una;
     c.news = c.ack - c.una;
-    if (__builtin_expect(!clean_packet(p) || !clean_in_flow(w, f, p, &c), 0))
+    if (__builtin_expect(!clean_is(w, f, p, &c), 0))
         return false;
     struct finding *found = &w->finding[w->n_findings];
 
-    dedup_original(&w->dedup, f, p);
     unsigned what = clean_turn(f, &c, &found->turn_ns);
-    what |= clean_timestamps(p, &c, &found->ts_rtt_ns);
-    c.t->window = p->tcp_window;
     what |= clean_acked(w, f, p, &c, &found->rtt_ns);
     clean_data(w, f, p, &c);
+    if (__builtin_expect((c.flags & PKT_HAS_TS) != 0, 1))
+        what |= clean_timestamps(p, &c, &found->ts_rtt_ns);
+    c.t->window = p->tcp_window;
     clean_count(w, f, p, &c);
     found->p = p;
     found->what = what;
     w->n_findings += what != 0;
-    flow_prefetch(&w->table, what != 0 ? p->flow : 0, 3, 4);
+    clean_fetch(w, f, what);
     return true;
 }
 

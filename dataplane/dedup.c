@@ -157,21 +157,22 @@ static inline void look_up(struct dedup *d, struct pkt *p)
     push(set, (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own});
 }
 
-void dedup_fingerprint_batch(struct dedup *d, struct batch *b)
+void dedup_fingerprint(struct dedup *d, struct batch *b, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = from; i < to; i++) {
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW)
             continue;
         p->shard = (uint8_t)shard_of_pkt(p);
         p->fingerprint = fingerprint(p);
-        __builtin_prefetch(set_of(d, p->fingerprint), 1);
     }
+    for (uint32_t i = from; i < to; i++)
+        __builtin_prefetch(set_of(d, b->pkt[i].fingerprint), 1);
 }
 
-void dedup_batch(struct dedup *d, struct batch *b)
+void dedup_look_up(struct dedup *d, struct batch *b, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < b->n; i++)
+    for (uint32_t i = from; i < to; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             look_up(d, &b->pkt[i]);
 }
@@ -186,15 +187,6 @@ static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
         return false;
     return (p->flags & PKT_HAS_TS) || (p->tcp_flags & TCP_SYN) ||
            (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
-}
-
-void dedup_learn_original(struct dedup *d, struct flow *f, const struct pkt *p)
-{
-    if (dedup_is_proof(f, p)) {
-        dedup_learn(&f->evidence, false);
-        dedup_learn(&d->evidence[p->shard], false);
-    }
-    dedup_track_id(f, p);
 }
 
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)

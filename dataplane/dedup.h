@@ -7,7 +7,7 @@
  * the same time, or the mirror shows a packet again behind another device (TTL, MACs, VLAN or tunnel differ; the delay
  * is the transit time through that device: *second hop*).
  *
- * Stage one (dedup_batch) finds candidates by a fingerprint over addresses, ports, IP id and length, the whole L4
+ * Stage one (dedup_look_up) finds candidates by a fingerprint over addresses, ports, IP id and length, the whole L4
  * header with options and checksum, and the first payload bytes. Stage two (dedup_is_copy), with the flow at hand,
  * decides. What is equal in all that may still be a genuine repeat or duplicate ACK of a stack that does not move its
  * IP id. So, where the IP id is absent, 0 or constant, the mirror must be known to copy:
@@ -48,11 +48,11 @@ int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
 size_t dedup_bytes(const struct dedup *d);
 
-/* Sets shard and fingerprint of every packet that belongs to a flow, and fetches where it is looked up. */
-void dedup_fingerprint_batch(struct dedup *d, struct batch *b);
+/* Sets shard and fingerprint of packets [from, to) that belong to flows, and fetches where they are looked up. */
+void dedup_fingerprint(struct dedup *d, struct batch *b, uint32_t from, uint32_t to);
 
-/* Sets copy, copy_delay_ns and hop of every packet that belongs to a flow. */
-void dedup_batch(struct dedup *d, struct batch *b);
+/* Sets copy, copy_delay_ns and hop of packets [from, to) that belong to flows. */
+void dedup_look_up(struct dedup *d, struct batch *b, uint32_t from, uint32_t to);
 
 #define EVIDENCE_MAX 64u /* counts are halved here */
 
@@ -74,10 +74,15 @@ static inline bool dedup_is_proof(const struct flow *f, const struct pkt *p)
     return p->copy != COPY_HOP && dedup_takes_sequence_space(p);
 }
 
-/* Where nothing was copied lately, another original is no news: nearly every packet. */
+/* Nothing was copied lately: another original is no news (dedup_learn). */
+static inline bool dedup_is_settled(const struct copy_evidence *e)
+{
+    return (e->copies == 0) & (e->originals >= EVIDENCE_MAX / 2);
+}
+
 static inline void dedup_learn(struct copy_evidence *e, bool copy)
 {
-    if (!copy && e->copies == 0 && e->originals >= EVIDENCE_MAX / 2)
+    if (!copy && dedup_is_settled(e))
         return;
     e->copies = (uint8_t)(e->copies + copy);
     e->originals = (uint8_t)(e->originals + !copy);
@@ -94,34 +99,21 @@ static inline void dedup_track_id(struct flow *f, const struct pkt *p)
     if (!(p->flags & PKT_HAS_IP_ID) || p->frag_off != 0) /* the fragments of a datagram share its id */
         return;
     unsigned state = id_state_of(f, s) == ID_NONE ? ID_FIRST : p->ip_id == f->id_last[s] ? ID_CONSTANT : ID_MOVES;
-    f->id_state = (uint8_t)((f->id_state & ~(3u << (2 * s))) | state << (2 * s));
+    f->id_state = ((f->id_state & ~(3u << (2 * s))) | state << (2 * s)) & 15u;
     f->id_last[s] = p->ip_id;
 }
 
 /* The verdict on a candidate; also learns from it. */
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns);
 
-/* The same of a packet that is none. */
-void dedup_learn_original(struct dedup *d, struct flow *f, const struct pkt *p);
-
-/*
- * Learns from a packet that is no candidate. Call this or dedup_judge once per packet, in order. Nearly always there is
- * nothing new: IP ids move on, and nothing was copied lately, here or anywhere.
- */
+/* Learns from a packet that is no candidate. Call this or dedup_judge once per packet, in order. */
 static inline void dedup_original(struct dedup *d, struct flow *f, const struct pkt *p)
 {
-    const unsigned enough = EVIDENCE_MAX / 2;
-    const struct copy_evidence *all = &d->evidence[p->shard];
-    unsigned s = p->sender;
-    unsigned copies = f->evidence.copies | all->copies;
-    bool settled = (f->evidence.originals >= enough) & (all->originals >= enough) & (copies == 0);
-    bool moves = (id_state_of(f, s) == ID_MOVES) & (p->ip_id != f->id_last[s]) & (p->frag_off == 0) &
-                 ((p->flags & PKT_HAS_IP_ID) != 0);
-
-    if (__builtin_expect(settled & moves, 1))
-        f->id_last[s] = p->ip_id;
-    else
-        dedup_learn_original(d, f, p);
+    if (dedup_is_proof(f, p)) {
+        dedup_learn(&f->evidence, false);
+        dedup_learn(&d->evidence[p->shard], false);
+    }
+    dedup_track_id(f, p);
 }
 
 #endif

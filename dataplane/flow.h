@@ -109,17 +109,17 @@ struct tcp_side {
     uint32_t pkts, bytes; /* of any protocol */
     union {
         struct {
-            uint32_t base;    /* first byte that is judged */
-            uint32_t nxt;     /* highest sequence end seen */
-            uint32_t una;     /* highest ACK of the peer */
-            uint32_t ts_max;  /* newest TSval */
-            uint32_t ts_val;  /* TSval that waits for its echo */
-            uint32_t ts_time; /* when it was first seen: low 32 bits of ns */
-            uint16_t flags;   /* enum side_flags */
-            uint16_t window;  /* last advertised, unscaled */
-            uint16_t ip_id;   /* of its latest new data */
-            uint8_t id_run;   /* enum id_run */
-            uint8_t sent_n;   /* samples in flight, oldest first: */
+            uint32_t base;                   /* first byte that is judged */
+            uint32_t nxt;                    /* highest sequence end seen */
+            uint32_t una;                    /* highest ACK of the peer */
+            uint32_t ts_max;                 /* newest TSval */
+            uint32_t ts_val;                 /* TSval that waits for its echo */
+            uint32_t ts_time;                /* when it was first seen: low 32 bits of ns */
+            uint16_t flags;                  /* enum side_flags */
+            uint16_t window;                 /* last advertised, unscaled */
+            uint16_t ip_id;                  /* of its latest new data */
+            uint8_t id_run;                  /* enum id_run */
+            uint8_t sent_n;                  /* samples in flight, oldest first: */
             uint16_t sent_end[SENT_INLINE];  /* low 16 bits, less than 64 Ki above una */
             uint32_t sent_time[SENT_INLINE]; /* low 32 bits of ns */
         };
@@ -144,7 +144,10 @@ struct flow {
     uint16_t path, service; /* window entries */
     uint16_t id_last[2];
     struct copy_evidence evidence;
-    uint8_t id_state;      /* enum id_state of endpoint e at bit 2 e */
+    uint8_t id_state : 4;   /* enum id_state of endpoint e at bit 2 e */
+    uint8_t is_clean : 1;   /* nothing is open that a packet in order could touch: see clean.h */
+    uint8_t same_id : 2;    /* while clean, bit e: endpoint e's IP id is expected to be the one before */
+    uint8_t is_settled : 1; /* another original is no news to its evidence of copies */
     uint8_t first_tick;    /* first_ns in the worker's ticks of activity, low bits: tells cheaply that it is too long */
     uint32_t data_pkts[2]; /* TCP segments with data */
 
@@ -164,8 +167,8 @@ struct flow {
     uint16_t over_bytes[2];     /* frame bytes above l2_bytes */
     uint16_t dup_pkts[2];
 } __attribute__((aligned(64)));
-static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, rtt) == 192 && offsetof(struct flow, ts_rtt) == 256 &&
-                  sizeof(struct flow) == 320,
+static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, rtt) == 192 &&
+                  offsetof(struct flow, ts_rtt) == 256 && sizeof(struct flow) == 320,
               "lines as marked");
 
 /* Durations in 32 bits, in the order of their length: exact in ns below 2^31, in whole us above, at most 35 min. */

@@ -216,9 +216,7 @@ static inline uint32_t flow_table_guess(const struct flow_table *t, uint64_t has
         if (matches == 0)
             return FLOW_NONE;
     }
-    uint32_t index = t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2];
-    flow_prefetch(t, index, 0, 1);
-    return index;
+    return t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2];
 }
 
 #endif

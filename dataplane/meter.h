@@ -31,7 +31,7 @@ struct meter {
     const struct flow_key *key;
     uint64_t now_ns; /* the packet's time, or the flow's end */
     struct pools *pools;
-    struct rec_writer *out; /* for events */
+    struct rec_writer *out;  /* for events */
     bool is_data, is_judged; /* found out: TCP data; of a flow seen both ways */
     unsigned n_scopes;
     struct agg *agg[METER_SCOPES]; /* the first n_scopes count; behind METER_ALWAYS in any order */

@@ -64,6 +64,7 @@ static struct pmtu *find_or_add(struct meter *m, unsigned sender)
         return NULL;
     s->head.dir = (uint8_t)sender;
     m->f->flags |= FLOW_PMTU;
+    m->f->is_clean = 0;
     return s;
 }
 

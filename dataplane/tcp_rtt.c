@@ -14,7 +14,7 @@
  *
  * Segments in flight: a FIFO, four in the flow record, the rest in pool nodes of four. The record keeps 16 bits of
  * their ends, counted from una, and 32 bits of their times. Those are whole as long as nothing in the record is older
- * than 4.2 s: flow_age looks once a second of the flow's own packets and moves what is older than two. When the
+ * than 4.2 s: flow_age looks every 2.1 s of the flow's own packets and moves what is older than two. When the
  * pool is empty, or a direction has SENT_NODES_MAX nodes (one that is never acknowledged: UNACKED_NODES_MAX), the
  * sample is forgone.
  */

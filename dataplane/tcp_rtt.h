@@ -11,7 +11,8 @@
 #include "dataplane/meter.h"
 #include "dataplane/verdict_trace.h"
 
-#define FLOW_AGE_SHIFT 30u /* flow_age is due when a packet's time and the one before differ above this bit: 1.07 s */
+#define FLOW_AGE_SHIFT 31u /* flow_age is due when a packet's time and the one before differ from this bit on: 2.1 s   \
+                            */
 
 void rtt_sent_more(struct meter *m, unsigned s, uint32_t end);
 bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns);

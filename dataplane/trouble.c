@@ -55,6 +55,7 @@ void flow_spill(struct meter *m)
 
     if (sums == NULL) {
         f->flags |= FLOW_SPLIT;
+        f->is_clean = 0;
         return;
     }
     for (unsigned e = 0; e < 2; e++) {

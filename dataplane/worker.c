@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The pipeline, in array passes over a burst (the numbers are the order of the functions below):
+ * The pipeline, in array passes over the packets of a burst (the numbers are the order of the functions below):
  *
  *   1. clock       packet times clamped to be monotonic, windows closed, idle flows expired
  *   2. decode      bytes to keys and header fields                                  (decode/)
@@ -11,6 +11,10 @@
  *   6. meter       in packet order. Nearly all are clean TCP: one straight piece of code (clean.h). The general way:
  *                  make missing flows, decide on copies, count, TCP, DNS, ICMP
  *   7. aggregate   what clean packets found out, into flows' statistics and histograms
+ *
+ * Each pass waits for lines of memory that the one before has fetched, and the memory is idle while packets are
+ * metered. So a burst is taken in groups, each a pass behind the one before: while one is metered, the next one's
+ * records, the next but one's buckets and the headers of a fourth are on their way.
  *
  * A stage does no I/O, takes no clock, no lock and no memory. The ledger gets every packet exactly once: processed, or
  * one drop.
@@ -33,9 +37,10 @@
 #include "dataplane/verdict_trace.h"
 #include "dataplane/worker_state.h"
 
+#define GROUP              64u /* packets that go through the passes together */
+#define GROUPS             (BATCH_MAX / GROUP)
+#define GUESS_LINES        1u
 #define FIND_LINES         3u /* of a record that are fetched when it is found */
-#define HOT_LINES          4u /* those up to here follow METER_AHEAD packets ahead */
-#define METER_AHEAD        4u
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
 
@@ -50,8 +55,11 @@ static void set_patience(struct worker *w)
     if (o->closed_linger_ns < w->least_idle_ns)
         w->least_idle_ns = o->closed_linger_ns;
     w->active_ticks = UINT8_MAX + 1;
+    w->clean_idle_ns = o->tcp_idle_ns;
     if (o->active_ns == 0)
         return;
+    if (o->active_ns < w->clean_idle_ns)
+        w->clean_idle_ns = o->active_ns;
     if (o->active_ns < w->least_idle_ns)
         w->least_idle_ns = o->active_ns;
     while (o->active_ns >> w->active_shift > INT8_MAX)
@@ -103,6 +111,11 @@ void worker_free(struct worker *w)
 const struct ledger *worker_ledger(const struct worker *w)
 {
     return &w->ledger;
+}
+
+uint64_t worker_general_pkts(const struct worker *w)
+{
+    return w->general_pkts;
 }
 
 uint64_t worker_clock_ns(const struct worker *w)
@@ -368,10 +381,12 @@ static void meter_any(struct worker *w, struct pkt *p, struct flow *f)
     meter_by_protocol(w, &m);
     count_windows(w, f, p, m.is_data, m.is_judged);
     f->last_ns = p->ts_ns;
+    clean_note(w, f);
 }
 
 static __attribute__((noinline, cold)) void meter_flow_packet(struct worker *w, struct pkt *p)
 {
+    w->general_pkts++;
     clean_settle(w);
     pkt_complete_key(p);
     uint32_t index = flow_for(w, p);
@@ -391,66 +406,75 @@ static __attribute__((noinline, cold)) void meter_other(struct worker *w, struct
         agg_at(&w->agg[METER_MIRROR], w->mirror_agg)->c.l2_pkts++;
 }
 
+/* What the lookup pass found may have ended since. */
+static inline bool is_found(const struct worker *w, const struct pkt *p)
+{
+    if (p->flow == FLOW_NONE)
+        return false;
+    return __builtin_expect(w->table.changes == w->changes_seen, 1) ||
+           (p->has_id && flow_is(&w->table, p->flow, &p->id, &p->key));
+}
+
 static inline void meter_packet(struct worker *w, struct pkt *p)
 {
     if (__builtin_expect(p->verdict != PKT_FLOW || p->notice, 0)) {
         meter_other(w, p);
         return;
     }
-    /* What the lookup pass found may have ended since. */
-    bool found = p->flow != FLOW_NONE && w->table.changes == w->changes_seen;
-    if (__builtin_expect(!found || !clean_meter(w, p, flow_at(&w->table, p->flow)), 0))
+    if (__builtin_expect(!is_found(w, p) || !clean_meter(w, p, flow_at(&w->table, p->flow)), 0))
         meter_flow_packet(w, p);
 }
 
 /* ---- the burst ---- */
 
-static void hash_batch(struct worker *w, struct batch *b)
+static void hash_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = from; i < to; i++) {
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW)
             continue;
         if (!p->has_id)
             flow_key_shorten(&w->table, &p->key, &p->id);
         p->hash = flow_hash(&w->table, &p->id);
-        flow_table_prefetch(&w->table, p->hash);
     }
+    for (uint32_t i = from; i < to; i++)
+        flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
-static void guess_batch(struct worker *w, struct batch *b)
+static void guess_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < b->n; i++)
+    for (uint32_t i = from; i < to; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             b->pkt[i].flow = flow_table_guess(&w->table, b->pkt[i].hash);
+    for (uint32_t i = from; i < to; i++)
+        if (b->pkt[i].flow != FLOW_NONE)
+            flow_prefetch(&w->table, b->pkt[i].flow, 0, GUESS_LINES);
 }
 
-static void find_batch(struct worker *w, struct batch *b)
+/* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts
+ * in. Only the record's first line may be read for that: the others are on their way. */
+static inline __attribute__((always_inline)) void fetch_found(const struct worker *w, const struct pkt *p)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
+    const struct flow *f = flow_at(&w->table, p->flow);
+    const struct agg *path = &w->agg[METER_PATH].entry[f->path];
+    unsigned dir = p->sender ^ f->path_a;
+
+    flow_prefetch(&w->table, p->flow, GUESS_LINES, FIND_LINES);
+    __builtin_prefetch(&path->c.dir[dir], 1);
+    __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + dir], 1);
+}
+
+static void find_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW || p->flow == FLOW_NONE)
             continue;
         if (__builtin_expect(!flow_is(&w->table, p->flow, &p->id, &p->key), 0))
             p->flow = flow_table_find(&w->table, p->hash, &p->id, &p->key);
         else
-            flow_prefetch(&w->table, p->flow, 1, FIND_LINES);
+            fetch_found(w, p);
     }
-    w->changes_seen = w->table.changes;
-}
-
-/* The rest of what the packet will touch: where samples go, and of its path's window what every packet and what a
- * sample counts in. Only the record's first line may be read for that: the others are still on their way. */
-static inline __attribute__((always_inline)) void fetch_ahead(const struct worker *w, const struct pkt *p)
-{
-    if (p->flow >= w->table.n_flows) /* none, or not yet looked up */
-        return;
-    const struct flow *f = flow_at(&w->table, p->flow);
-    const struct agg *path = &w->agg[METER_PATH].entry[f->path];
-
-    flow_prefetch(&w->table, p->flow, FIND_LINES, HOT_LINES);
-    __builtin_prefetch(&path->c.dir[p->sender ^ f->path_a], 1);
-    __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + (p->sender ^ f->path_a)], 1);
 }
 
 /* The busiest millisecond of the mirror, and what is offered. */
@@ -474,89 +498,120 @@ static void count_offered(struct worker *w, const struct batch *b, uint32_t from
 }
 
 /* Packets of one window. */
-static void meter_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void meter_one_window(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
 {
     count_offered(w, b, from, to);
-    for (uint32_t i = from; i < to; i++) {
-        if (i + METER_AHEAD < b->n)
-            fetch_ahead(w, &b->pkt[i + METER_AHEAD]);
+    for (uint32_t i = from; i < to; i++)
         meter_packet(w, &b->pkt[i]);
-    }
 }
 
-/* A window that ends within the burst gets its packets first. */
-static void meter_batch(struct worker *w, struct batch *b)
+/* A window that ends within the range gets its packets first. */
+static void meter_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
 {
-    uint32_t from = 0;
+    uint64_t last_ns = b->pkt[to - 1].ts_ns;
 
-    if (b->n == 0)
-        return;
-    while (b->pkt[b->n - 1].ts_ns >= w->window_end_ns) {
-        uint32_t to = from;
-        while (b->pkt[to].ts_ns < w->window_end_ns)
-            to++;
-        meter_range(w, b, from, to);
+    while (last_ns >= w->window_end_ns) {
+        uint32_t first = from;
+        while (b->pkt[from].ts_ns < w->window_end_ns)
+            from++;
+        meter_one_window(w, b, first, from);
         clean_settle(w);
-        set_clock(w, b->pkt[to].ts_ns);
-        from = to;
+        set_clock(w, b->pkt[from].ts_ns);
     }
-    if (b->pkt[b->n - 1].ts_ns > w->clock_ns)
-        w->clock_ns = b->pkt[b->n - 1].ts_ns;
-    meter_range(w, b, from, b->n);
+    if (last_ns > w->clock_ns)
+        w->clock_ns = last_ns;
+    meter_one_window(w, b, from, to);
+}
+
+/* ---- the passes ---- */
+
+static void pass_decode(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+{
+    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key, .fragments = &w->fragments};
+
+    decode_range(b, from, to, &decode);
+}
+
+static void pass_fingerprint(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+{
+    dedup_fingerprint(&w->dedup, b, from, to);
+}
+
+static void pass_dedup(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+{
+    dedup_look_up(&w->dedup, b, from, to);
 }
 
 static inline uint64_t lap(uint64_t *ticks, uint64_t since)
 {
-    if (ticks == NULL)
-        return 0;
     uint64_t now = __builtin_ia32_rdtsc();
     *ticks += now - since;
     return now;
 }
 
-/* ticks: NULL, or what to add each stage's time to. */
-static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, bool decoded,
-                                                          uint64_t *ticks)
+static void settle(struct worker *w)
 {
-    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key, .fragments = &w->fragments};
-    uint64_t t = ticks != NULL ? __builtin_ia32_rdtsc() : 0;
-
-    if (!decoded) {
-        clamp_times(w, b);
-        decode_batch(b, &decode);
-    }
-    t = lap(ticks != NULL ? &ticks[0] : NULL, t);
-    hash_batch(w, b);
-    t = lap(ticks != NULL ? &ticks[2] : NULL, t);
-    dedup_fingerprint_batch(&w->dedup, b);
-    t = lap(ticks != NULL ? &ticks[1] : NULL, t);
-    guess_batch(w, b);
-    t = lap(ticks != NULL ? &ticks[2] : NULL, t);
-    dedup_batch(&w->dedup, b);
-    t = lap(ticks != NULL ? &ticks[1] : NULL, t);
-    find_batch(w, b);
-    t = lap(ticks != NULL ? &ticks[2] : NULL, t);
-    meter_batch(w, b);
-    t = lap(ticks != NULL ? &ticks[3] : NULL, t);
     clean_settle(w);
     flows_expire(w);
     closing_go_on(&w->closing, w->clock_ns);
-    lap(ticks != NULL ? &ticks[4] : NULL, t);
+}
+
+/* Packets of group g; the last one may be short, those behind it are empty. */
+static inline uint32_t group_end(const struct batch *b, uint32_t g)
+{
+    return (g + 1) * GROUP < b->n ? (g + 1) * GROUP : b->n;
+}
+
+static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, bool decoded)
+{
+    uint32_t n = b->n;
+
+    if (!decoded) {
+        clamp_times(w, b);
+        pass_decode(w, b, 0, n);
+    }
+    hash_range(w, b, 0, n);
+    pass_fingerprint(w, b, 0, n);
+    guess_range(w, b, 0, n);
+    pass_dedup(w, b, 0, n);
+    find_range(w, b, 0, n);
+    w->changes_seen = w->table.changes;
+    if (n != 0)
+        meter_range(w, b, 0, n);
+    settle(w);
 }
 
 void worker_process(struct worker *w, struct batch *b)
 {
-    process(w, b, false, NULL);
+    process(w, b, false);
 }
 
 void worker_process_decoded(struct worker *w, struct batch *b)
 {
-    process(w, b, true, NULL);
+    process(w, b, true);
 }
 
 void worker_process_timed(struct worker *w, struct batch *b, uint64_t ticks[WORKER_STAGES])
 {
-    process(w, b, false, ticks);
+    static const struct {
+        void (*pass)(struct worker *w, struct batch *b, uint32_t from, uint32_t to);
+        unsigned stage;
+    } passes[] = {
+        {pass_decode, 0}, {hash_range, 2}, {pass_fingerprint, 1}, {guess_range, 2}, {pass_dedup, 1}, {find_range, 2},
+    };
+
+    clamp_times(w, b);
+    uint64_t t = __builtin_ia32_rdtsc();
+    for (unsigned i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
+        passes[i].pass(w, b, 0, b->n);
+        t = lap(&ticks[passes[i].stage], t);
+    }
+    w->changes_seen = w->table.changes;
+    if (b->n != 0)
+        meter_range(w, b, 0, b->n);
+    t = lap(&ticks[3], t);
+    settle(w);
+    lap(&ticks[4], t);
 }
 
 const char *worker_stage_name(unsigned stage)

@@ -29,6 +29,7 @@ struct worker_options {
     uint64_t active_ns; /* 0: no split */
     uint64_t window_ns;
     bool vlan_in_key;
+    bool general_only; /* no packet is taken for clean (clean.h): for tests, which compare both ways */
     struct rec_writer writer;
     const struct site_table *sites;
     const struct service_table *services;
@@ -76,6 +77,7 @@ const char *worker_stage_name(unsigned stage); /* "decode", "dedup", "lookup", "
 double worker_bytes_per_flow(const struct worker *w, uint32_t n_flows);
 
 const struct ledger *worker_ledger(const struct worker *w);
+uint64_t worker_general_pkts(const struct worker *w); /* packets of flows that were not clean (clean.h) */
 uint64_t worker_clock_ns(const struct worker *w);
 
 #endif

@@ -20,7 +20,7 @@
 enum finding_kind { FINDING_RTT = 1, FINDING_TS_RTT = 2, FINDING_THINK = 4, FINDING_RESPONSE = 8 };
 
 struct finding {
-    struct pkt *p; /* its flow is p->flow */
+    struct pkt *p;                       /* its flow is p->flow */
     uint64_t rtt_ns, ts_rtt_ns, turn_ns; /* as `what` says */
     unsigned what;                       /* set of enum finding_kind */
 };
@@ -37,6 +37,7 @@ struct worker {
 
     uint64_t clock_ns, swept_ns;
     uint64_t least_idle_ns;                  /* the shortest of the time-outs */
+    uint64_t clean_idle_ns;                  /* the shortest for an open TCP connection */
     uint32_t active_shift, active_ticks;     /* see may_be_over */
     uint32_t changes_seen;                   /* of the table, when this burst was looked up */
     uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
@@ -44,6 +45,7 @@ struct worker {
     struct finding finding[BATCH_MAX + 1];   /* the first n_findings; the one behind is being written */
     uint32_t n_findings;
     uint64_t clock_backwards;
+    uint64_t general_pkts;     /* that took the general way */
     struct closing closing;    /* of the window before */
     struct worker_share front; /* what was counted in front of us; its ledger and peak are in ours */
 

@@ -4,8 +4,9 @@
 
 #include "dataplane/decode/decode.h"
 #include "dataplane/decode/fragment.h"
+#include "dataplane/decode/plain.h"
 
-#define AHEAD   8u /* packets whose first line is fetched in advance */
+#define AHEAD   8u /* packets whose headers are fetched in advance */
 
 #define X(name) [LAYER_##name] = &decoder_##name,
 static const struct decoder *const decoders[LAYER_COUNT] = {DECODERS(X)};
@@ -160,93 +161,29 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
         walk(p, first, options, carrier_off);
 }
 
-/* Endpoints in canonical order without a branch, since which one sent the packet nobody can foretell. */
-static inline void set_plain_id(struct pkt *p, const uint8_t *ip, const uint8_t *tcp)
+/* Two lines: TCP's options reach into the second. */
+static inline __attribute__((always_inline)) void fetch_headers(const struct pkt *p)
 {
-    uint64_t addrs, wire_addrs = load_be64(ip + 12);
-    uint32_t ports = load_be32(tcp);
-
-    memcpy(&addrs, ip + 12, sizeof(addrs));
-    unsigned swap = (wire_addrs >> 32 << 16 | ports >> 16) > ((wire_addrs & UINT32_MAX) << 16 | (ports & UINT16_MAX));
-    p->sender = (uint8_t)swap;
-    p->id.w[0] = rotate64(addrs, 32 * swap);
-    p->id.w[1] = rotate32(ports, 16 - 16 * swap); /* the first is in the low half */
-    p->id.w[2] = 6u << 16 | 4u << 24;             /* proto and af */
-    p->has_id = 1;
-    p->has_key = 0;
+    __builtin_prefetch(p->data);
+    __builtin_prefetch(p->data + 64);
 }
 
-/*
- * IPv4 without options from byte l3 on, whole, with TCP: the rest of try_plain_tcp. Every field that counts for such a
- * packet is set here, so nothing has to be cleared; a test compares with the walk.
- */
-static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, const uint32_t l3)
-{
-    const uint8_t *h = p->data, *ip = h + l3, *tcp = ip + 20;
-    uint32_t ip_bytes = load_be16(ip + 2), header_bytes = (tcp[12] & 0xf0u) >> 2, payload_off = l3 + 20 + header_bytes;
-    uint32_t end = l3 + ip_bytes;
-
-    if ((load_be32(ip + 6) & 0x3fff00ff) != 6) /* no fragment; the protocol */
-        return false;
-    if (header_bytes < 20 || payload_off > end || end > p->wire_len || payload_off > p->cap_len)
-        return false;
-    p->l2_hash = l2_pair_hash(load_be64(h) >> 16, load_be64(h + 4) & 0xffffffffffffull);
-    p->verdict = PKT_FLOW;
-    p->ip_bytes = ip_bytes;
-    p->l3_off = (uint16_t)l3;
-    p->l4_off = (uint16_t)(l3 + 20);
-    p->payload_off = (uint16_t)payload_off;
-    p->flags = PKT_HAS_IP_ID | PKT_L4_OK;
-    if (__builtin_expect(p->snap_len < p->wire_len, 0))
-        p->flags |= PKT_TRUNCATED;
-    p->payload_len = end - payload_off;
-    p->payload_cap = (p->cap_len < end ? p->cap_len : end) - payload_off;
-    p->ttl = ip[8];
-    p->ip_id = load_be16(ip + 4);
-    p->tcp_flags = tcp[13];
-    p->tcp_window = load_be16(tcp + 14);
-    p->tcp_seq = load_be32(tcp + 4);
-    p->tcp_ack = load_be32(tcp + 8);
-    p->n_sack = p->notice = p->tunnel = p->outer_af = 0;
-    p->frag_off = 0;
-    if (header_bytes == 32 && load_be32(tcp + 20) == TCP_OPTIONS_USUAL)
-        tcp_usual_options(p, tcp + 20);
-    else if (header_bytes != 20)
-        tcp_parse_options(p, tcp + 20, tcp + header_bytes);
-    set_plain_id(p, ip, tcp);
-    return true;
-}
-
-/* What most packets are: TCP over IPv4 in Ethernet with at most one tag. Returns false for all others, which take the
- * walk. */
-static inline bool try_plain_tcp(struct pkt *p)
-{
-    const uint8_t *h = p->data;
-
-    if (__builtin_expect(p->cap_len < 54 || p->rx_vlan != RX_NO_VLAN, 0))
-        return false;
-    if (__builtin_expect(load_be32(h + 12) >> 8 == 0x080045, 1)) { /* type of the frame; version and header length */
-        p->n_vlans = 0;
-        return plain_tcp(p, 14);
-    }
-    if (load_be16(h + 12) != 0x8100 || p->cap_len < 58 || load_be32(h + 16) >> 8 != 0x080045)
-        return false;
-    p->vlan[0] = load_be16(h + 14) & 0x0fff;
-    p->n_vlans = 1;
-    return plain_tcp(p, 18);
-}
-
-void decode_batch(struct batch *b, const struct decode_options *options)
+void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options)
 {
     enum layer first = first_layer(b->link);
     bool may_be_plain = first == LAYER_ethernet && !options->vlan_in_key;
 
-    for (uint32_t i = 0; i < b->n && i < AHEAD; i++)
-        __builtin_prefetch(b->pkt[i].data);
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = 0; from == 0 && i < b->n && i < AHEAD; i++)
+        fetch_headers(&b->pkt[i]);
+    for (uint32_t i = from; i < to; i++) {
         if (i + AHEAD < b->n)
-            __builtin_prefetch(b->pkt[i + AHEAD].data);
-        if (!may_be_plain || !try_plain_tcp(&b->pkt[i]))
+            fetch_headers(&b->pkt[i + AHEAD]);
+        if (!may_be_plain || !decode_plain(&b->pkt[i]))
             decode_one(&b->pkt[i], first, options);
     }
+}
+
+void decode_batch(struct batch *b, const struct decode_options *options)
+{
+    decode_range(b, 0, b->n, options);
 }

@@ -95,8 +95,9 @@ struct decode_options {
     struct fragments *fragments; /* of the worker; NULL: every fragment stands for itself */
 };
 
-/* Decodes every packet of the batch. */
+/* Decodes every packet of the batch; packets [from, to), of which the headers of what follows are fetched as well. */
 void decode_batch(struct batch *b, const struct decode_options *options);
+void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options);
 
 /* Helpers for decoders. */
 static inline bool need(const struct cursor *c, uint32_t bytes)
@@ -141,10 +142,15 @@ static inline void tcp_usual_options(struct pkt *p, const uint8_t *o)
 /* The options of a TCP header, [o, end). */
 void tcp_parse_options(struct pkt *p, const uint8_t *o, const uint8_t *end);
 
-/* The same for both directions of a segment. */
-static inline uint32_t l2_pair_hash(uint64_t to, uint64_t from)
+/* Of the two MAC addresses at h, which has 14 bytes; the same for both directions of a segment. */
+static inline uint32_t l2_pair_hash(const uint8_t *h)
 {
-    return (uint32_t)fold64(to ^ 0x9e3779b97f4a7c15ull, from ^ 0x9e3779b97f4a7c15ull);
+    uint64_t to, from;
+
+    memcpy(&to, h, sizeof(to));
+    memcpy(&from, h + 6, sizeof(from));
+    return (uint32_t)fold64((to & 0xffffffffffffull) ^ 0x9e3779b97f4a7c15ull,
+                            (from & 0xffffffffffffull) ^ 0x9e3779b97f4a7c15ull);
 }
 
 enum layer next_by_ethertype(struct pkt *p, uint16_t ethertype);

@@ -12,8 +12,7 @@ static enum layer decode_ethernet(struct cursor *c, struct pkt *p)
 {
     if (!need(c, 14))
         return drop_short(p);
-    uint64_t to = load_be64(c->p) >> 16, from = load_be64(c->p + 4) & 0xffffffffffffull;
-    p->l2_hash = p->l2_hash * 0x9e3779b1u + l2_pair_hash(to, from); /* in a tunnel the outer frame's counts as well */
+    p->l2_hash = p->l2_hash * 0x9e3779b1u + l2_pair_hash(c->p); /* in a tunnel the outer frame's counts as well */
     uint16_t ethertype = load_be16(c->p + 12);
     advance(c, 14);
     return next_by_ethertype(p, ethertype);

@@ -23,10 +23,10 @@
 #include "dataplane/worker.h"
 #include "tests/bench/traffic.h"
 
-#define CHUNK_PKTS 2048u
-#define LINE       64u
+#define CHUNK_PKTS     2048u
+#define LINE           64u
 #define ROOFLINE_BURST 32u
-#define CHUNKS_MAX 200000u
+#define CHUNKS_MAX     200000u
 
 static_assert(CHUNK_PKTS % BATCH_MAX == 0, "whole bursts");
 

@@ -32,6 +32,8 @@ static const struct pkt *decode_cut(const struct packet *p, uint32_t cap, enum l
     batch.pkt[0].wire_len = p->len + p->wire_extra;
     batch.pkt[0].rx_vlan = RX_NO_VLAN;
     decode_batch(&batch, options);
+    if (batch.pkt[0].verdict == PKT_FLOW)
+        pkt_complete_key(&batch.pkt[0]);
     free(bytes);
     return &batch.pkt[0];
 }

@@ -177,8 +177,8 @@ START_TEST(full_buckets_name_the_idlest)
     ck_assert_uint_eq(insert_at(hash, &key, &victim), FLOW_NONE);
     ck_assert_uint_eq(victim, index[7]); /* 7 * 7 % 16 = 1 */
     for (uint32_t n = 0; n < 16; n++)    /* all but one were answered: that one goes, though it is the least idle */
-        flow_at(&table, index[n])->pkts[0] = flow_at(&table, index[n])->pkts[1] = n != 0;
-    flow_at(&table, index[0])->pkts[0] = 1;
+        flow_at(&table, index[n])->side[0].pkts = flow_at(&table, index[n])->side[1].pkts = n != 0;
+    flow_at(&table, index[0])->side[0].pkts = 1;
     ck_assert_uint_eq(insert_at(hash, &key, &victim), FLOW_NONE);
     ck_assert_uint_eq(victim, index[0]);
     for (uint32_t n = 8; n < 16; n++) {

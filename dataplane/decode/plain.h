@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SPANWARD_DECODE_PLAIN_H
+#define SPANWARD_DECODE_PLAIN_H
+
+/*
+ * The short way for what most packets are: TCP over IPv4 without IP options, whole, in Ethernet with at most one tag.
+ *
+ * Headers are loaded eight bytes at a time and taken apart in registers; what lies together in struct pkt is stored
+ * together. Every field that counts for such a packet is set, so that nothing has to be cleared before; the key is left
+ * to pkt_complete_key. A test holds it against the walk on mangled packets. Words are put together for little-endian
+ * machines only: others walk.
+ */
+
+#include "dataplane/decode/decode.h"
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+/* Neighbours in struct pkt, as one word. */
+static inline void store64(void *to, uint64_t word)
+{
+    memcpy(to, &word, sizeof(word));
+}
+
+static_assert(offsetof(struct pkt, frag_off) == offsetof(struct pkt, ip_id) + 2 &&
+                  offsetof(struct pkt, ip_bytes) == offsetof(struct pkt, ip_id) + 4,
+              "plain_ip_words");
+static_assert(offsetof(struct pkt, tcp_flags) == offsetof(struct pkt, payload_len) + 4 &&
+                  offsetof(struct pkt, tcp_window) == offsetof(struct pkt, payload_len) + 8,
+              "payload_len, flags; n_sack, copy and notice are 0");
+static_assert(offsetof(struct pkt, flags) == offsetof(struct pkt, tcp_window) + 2 &&
+                  offsetof(struct pkt, sender) == offsetof(struct pkt, tcp_window) + 4 &&
+                  offsetof(struct pkt, ttl) == offsetof(struct pkt, tcp_window) + 5 &&
+                  offsetof(struct pkt, n_vlans) == offsetof(struct pkt, tcp_window) + 6,
+              "window, flags, sender, TTL, tags");
+static_assert(offsetof(struct pkt, payload_off) == offsetof(struct pkt, l3_off) + 4 &&
+                  offsetof(struct pkt, payload_cap) == offsetof(struct pkt, l3_off) + 8 &&
+                  offsetof(struct pkt, tunnel) == offsetof(struct pkt, payload_cap) + 4 &&
+                  offsetof(struct pkt, outer_off) == offsetof(struct pkt, payload_cap) + 6,
+              "offsets; what is captured, no tunnel");
+static_assert(offsetof(struct pkt, l2_hash) == offsetof(struct pkt, verdict) + 4, "verdict and place");
+
+/* Endpoints in canonical order without a branch, since which one sent the packet nobody can foretell. Returns the
+ * sender. */
+static inline unsigned plain_id(struct pkt *p, const uint8_t *ip, const uint8_t *tcp)
+{
+    uint64_t addrs, wire_addrs = load_be64(ip + 12);
+    uint32_t ports = load_be32(tcp);
+
+    memcpy(&addrs, ip + 12, sizeof(addrs));
+    unsigned swap = (wire_addrs >> 32 << 16 | ports >> 16) > ((wire_addrs & UINT32_MAX) << 16 | (ports & UINT16_MAX));
+    p->id.w[0] = rotate64(addrs, 32 * swap);
+    p->id.w[1] = rotate32(ports, 16 - 16 * swap); /* the first is in the low half */
+    p->id.w[2] = 6u << 16 | 4u << 24;             /* proto and af */
+    return swap;
+}
+
+/* The IP header is at l3; the tags are taken. */
+static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, uint32_t l3, unsigned n_vlans)
+{
+    const uint8_t *ip = p->data + l3, *tcp = ip + 20;
+    uint32_t cap_len = p->cap_len, wire_len = p->wire_len;
+    uint64_t lengths = load_be64(ip), middle = load_be64(tcp + 8); /* .. length, id, fragment; ACK, .. flags, window */
+    uint32_t ip_bytes = (uint32_t)(lengths >> 32) & UINT16_MAX, end = l3 + ip_bytes;
+    uint32_t header_bytes = (uint32_t)(middle >> 28 & 15) * 4, payload_off = l3 + 20 + header_bytes;
+    unsigned flags = PKT_HAS_IP_ID | PKT_L4_OK;
+
+    if (ip[9] != 6 || (lengths & 0x3fff) != 0) /* no fragment */
+        return false;
+    if (header_bytes < 20 || payload_off > end || end > wire_len || payload_off > cap_len)
+        return false;
+    p->n_sack = 0;
+    p->tcp_seq = load_be32(tcp + 4);
+    p->tcp_ack = (uint32_t)(middle >> 32);
+    if (__builtin_expect(header_bytes == 32 && load_be32(tcp + 20) == TCP_OPTIONS_USUAL, 1)) {
+        uint64_t times = load_be64(tcp + 24);
+        p->tsval = (uint32_t)(times >> 32);
+        p->tsecr = (uint32_t)times;
+        flags |= PKT_HAS_TS;
+    } else if (header_bytes != 20) {
+        p->flags = 0;
+        tcp_parse_options(p, tcp + 20, tcp + header_bytes);
+        flags |= p->flags;
+    }
+    flags |= p->snap_len < wire_len ? PKT_TRUNCATED : 0;
+    uint64_t sender = plain_id(p, ip, tcp), ttl = ip[8];
+    uint32_t captured_end = cap_len < end ? cap_len : end;
+    store64(&p->ip_id, (lengths >> 16 & UINT16_MAX) | (uint64_t)ip_bytes << 32);
+    store64(&p->payload_len, (end - payload_off) | (uint64_t)p->n_sack << 40 | (middle << 16 & 0xff00000000ull));
+    store64(&p->tcp_window,
+            (middle & UINT16_MAX) | (uint64_t)flags << 16 | sender << 32 | ttl << 40 | (uint64_t)n_vlans << 48);
+    store64(&p->l3_off, l3 | (l3 + 20) << 16 | (uint64_t)payload_off << 32);
+    store64(&p->payload_cap, captured_end - payload_off);
+    store64(&p->verdict, PKT_FLOW | (uint64_t)l2_pair_hash(p->data) << 32);
+    p->has_id = 1;
+    p->has_key = 0;
+    return true;
+}
+
+/* Returns false for all others. */
+static inline bool decode_plain(struct pkt *p)
+{
+    const uint8_t *h = p->data;
+
+    if (__builtin_expect(p->cap_len < 54 || p->rx_vlan != RX_NO_VLAN, 0))
+        return false;
+    if (__builtin_expect(load_be32(h + 12) >> 8 == 0x080045, 1)) /* type of the frame; version and header length */
+        return plain_tcp(p, 14, 0);
+    if (load_be16(h + 12) != 0x8100 || p->cap_len < 58 || load_be32(h + 16) >> 8 != 0x080045)
+        return false;
+    p->vlan[0] = load_be16(h + 14) & 0x0fff;
+    return plain_tcp(p, 18, 1);
+}
+
+#else
+
+static inline bool decode_plain(struct pkt *p)
+{
+    (void)p;
+    return false;
+}
+
+#endif
+#endif

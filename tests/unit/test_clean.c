@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Clean packets take a quick way (clean.h) that has to do just what the general one does. Here traffic of the kind that
+ * the benchmark makes, with what networks and mirrors do to it, goes through two workers, one of which knows no clean
+ * packets: every message of theirs is compared byte for byte. (test_reshard.c does the same with whole captures.)
+ */
+
+#include "dataplane/clean.h"
+#include "tests/bench/traffic.h"
+#include "tests/unit/drive.h"
+#include "tests/unit/unit.h"
+
+#define FLOWS  200u
+#define CHUNK  2048u
+#define CHUNKS 60u
+
+static uint32_t seed;
+
+static uint32_t random_below(uint32_t n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (uint32_t)((uint64_t)(seed >> 8) * n >> 24);
+}
+
+START_TEST(samples_leave_the_ring_as_one_by_one)
+{
+    seed = 1;
+    for (unsigned round = 0; round < 200000; round++) {
+        uint32_t una = random_below(1 << 24) * 257, distance = 1 + random_below(round % 3 == 0 ? 70000 : 3000);
+        unsigned live = random_below(SENT_INLINE + 1);
+        uint16_t end[SENT_INLINE];
+        uint32_t above = 0, time[SENT_INLINE] = {10, 11, 12, 13};
+        for (unsigned i = 0; i < SENT_INLINE; i++) { /* what does not count is anything whatever */
+            above += i < live ? 1 + random_below(1500) : random_below(65536);
+            end[i] = (uint16_t)(una + above);
+        }
+        if (live != 0 && random_below(2)) /* just there, mostly */
+            distance = (uint16_t)(end[random_below(live)] - una);
+        struct clean_popped one = clean_pop_scalar(end, una, distance, live);
+        struct clean_popped all = clean_pop(end, una, distance, live);
+        ck_assert_uint_eq(all.n, one.n);
+        ck_assert(all.exact == one.exact);
+        uint16_t kept[SENT_INLINE];
+        _Alignas(16) uint32_t kept_time[SENT_INLINE];
+        memcpy(kept, end, sizeof(kept));
+        memcpy(kept_time, time, sizeof(kept_time));
+        clean_shift(kept_time, kept, one.n);
+        for (unsigned i = one.n; i < live; i++)
+            ck_assert(kept[i - one.n] == end[i] && kept_time[i - one.n] == time[i]);
+    }
+}
+END_TEST
+
+/* ---- both ways ---- */
+
+struct way {
+    struct worker *worker;
+    struct spsc *ring;
+    struct site_table *sites;
+    struct service_table *services;
+};
+
+static void way_open(struct way *way, bool general_only)
+{
+    *way = (struct way){.ring = spsc_new(32u << 20), .sites = site_table_new(), .services = service_table_new()};
+    ck_assert_int_eq(site_table_add(way->sites, "Branch", "10.0.0.0/8"), 0);
+    site_table_finish(way->sites);
+    const struct worker_options options = {
+        .flows = 1u << 16, /* enough for those of MIX_NEW: who is evicted depends on the seed of the hash */
+        .trouble_blocks = 4096,
+        .dns_entries = 64,
+        .max_paths = 16,
+        .max_services = 16,
+        .tcp_idle_ns = 30 * NS_PER_S,
+        .other_idle_ns = 30 * NS_PER_S,
+        .active_ns = 40 * NS_PER_S,
+        .closed_linger_ns = NS_PER_S / 10,
+        .window_ns = NS_PER_S,
+        .general_only = general_only,
+        .writer = {.ring = way->ring},
+        .sites = way->sites,
+        .services = way->services,
+    };
+    ck_assert_int_eq(worker_new(&options, &way->worker), 0);
+}
+
+static void way_close(struct way *way)
+{
+    worker_free(way->worker);
+    spsc_free(way->ring);
+    site_table_free(way->sites);
+    service_table_free(way->services);
+}
+
+static unsigned compare_rings(struct way way[2])
+{
+    const void *a, *b;
+    size_t a_len, b_len;
+    unsigned n = 0;
+
+    for (;; n++) {
+        a = spsc_peek(way[0].ring, &a_len);
+        b = spsc_peek(way[1].ring, &b_len);
+        if (a == NULL || b == NULL)
+            break;
+        ck_assert_uint_eq(a_len, b_len);
+        if (memcmp(a, b, a_len) != 0) {
+            size_t at = 0;
+            while (((const uint8_t *)a)[at] == ((const uint8_t *)b)[at])
+                at++;
+            ck_abort_msg("message %u of type %u differs at byte %zu", n, ((const struct rec_hdr *)a)->type, at);
+        }
+        spsc_pop(way[0].ring);
+        spsc_pop(way[1].ring);
+    }
+    ck_assert_ptr_null(a);
+    ck_assert_ptr_null(b);
+    return n;
+}
+
+/* A share of 1 / `often` of the frames is lost, sent twice, swapped with the next, cut, damaged or delayed by up to six
+ * seconds; of SYNs none, so that flows live. */
+static uint32_t mangle(struct frame *f, uint32_t n, uint32_t often, uint64_t *shift_ns)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        f[kept] = f[i];
+        f[kept].ts_ns += *shift_ns;
+        uint32_t fate = random_below(often * 6);
+        if (fate == 0)
+            continue;
+        if (fate == 1 && kept != 0) {
+            struct frame swap = f[kept - 1];
+            f[kept - 1] = f[kept];
+            f[kept] = swap;
+        } else if (fate == 2) {
+            f[kept].cap_len = 20 + random_below(f[kept].cap_len - 20);
+        } else if (fate == 3) {
+            ((uint8_t *)(uintptr_t)f[kept].data)[14 + random_below(52)] ^= (uint8_t)(1u << random_below(8));
+        } else if (fate == 4 && random_below(200) == 0) {
+            *shift_ns += (uint64_t)random_below(6000) * NS_PER_MS;
+        } else if (fate == 5) {
+            ((uint8_t *)(uintptr_t)f[kept].data)[48] = ((uint8_t *)(uintptr_t)f[kept].data)[49] = 0; /* window */
+        }
+        kept++;
+    }
+    return kept;
+}
+
+static void feed(struct way *way, const struct frame *frames, uint32_t n)
+{
+    static struct batch batch;
+
+    for (uint32_t at = 0; at < n; at += batch.n) {
+        uint32_t left = n - at;
+        traffic_receive(&batch, frames + at, left < BATCH_MAX ? left : BATCH_MAX);
+        worker_process(way->worker, &batch);
+    }
+}
+
+/* often 0: nothing happens to the traffic. */
+static void both_ways(enum mix mix, uint32_t often, uint64_t gap_ns)
+{
+    static struct frame frames[CHUNK];
+    static uint32_t ids[CHUNK];
+    struct traffic traffic;
+    struct way way[2];
+    uint64_t shift_ns = 0;
+    unsigned n_messages = 0;
+
+    seed = 7 + often;
+    ck_assert_int_eq(traffic_init(&traffic, FLOWS, mix, 64, CHUNK), 0);
+    traffic.gap_ns = gap_ns;
+    way_open(&way[0], false);
+    way_open(&way[1], true);
+    for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
+        uint32_t n = CHUNK;
+        traffic_fill(&traffic, frames, n, ids);
+        if (often != 0 && chunk > 2)
+            n = mangle(frames, n, often, &shift_ns);
+        feed(&way[0], frames, n);
+        feed(&way[1], frames, n);
+        n_messages += compare_rings(way);
+    }
+    worker_finish(way[0].worker);
+    worker_finish(way[1].worker);
+    n_messages += compare_rings(way);
+    ck_assert_uint_gt(n_messages, FLOWS);
+    if (mix == MIX_TCP && often == 0) /* else both were the same way */
+        ck_assert_uint_lt(10 * worker_general_pkts(way[0].worker), worker_general_pkts(way[1].worker));
+    ck_assert_mem_eq(worker_ledger(way[0].worker), worker_ledger(way[1].worker), sizeof(struct ledger));
+    way_close(&way[0]);
+    way_close(&way[1]);
+    traffic_fini(&traffic);
+}
+
+/* Packets 1 us apart (a flow's 0.2 ms), and 1 ms (0.2 s: what waits in a record grows old). */
+START_TEST(clean_packets_do_as_all)
+{
+    for (enum mix mix = 0; mix < MIX_COUNT; mix++) {
+        both_ways(mix, 0, NS_PER_MS);
+        both_ways(mix, 20, 1000);
+        both_ways(mix, 20, NS_PER_MS);
+        both_ways(mix, 400, NS_PER_MS);
+    }
+}
+END_TEST
+
+UNIT_MAIN("clean", samples_leave_the_ring_as_one_by_one, clean_packets_do_as_all)
