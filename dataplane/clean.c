@@ -111,8 +111,8 @@ static inline void fetch(const struct worker *w, const struct finding *x)
     __builtin_prefetch(&h->bucket[hist_index(x->rtt_ns) % HIST_BUCKETS], 1);
 }
 
-/* In the order in which one packet's own are taken on the general way: its ACK, its data, its timestamps. */
-static inline void settle(struct worker *w, const struct finding *x)
+/* With all that a meter may have: windows of a VLAN or tunnel, counters that are full, a hook that listens. */
+static __attribute__((noinline, cold)) void settle_any(struct worker *w, const struct finding *x)
 {
     struct flow *f = flow_at(&w->table, x->p->flow);
     unsigned s = x->p->sender;
@@ -127,6 +127,47 @@ static inline void settle(struct worker *w, const struct finding *x)
         tcp_response(&m, s, x->turn_ns);
     if (x->what & FINDING_TS_RTT)
         ts_rtt_take(&m, s, x->ts_rtt_ns);
+}
+
+/* Is nothing of that needed? All statistics have room for one sample more. */
+static inline bool is_simple(const struct flow *f, unsigned s, unsigned what)
+{
+    uint64_t sums = f->rtt[s].sum_n | f->think.sum_n | f->response.sum_n;
+
+    if (what & FINDING_TS_RTT)
+        sums |= f->ts_rtt[s].sum_n;
+    return ((sums & RTT_FULL >> 1) | (f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL))) == 0 && rtt_hook == NULL;
+}
+
+/* In the order in which one packet's own are taken on the general way: its ACK, its data, its timestamps. */
+static inline void settle(struct worker *w, const struct finding *x)
+{
+    struct flow *f = flow_at(&w->table, x->p->flow);
+    struct hist *path = w->agg[METER_PATH].entry[f->path].hist;
+    struct hist *service = w->agg[METER_SERVICE].entry[f->service].hist;
+    unsigned s = x->p->sender, what = x->what;
+
+    if (__builtin_expect(!is_simple(f, s, what), 0)) {
+        settle_any(w, x);
+        return;
+    }
+    if (what & FINDING_RTT) {
+        uint32_t bucket = hist_index(x->rtt_ns);
+        hist_add_at(&path[WINDOW_HIST_RTT_A + (s ^ f->path_a)], bucket, x->rtt_ns);
+        hist_add_at(&service[WINDOW_HIST_RTT_A + (s ^ f->client)], bucket, x->rtt_ns);
+        rtt_small_add(&f->rtt[s], x->rtt_ns);
+    }
+    if (what & FINDING_THINK) {
+        rtt_small_add(&f->think, x->turn_ns);
+    } else if ((what & FINDING_RESPONSE) && rtt_small_n(&f->rtt[s]) != 0) {
+        uint64_t response_ns = tcp_response_ns(f, s, x->turn_ns);
+        uint32_t bucket = hist_index(response_ns);
+        hist_add_at(&path[WINDOW_HIST_RESPONSE], bucket, response_ns);
+        hist_add_at(&service[WINDOW_HIST_RESPONSE], bucket, response_ns);
+        rtt_small_add(&f->response, response_ns);
+    }
+    if (what & FINDING_TS_RTT)
+        rtt_small_add(&f->ts_rtt[s], x->ts_rtt_ns);
 }
 
 void clean_settle_all(struct worker *w)

@@ -254,13 +254,12 @@ static inline void clean_data(struct worker *w, struct flow *f, struct pkt *p, c
 /* Did the conversation turn? Returns FINDING_THINK, FINDING_RESPONSE or 0, and how long the other one took. */
 static inline unsigned clean_turn(struct flow *f, const struct clean *c, uint64_t *ret_ns)
 {
-    const uint64_t mask = (1ull << 48) - 1;
     unsigned turned = c->is_data & (f->last_data ^ c->s); /* a clean flow has had data */
     uint64_t turn_ns = f->turn_ns;
 
     static_assert(FINDING_RESPONSE == 2 * FINDING_THINK, "by a shift");
-    *ret_ns = (c->ts_ns - turn_ns) & mask;
-    f->turn_ns = (c->is_data ? c->ts_ns : turn_ns) & mask;
+    *ret_ns = (c->ts_ns - turn_ns) & TURN_MASK;
+    f->turn_ns = (c->is_data ? c->ts_ns : turn_ns) & TURN_MASK;
     f->last_data = (f->last_data ^ turned) & 3;
     return turned * FINDING_THINK << (c->s ^ f->client);
 }

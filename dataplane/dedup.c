@@ -147,14 +147,18 @@ static inline void look_up(struct dedup *d, struct pkt *p)
     p->copy = COPY_NONE;
     p->hop = hop_of(p);
     uint32_t own = (p->hop + p->ttl * 0x9e3779b9u) & ATTRIBUTE_MASK;
-    for (unsigned i = 0; i < WAYS; i++) {
-        if (__builtin_expect(set[i].fingerprint == p->fingerprint, 0)) {
-            seen_before(set, i, p, now, own);
-            return;
-        }
-    }
+    uint64_t print = p->fingerprint;
     static_assert(WAYS == 4, "push moves three");
-    push(set, (struct dedup_entry){.fingerprint = p->fingerprint, .seen = now << ATTRIBUTE_BITS | own});
+    if (__builtin_expect((set[0].fingerprint == print) | (set[1].fingerprint == print) | (set[2].fingerprint == print) |
+                             (set[3].fingerprint == print),
+                         0)) {
+        unsigned way = 0;
+        while (set[way].fingerprint != print)
+            way++;
+        seen_before(set, way, p, now, own);
+        return;
+    }
+    push(set, (struct dedup_entry){.fingerprint = print, .seen = now << ATTRIBUTE_BITS | own});
 }
 
 void dedup_fingerprint(struct dedup *d, struct batch *b, uint32_t from, uint32_t to)

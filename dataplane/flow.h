@@ -247,10 +247,11 @@ static inline uint64_t flow_whole_ns(const struct flow *f, uint32_t time)
     return f->last_ns - (uint32_t)((uint32_t)f->last_ns - time);
 }
 
-/* Time since turn_ns, which 48 bits hold for three days. */
+#define TURN_MASK ((1ull << 48) - 1) /* of turn_ns: three days */
+
 static inline uint64_t since_turn_ns(const struct flow *f, uint64_t now_ns)
 {
-    return (now_ns - f->turn_ns) & ((1ull << 48) - 1);
+    return (now_ns - f->turn_ns) & TURN_MASK;
 }
 
 #endif

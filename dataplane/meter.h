@@ -106,6 +106,14 @@ static inline void meter_stat(struct meter *m, struct rtt_small *r, uint64_t ns)
 void tcp_meter(struct meter *m);
 void tcp_finish(struct meter *m);
 
+/* Server response: the time since the request, less the way from the tap to the server and back. */
+static inline uint64_t tcp_response_ns(const struct flow *f, unsigned server, uint64_t total_ns)
+{
+    uint64_t rtt_ns = rtt_min_ns(&f->rtt[server]);
+
+    return total_ns > rtt_ns ? total_ns - rtt_ns : 0;
+}
+
 /* tcp.c: the server's first answer, total_ns after the last of the request. */
 void tcp_response(struct meter *m, unsigned server, uint64_t total_ns);
 

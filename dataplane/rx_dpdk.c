@@ -42,6 +42,7 @@
 #include "common/events.h"
 #include "dataplane/eal.h"
 #include "dataplane/memif_guard.h"
+#include "dataplane/memory.h"
 #include "dataplane/port.h"
 #include "dataplane/reshard.h"
 
@@ -84,7 +85,7 @@ struct rx_dpdk {
     struct memif_guard guard;
     struct port port[RX_DPDK_PORTS_MAX];
     struct reshard *reshard[RX_DPDK_PORTS_MAX];
-    unsigned n_ports, n_lcores;
+    unsigned n_ports, n_lcores, lcores_max;
     struct rte_mempool *mbufs;
     struct rte_bpf *filter;
     struct rte_bpf_jit filter_jit;
@@ -189,7 +190,8 @@ int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx,
     }
     rx->mbufs = rte_pktmbuf_pool_create("mbufs", options->n_mbufs, MBUF_CACHE, 0,
                                         (uint16_t)(rx->o.snap_bytes + RTE_PKTMBUF_HEADROOM), (int)rte_socket_id());
-    rx->lcore = calloc(eal.n_lcores, sizeof(*rx->lcore));
+    rx->lcores_max = eal.n_lcores;
+    rx->lcore = memory_map(rx->lcores_max * sizeof(*rx->lcore)); /* aligned to lines, as batches are */
     if (rx->mbufs == NULL || rx->lcore == NULL)
         error = error_set(e, -ENOMEM, "no memory for %u packet buffers: lower capture.mbufs or reserve huge pages",
                           options->n_mbufs);
@@ -231,7 +233,7 @@ void rx_dpdk_close(struct rx_dpdk *rx)
         memif_guard_leave_open(rx->o.devices, rx->o.n_devices);
     else
         close_devices(rx);
-    free(rx->lcore);
+    memory_unmap(rx->lcore, rx->lcores_max * sizeof(*rx->lcore));
     free(rx);
 }
 

@@ -129,7 +129,7 @@ static void on_syn(struct meter *m)
 
 static void set_turn(struct flow *f, uint64_t now_ns)
 {
-    f->turn_ns = now_ns & ((1ull << 48) - 1);
+    f->turn_ns = now_ns & TURN_MASK;
 }
 
 /* The client's first ACK of the SYN/ACK: the connection is up. */
@@ -264,13 +264,10 @@ static bool is_probe(struct meter *m, unsigned s)
 
 void tcp_response(struct meter *m, unsigned server, uint64_t total_ns)
 {
-    struct flow *f = m->f;
-    uint64_t rtt_ns = rtt_min_ns(&f->rtt[server]);
-    uint64_t response_ns = total_ns > rtt_ns ? total_ns - rtt_ns : 0;
-
-    if (rtt_small_n(&f->rtt[server]) == 0)
+    if (rtt_small_n(&m->f->rtt[server]) == 0)
         return;
-    meter_stat(m, &f->response, response_ns);
+    uint64_t response_ns = tcp_response_ns(m->f, server, total_ns);
+    meter_stat(m, &m->f->response, response_ns);
     meter_hist(m, WINDOW_HIST_RESPONSE, response_ns);
 }
 

@@ -11,8 +11,9 @@
 #include "dataplane/meter.h"
 #include "dataplane/verdict_trace.h"
 
-#define FLOW_AGE_SHIFT 31u /* flow_age is due when a packet's time and the one before differ from this bit on: 2.1 s   \
-                            */
+#define FLOW_AGE_SHIFT                                                                                                 \
+    31u /* flow_age is due when a packet's time and the one before differ from this bit on: 2.1 s                      \
+         */
 
 void rtt_sent_more(struct meter *m, unsigned s, uint32_t end);
 bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns);

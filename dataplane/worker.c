@@ -477,24 +477,28 @@ static void find_range(struct worker *w, struct batch *b, uint32_t from, uint32_
     }
 }
 
-/* The busiest millisecond of the mirror, and what is offered. */
+/* The busiest millisecond of the mirror, and what is offered; all of it is taken for processed until it is dropped. */
 static void count_offered(struct worker *w, const struct batch *b, uint32_t from, uint32_t to)
 {
+    uint64_t start_ns = w->ms_start_ns, bytes = 0, n_notices = 0;
+
     for (uint32_t i = from; i < to; i++) {
         const struct pkt *p = &b->pkt[i];
-        if (__builtin_expect(p->notice || pkt_is_drop(p), 0)) {
-            w->ledger.offered += !p->notice;
-            w->ledger.processed += !p->notice;
+        if (__builtin_expect(p->notice | (p->verdict >= PKT_DROP0), 0)) {
+            n_notices += p->notice;
             continue;
         }
-        if (__builtin_expect(p->ts_ns - w->ms_start_ns >= NS_PER_MS, 0)) {
+        if (__builtin_expect(p->ts_ns - start_ns >= NS_PER_MS, 0)) {
+            w->ms_bytes += bytes;
             close_peak(w);
-            w->ms_start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
+            bytes = 0;
+            w->ms_start_ns = start_ns = p->ts_ns - p->ts_ns % NS_PER_MS;
         }
-        w->ms_bytes += p->wire_len;
-        w->ledger.offered++;
-        w->ledger.processed++;
+        bytes += p->wire_len;
     }
+    w->ms_bytes += bytes;
+    w->ledger.offered += to - from - n_notices;
+    w->ledger.processed += to - from - n_notices;
 }
 
 /* Packets of one window. */

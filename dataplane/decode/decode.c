@@ -5,6 +5,7 @@
 #include "dataplane/decode/decode.h"
 #include "dataplane/decode/fragment.h"
 #include "dataplane/decode/plain.h"
+#include "dataplane/decode/wide.h"
 
 #define AHEAD   8u /* packets whose headers are fetched in advance */
 
@@ -161,11 +162,19 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
         walk(p, first, options, carrier_off);
 }
 
-/* Two lines: TCP's options reach into the second. */
-static inline __attribute__((always_inline)) void fetch_headers(const struct pkt *p)
+void decode_narrow(struct pkt *p, const struct decode_options *options)
 {
-    __builtin_prefetch(p->data);
-    __builtin_prefetch(p->data + 64);
+    if (!decode_plain(p))
+        decode_one(p, LAYER_ethernet, options);
+}
+
+int decode_ways = DECODE_ANY;
+
+static bool wide_may(void)
+{
+    if (__builtin_expect(decode_ways == DECODE_ANY, 0))
+        decode_ways = decode_wide_can() ? DECODE_WIDE : DECODE_NARROW;
+    return decode_ways == DECODE_WIDE;
 }
 
 void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options)
@@ -173,11 +182,15 @@ void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct deco
     enum layer first = first_layer(b->link);
     bool may_be_plain = first == LAYER_ethernet && !options->vlan_in_key;
 
-    for (uint32_t i = 0; from == 0 && i < b->n && i < AHEAD; i++)
-        fetch_headers(&b->pkt[i]);
+    for (uint32_t i = 0; from == 0 && i < b->n && i < DECODE_AHEAD; i++)
+        decode_fetch(&b->pkt[i]);
+    if (may_be_plain && wide_may()) {
+        decode_wide(b, from, to, options);
+        return;
+    }
     for (uint32_t i = from; i < to; i++) {
-        if (i + AHEAD < b->n)
-            fetch_headers(&b->pkt[i + AHEAD]);
+        if (i + DECODE_AHEAD < b->n)
+            decode_fetch(&b->pkt[i + DECODE_AHEAD]);
         if (!may_be_plain || !decode_plain(&b->pkt[i]))
             decode_one(&b->pkt[i], first, options);
     }

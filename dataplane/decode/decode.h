@@ -99,6 +99,10 @@ struct decode_options {
 void decode_batch(struct batch *b, const struct decode_options *options);
 void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options);
 
+/* Which of the short ways is taken where it may be: asked of the processor at the first burst. A test sets it. */
+enum { DECODE_ANY, DECODE_NARROW, DECODE_WIDE };
+extern int decode_ways;
+
 /* Helpers for decoders. */
 static inline bool need(const struct cursor *c, uint32_t bytes)
 {

@@ -5,10 +5,12 @@
  * block of exactly its captured size, so that AddressSanitizer reports a read behind it.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/decode/decode.h"
+#include "dataplane/decode/wide.h"
 #include "dataplane/flow_table.h"
 #include "tests/unit/packet.h"
 #include "tests/unit/unit.h"
@@ -512,8 +514,8 @@ static void same_packet(const struct pkt *a, const struct pkt *b)
     ck_assert_mem_eq(a->sack, b->sack, sizeof(a->sack[0]) * a->n_sack);
 }
 
-/* Plain TCP takes a short way: whatever is done to a packet, it says the same as the walk. */
-START_TEST(the_short_way_and_the_walk_agree)
+/* Plain TCP takes a short way, of which there are two: whatever is done to a packet, it says the same as the walk. */
+static void short_way_and_walk_agree(void)
 {
     static const struct decode_options walk = {.vlan_in_key = true};
     static struct flow_table table;
@@ -549,10 +551,27 @@ START_TEST(the_short_way_and_the_walk_agree)
     ck_assert_uint_gt(n_short, 8000);
     flow_table_fini(&table);
 }
+
+START_TEST(the_short_way_and_the_walk_agree)
+{
+    decode_ways = DECODE_NARROW;
+    short_way_and_walk_agree();
+}
+END_TEST
+
+START_TEST(the_wide_way_and_the_walk_agree)
+{
+    if (!decode_wide_can()) {
+        printf("no AVX-512 with VBMI here: the wide way is not tested\n");
+        return;
+    }
+    decode_ways = DECODE_WIDE;
+    short_way_and_walk_agree();
+}
 END_TEST
 
 UNIT_MAIN("decode", every_field_of_tcp_over_ipv4, cut_at_every_length, headers_cut_after_the_ports_keep_their_flow,
           options_that_lie_end_the_walk, headers_that_contradict_themselves, the_ip_length_counts_not_the_frame,
           fragments, ipv6_extension_headers, tags, link_types, frames_without_ip, icmp_keys,
           udp_length_bounds_the_payload, ipv4_never_equals_ipv6, both_directions_have_one_key,
-          the_short_way_and_the_walk_agree)
+          the_short_way_and_the_walk_agree, the_wide_way_and_the_walk_agree)
