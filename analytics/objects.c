@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "common/bytes.h"
 
 /* Memory is bounded by these, not by the traffic: about 0.6 KB each and tier. */
@@ -19,6 +20,9 @@
 #define LIMIT_CIRCUITS 16384
 #define LIMIT_VLANS    16384
 #define LIMIT_TUNNELS  16384
+
+#define SLAB_FIRST     16u /* objects */
+#define MAPPING_LEAST  ((size_t)4 << 20)
 
 static_assert(sizeof(struct rec_scope) == 56, "compared as bytes and hashed as words");
 
@@ -34,14 +38,47 @@ void objects_init(struct objects *o, uint64_t seed)
                                     [WINDOW_TUNNEL] = LIMIT_TUNNELS}};
 }
 
+static size_t slab_objects(size_t i)
+{
+    return (size_t)SLAB_FIRST << i;
+}
+
+/* Large ones are mappings of their own, in huge pages where the system lends them. */
+static bool is_mapping(size_t i)
+{
+    return slab_objects(i) * sizeof(struct object) >= MAPPING_LEAST;
+}
+
+static struct object *new_slab(size_t i)
+{
+    size_t bytes = slab_objects(i) * sizeof(struct object);
+
+    if (!is_mapping(i))
+        return calloc(1, bytes);
+    void *slab = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slab == MAP_FAILED)
+        return NULL;
+    madvise(slab, bytes, MADV_HUGEPAGE);
+    return slab;
+}
+
+static void free_slab(struct objects *o, size_t i)
+{
+    if (is_mapping(i))
+        munmap(o->slab[i], slab_objects(i) * sizeof(struct object));
+    else
+        free(o->slab[i]);
+}
+
 void objects_clear(struct objects *o)
 {
     for (size_t i = 0; i < o->n; i++) {
         for (unsigned h = 0; h < WINDOW_HIST_COUNT; h++)
             sparse_hist_fini(&o->at[i]->hist[h]);
-        free(o->at[i]);
     }
-    o->n = 0;
+    for (; o->n_slabs != 0; o->n_slabs--)
+        free_slab(o, o->n_slabs - 1);
+    o->n = o->room = 0;
     memset(o->per_scope, 0, sizeof(o->per_scope));
     if (o->n_slots != 0)
         memset(o->slot, 0, o->n_slots * sizeof(*o->slot));
@@ -112,6 +149,19 @@ static int grow(struct objects *o)
     return 0;
 }
 
+static struct object *new_object(struct objects *o)
+{
+    if (o->room == 0) {
+        struct object *slab = o->n_slabs < OBJECT_SLABS ? new_slab(o->n_slabs) : NULL;
+        if (slab == NULL)
+            return NULL;
+        o->room = slab_objects(o->n_slabs);
+        o->slab[o->n_slabs++] = slab;
+    }
+    size_t last = o->n_slabs - 1;
+    return &o->slab[last][slab_objects(last) - o->room--];
+}
+
 struct object *objects_get(struct objects *o, const struct rec_scope *key)
 {
     struct rec_scope other = {.scope = key->scope};
@@ -129,7 +179,7 @@ struct object *objects_get(struct objects *o, const struct rec_scope *key)
         if (*slot != 0)
             return object_in(o, *slot);
     }
-    struct object *x = calloc(1, sizeof(*x));
+    struct object *x = new_object(o);
     if (x == NULL)
         return NULL;
     x->key = *key;

@@ -28,10 +28,11 @@ static void *map_aligned(size_t size)
     if (p == MAP_FAILED)
         return NULL;
     size_t before = -(uintptr_t)p & (HUGE_BYTES - 1);
+    char *aligned = p + before;
+    munmap(aligned + size, HUGE_BYTES - before);
     if (before != 0)
         munmap(p, before);
-    munmap(p + before + size, HUGE_BYTES - before);
-    return p + before;
+    return aligned;
 }
 
 void *memory_map(size_t bytes)

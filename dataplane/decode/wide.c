@@ -74,7 +74,7 @@ struct wide {
 
 static inline WIDE __attribute__((always_inline)) bool decode_one_wide(struct pkt *p, const struct wide *c)
 {
-    const uint32_t headers = 14 + 20 + 32;
+    const uint32_t headers = 14 + 20 + 32; /* up to the payload */
     const uint8_t *h = p->data;
     uint32_t cap_len = p->cap_len, wire_len = p->wire_len;
 
@@ -96,7 +96,7 @@ static inline WIDE __attribute__((always_inline)) bool decode_one_wide(struct pk
         p->flags |= PKT_TRUNCATED;
     p->l3_off = 14;
     p->l4_off = 34;
-    p->payload_off = headers;
+    p->payload_off = (uint16_t)headers;
     p->payload_cap = (cap_len < end ? cap_len : end) - headers;
     p->tunnel = p->outer_af = 0;
     p->outer_off = 0;
