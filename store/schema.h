@@ -38,13 +38,13 @@
 #include "common/window.h"
 #include "store/store.h"
 
-#define SCHEMA_VERSION       1
-#define SCHEMA_SENSOR_BYTES  64 /* name with its end; also for mirrors */
-#define SCHEMA_MIRRORS_MAX   16
-#define SCHEMA_ID_BYTES      44 /* stream id "ms-seq" */
-#define SCHEMA_DETAIL_BYTES  1536
-#define SCHEMA_TOP_MAX       128 /* members of a top list */
-#define SCHEMA_BUCKET_FIELDS 120 /* windows per hash, below Redis's default of 128, so that hashes stay listpacks */
+#define SCHEMA_VERSION        1
+#define SCHEMA_SENSOR_BYTES   64 /* name with its end; also for mirrors */
+#define SCHEMA_MIRRORS_MAX    16
+#define SCHEMA_ID_BYTES       44 /* stream id "ms-seq" */
+#define SCHEMA_DETAIL_BYTES   1536
+#define SCHEMA_TOP_MAX        128 /* members of a top list */
+#define SCHEMA_BUCKET_WINDOWS 15  /* per hash, two fields each: Redis looks for each field from the first on */
 
 /*
  * Retention tiers: symbol, name, window length in s (0: the sensor's own window length), seconds kept after the last

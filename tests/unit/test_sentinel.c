@@ -182,7 +182,7 @@ START_TEST(a_master_that_is_cut_off_goes_on_answering)
     in_vain = i - 101;
     printf("cut off: %u acknowledged in vain, %.1f s until the news\n", in_vain, seconds() - begin);
     ck_assert_uint_gt(in_vain, 50);
-    ck_assert_uint_eq(stats.reconnects, 1);
+    ck_assert_uint_ge(stats.reconnects, 1); /* more, if the first attempt comes before all is settled */
     ck_assert_uint_ge(stats.repeated, 2 * in_vain);
     for (unsigned end = i + 100; i < end; i++)
         write_one(s, i, 25);
