@@ -22,7 +22,7 @@
  * Limits: writes and reads go to masters only. Commands without a key go to the first master, SCAN to one master after
  * the other, whose place is in the cursor. Within one flush, two stream entries of one key may change places if
  * the cluster goes down and comes back between their replies; the elder is then refused as too old, and its writer has
- * to look whether it is there (schema_stream_has).
+ * to look whether it is there (analytics/publish_find.c).
  */
 
 #include "store/cluster.h"

@@ -286,7 +286,8 @@ int schema_lease_look(struct store *s, const char *sensor, struct schema_holder 
 int schema_put_ledger(struct store *s, const char *sensor, const char *mirror, const struct ledger *l);
 int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, const char *json);
 
-/* What became of a pipeline. Repeats are stream entries whose id is not beyond the last one: see schema_stream_has. */
+/* What became of a pipeline. Repeats are stream entries whose id is not beyond the last one: see
+ * analytics/publish_find.c. */
 struct schema_outcome {
     uint64_t applied, repeated;
     uint64_t refused;        /* for good: wrong type, no permission */
@@ -304,12 +305,6 @@ struct schema_id {
 enum schema_stream { SCHEMA_STREAM_CLOSED, SCHEMA_STREAM_EVENTS };
 int schema_stream_last(struct store *s, const char *sensor, enum schema_stream which, struct schema_id *ret_id,
                        struct error *e);
-/*
- * Which of n entries are in a stream. A refused repeat is either there already, or it was refused before for another
- * reason while a later one was taken: then it needs a new id.
- */
-int schema_stream_has(struct store *s, const char *sensor, enum schema_stream which, const struct schema_id *ids,
-                      size_t n, bool *ret_has, struct error *e);
 /* An id for time ts_ns that is greater than *last; moves *last. */
 struct schema_id schema_id_next(struct schema_id *last, uint64_t ts_ns);
 void schema_id_format(char ret_text[SCHEMA_ID_BYTES], struct schema_id id);
