@@ -319,7 +319,7 @@ static int shake_hands(struct link *l, uint64_t deadline_ms, struct error *e)
         if (result == 0)
             return 0;
         if (result != -EAGAIN)
-            return error_set(e, result, "Redis at %.100s: %.150s", l->shown, why.text);
+            return error_set(e, result, "Redis at %.80s: %.160s", l->shown, why.text);
         result = wait_fd(l->fd, (short)(POLLIN | (l->out_at < l->out_len ? POLLOUT : 0)), deadline_ms);
         if (result != 0)
             return error_set(e, result, "Redis at %.150s: TLS handshake: %s; is it a TLS port?", l->shown,
@@ -469,13 +469,15 @@ static int setup(struct link *l, const struct link_options *o, int argc, const c
     int code = 0;
 
     if (r == NULL)
-        return error_set(e, -EIO, "Redis at %.80s: %s failed: %.80s%s", l->shown, argv[0], l->why.text,
-                         l->tls != NULL ? "; does it ask for a client certificate (store.tls_cert)?" : "");
+        return error_set(e, -EIO, "Redis at %.80s: %s failed: %.80s; %s", l->shown, argv[0], l->why.text,
+                         l->tls != NULL ? "does it ask for a client certificate (store.tls_cert)?"
+                                        : "is it a Redis, and if its port speaks TLS, use rediss://");
     if (r->type == REDIS_REPLY_ERROR && ret == NULL) {
         enum store_fault fault = store_fault_of(r->str);
         bool passing = fault == STORE_FAULT_PASSING || fault == STORE_FAULT_DEMOTED;
-        code = error_set(e, passing ? -EAGAIN : -EACCES, "Redis at %.90s: %s refused: %.70s; %s", l->shown, argv[0],
-                         r->str, passing ? store_fault_todo(r->str) : todo);
+        const char *known = store_fault_todo(r->str);
+        code = error_set(e, passing ? -EAGAIN : -EACCES, "Redis at %.70s: %s refused: %.*s; %s", l->shown, argv[0],
+                         store_fault_length(r->str), r->str, *known != '\0' ? known : todo);
     }
     if (ret != NULL)
         *ret = r;
