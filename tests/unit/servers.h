@@ -196,7 +196,7 @@ static inline void start_sentinel(struct server *s, const char *dir, int master_
  */
 static inline void wait_sentinels(const struct server *sentinel, int n, const char *tls, int replicas)
 {
-    char master[512], quorum[512], slaves[32], usable[32];
+    char master[600], quorum[600], slaves[32], usable[32];
 
     snprintf(master, sizeof(master), "%s SENTINEL master the-master", tls);
     snprintf(quorum, sizeof(quorum), "%s SENTINEL ckquorum the-master", tls);
