@@ -38,6 +38,8 @@ void resp_fini(struct resp *r)
 
 int resp_feed(struct resp *r, const void *bytes, size_t len)
 {
+    if (len == 0)
+        return 0;
     if (r->at == r->len)
         r->at = r->len = 0;
     if (r->size - r->len < len && r->at != 0) { /* at most the start of one reply is moved */
