@@ -48,6 +48,7 @@ void publisher_spill(struct publisher *p)
 
     if (p->disk == NULL || chain == NULL)
         return;
+    p->rewound |= p->from_disk.first != NULL;
     items_clear(&p->from_disk);
     segments_rewind(p->disk);
     int result = segments_append(p->disk, &chain, &e);

@@ -6,9 +6,8 @@
  * Order of sending: what carry.h finished of earlier runs; segments, oldest first; then memory. Windows that an earlier
  * run began are sent with its part added. Ids of stream entries are given when an item is first sent, after the
  * stream's last id was read, and stay with it: a replay after a reconnect repeats them and Redis refuses the
- * repetition. A segment's entries are numbered from ids that are fixed in it first, for the same reason. But an id is
- * also refused when a later entry of the same stream was taken while this one was not (a server that was full for a
- * moment): so after a repetition the entries are looked for, and those that are missing get new ids.
+ * repetition. A segment's entries are numbered from ids that are fixed in it first, for the same reason. After a
+ * repetition the entries are looked for, and those that are missing get new ids (publish_find.c).
  *
  * What Redis acknowledged and then forgot (AOF writes once a second, replicas lag) the connection repeats from its
  * journal (store.h).
@@ -285,51 +284,6 @@ static size_t give_up_batch(struct publisher *p)
     return 0;
 }
 
-static bool is_entry(const struct item *x, enum schema_stream which)
-{
-    return x->kind == (which == SCHEMA_STREAM_CLOSED ? ITEM_CLOSED : ITEM_EVENT);
-}
-
-/*
- * Which of the first n items' stream entries are not in the store although Redis took them for repetitions: they lose
- * their ids and get new ones when they are sent again.
- */
-static int find_lost(struct publisher *p, struct items *list, size_t n, size_t *ret_lost)
-{
-    struct schema_id *id = calloc(n, sizeof(*id));
-    struct item **entry = calloc(n, sizeof(struct item *));
-    bool *has = calloc(n, sizeof(*has));
-    int result = id != NULL && entry != NULL && has != NULL ? 0 : error_set(&p->trouble, -ENOMEM, "no memory");
-
-    for (int which = SCHEMA_STREAM_CLOSED; which <= SCHEMA_STREAM_EVENTS && result == 0; which++) {
-        size_t n_entries = 0;
-        struct item *x = list->first;
-        for (size_t i = 0; i < n; i++, x = x->next) {
-            if (!is_entry(x, which))
-                continue;
-            id[n_entries] = x->id;
-            entry[n_entries++] = x;
-        }
-        if (n_entries != 0)
-            result = schema_stream_has(p->store, p->options->sensor, which, id, n_entries, has, &p->trouble);
-        if (result == -EPROTO) { /* not even a stream: there is nothing to be done for it */
-            result = 0;
-            continue;
-        }
-        for (size_t i = 0; i < n_entries && result == 0; i++) {
-            if (has[i])
-                continue;
-            entry[i]->id = (struct schema_id){0, 0};
-            entry[i]->late = true;
-            (*ret_lost)++;
-        }
-    }
-    free(id);
-    free(entry);
-    free(has);
-    return result;
-}
-
 /* The first n items leave the list, but for n_lost stream entries without an id, which stay in front. */
 static void take_sent(struct items *list, size_t n, size_t n_lost)
 {
@@ -337,8 +291,7 @@ static void take_sent(struct items *list, size_t n, size_t n_lost)
 
     for (size_t i = 0; i < n; i++) {
         struct item *x = items_pop(list);
-        bool entry = is_entry(x, SCHEMA_STREAM_CLOSED) || is_entry(x, SCHEMA_STREAM_EVENTS);
-        if (n_lost != 0 && entry && x->late && x->id.ms == 0 && x->id.seq == 0)
+        if (n_lost != 0 && publisher_is_entry(x) && x->late && x->id.ms == 0 && x->id.seq == 0)
             items_add(&again, x);
         else
             item_free(x);
@@ -382,7 +335,7 @@ static size_t send_batch(struct publisher *p, struct items *list, const struct c
         error_set(&p->trouble, -EPROTO, "Redis refused to store: %.150s", o.first_refusal);
     }
     size_t n_lost = 0;
-    if (o.repeated != 0 && find_lost(p, list, n, &n_lost) != 0) {
+    if (o.repeated != 0 && publisher_find_lost(p, list, n, &n_lost) != 0) {
         go_away(p);
         return 0;
     }
@@ -417,7 +370,8 @@ static bool want_carry(struct publisher *p, uint64_t run_ns)
     return true;
 }
 
-/* The next items of the oldest segment, and the ids that its stream entries are numbered from. */
+/* The next items of the oldest segment, and the ids that its stream entries are numbered from: those behind which the
+ * last ones were numbered, or, when the same items are read once more, those from before. */
 static bool fetch_from_disk(struct publisher *p)
 {
     struct segment_head head;
@@ -430,7 +384,13 @@ static bool fetch_from_disk(struct publisher *p)
     } else if (p->from_disk.first == NULL && segments_is_fresh(p->disk)) {
         p->last_closed = head.closed;
         p->last_event = head.event;
+    } else if (p->rewound) {
+        p->last_closed = p->batch_closed;
+        p->last_event = p->batch_event;
     }
+    p->rewound = false;
+    p->batch_closed = p->last_closed;
+    p->batch_event = p->last_event;
     items_set(&p->from_disk, segments_read(p->disk, BATCH_ITEMS));
     if (p->from_disk.first == NULL)
         segments_done(p->disk);

@@ -2,7 +2,8 @@
 #ifndef SPANWARD_PUBLISH_STATE_H
 #define SPANWARD_PUBLISH_STATE_H
 
-/* A publisher, for the two files that share it: publish.c, what is put and waits, and publish_send.c, how it leaves.
+/* A publisher, for the files that share it: publish.c, what is put and waits, publish_send.c, how it leaves, and
+ * publish_find.c, what became of it.
  * Owner: the thread that puts. */
 
 #include <time.h>
@@ -36,6 +37,8 @@ struct publisher {
     size_t spool_limit;
     struct segments *disk;                        /* NULL: none */
     struct items from_disk;                       /* read and not acknowledged */
+    struct schema_id batch_closed, batch_event;   /* what from_disk is numbered from */
+    bool rewound;                                 /* it was given up and will be read again */
     bool told_disk;                               /* that it cannot be written */
     uint64_t dropped_until_ns[SCHEMA_TIER_COUNT]; /* start of the newest window dropped, + 1 */
     uint64_t dropped, refused, reconnects, errors, data_ns;
@@ -59,5 +62,11 @@ void publisher_spill(struct publisher *p);
 
 /* publish_send.c */
 bool publisher_nothing_waits(const struct publisher *p);
+
+/* publish_find.c: an item that is an entry of a stream. */
+bool publisher_is_entry(const struct item *x);
+/* Which of the first n items' entries are not in the store although Redis took them for repetitions: they lose their
+ * ids and get new ones when they are sent again. Adds their number to *ret_lost. */
+int publisher_find_lost(struct publisher *p, const struct items *list, size_t n, size_t *ret_lost);
 
 #endif

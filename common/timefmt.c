@@ -26,21 +26,38 @@ char *format_time(char *buf, size_t size, uint64_t ns, bool utc)
     return buf;
 }
 
-/* value with three significant digits: 9.87, 98.7, 987 */
+/* value with three significant digits: 9.87, 98.7, 987. Below 1000 by hand: a table of 10,000 rows has 80,000 of them,
+ * and printf takes half of the time that it needs. */
 static void format_3(char *buf, size_t size, double value, const char *unit)
 {
-    int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-    char number[40];
+    unsigned decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+    char number[8], *end = number;
 
-    snprintf(number, sizeof(number), "%.*f", decimals, value);
-    if (decimals > 0) {
-        size_t n = strlen(number);
-        while (number[n - 1] == '0')
-            number[--n] = '\0';
-        if (number[n - 1] == '.')
-            number[n - 1] = '\0';
+    if (!(value >= 0 && value < 999.5)) {
+        snprintf(buf, size, "%.0f %s", value, unit);
+        return;
     }
-    snprintf(buf, size, "%s %s", number, unit);
+    unsigned scale = decimals == 2 ? 100 : decimals == 1 ? 10 : 1;
+    unsigned n = (unsigned)(value * scale + 0.5), whole = n / scale;
+    if (whole >= 100)
+        *end++ = (char)('0' + whole / 100);
+    if (whole >= 10)
+        *end++ = (char)('0' + whole / 10 % 10);
+    *end++ = (char)('0' + whole % 10);
+    if (n % scale != 0) {
+        *end++ = '.';
+        *end++ = (char)('0' + n * 10 / scale % 10);
+        if (n * 10 % scale != 0)
+            *end++ = (char)('0' + n % 10);
+    }
+    *end++ = ' ';
+    size_t n_number = (size_t)(end - number), n_unit = strlen(unit);
+    if (n_number + n_unit >= size) {
+        snprintf(buf, size, "%.*s%s", (int)n_number, number, unit);
+        return;
+    }
+    memcpy(buf, number, n_number);
+    memcpy(buf + n_number, unit, n_unit + 1);
 }
 
 /* Divides by 1000 until three digits remain; `units` ends with NULL. */

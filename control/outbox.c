@@ -278,7 +278,7 @@ static uint64_t trusted_ns(const char *info)
 {
     const char *before = info_field(info, "master_replid2");
     bool promoted = strspn(before, "0") < 40;
-    bool alone = strncmp(info_field(info, "redis_mode"), "standalone", 10) == 0;
+    bool alone = strstr(info, "redis_mode:standalone") != NULL;
 
     return promoted || !alone ? 0 : strtoull(info_field(info, "uptime_in_seconds"), NULL, 10) * NS_PER_S;
 }

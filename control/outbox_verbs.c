@@ -30,7 +30,7 @@ static int open_row(struct control *c, uint64_t seq, struct outbox_row **ret, st
 
 int outbox_retry(struct control *c, uint64_t seq, struct error *e)
 {
-    struct outbox_row *r;
+    struct outbox_row *r = NULL;
     int rc = open_row(c, seq, &r, e);
 
     if (rc != 0)
@@ -58,7 +58,7 @@ static void drop_row(struct outbox_row *r)
 
 int outbox_drop(struct control *c, uint64_t seq, struct error *e)
 {
-    struct outbox_row *r;
+    struct outbox_row *r = NULL;
     int rc = open_row(c, seq, &r, e);
 
     if (rc != 0)

@@ -22,7 +22,7 @@
  * Limits: writes and reads go to masters only. Commands without a key go to the first master, SCAN to one master after
  * the other, whose place is in the cursor. Within one flush, two stream entries of one key may change places if
  * the cluster goes down and comes back between their replies; the elder is then refused as too old, and its writer has
- * to look whether it is there (schema_stream_has).
+ * to look whether it is there (analytics/publish_find.c).
  */
 
 #include "store/cluster.h"
@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "store/resp.h"
 #include "store/route.h"
 
 #define NODES_MAX      1000
@@ -188,7 +189,7 @@ static int read_map(struct cluster *c, uint16_t index, struct error *e)
         c->stats->map_changes++;
     }
     free(m);
-    freeReplyObject(r);
+    free(r);
     return result;
 }
 
@@ -359,10 +360,10 @@ static void catch_reply(void *ctx, size_t index, redisReply *r)
     const struct unit *u = &x->unit[i];
     size_t asking = u->ask_node != NO_NODE ? 1 : 0, at = k->offset[index]++;
     if (at < asking) {
-        freeReplyObject(r);
+        free(r);
     } else {
         redisReply **to = &x->reply[u->first + at - asking];
-        freeReplyObject(*to);
+        free(*to);
         *to = r;
     }
     k->unit[index] = i;
@@ -583,7 +584,7 @@ static int replay_piece(struct cluster *c, const char *bytes, size_t len, size_t
         c->stats->repeated += n;
     }
     for (size_t i = 0; reply != NULL && i < n; i++)
-        freeReplyObject(reply[i]);
+        free(reply[i]);
     free(end);
     free(reply);
     return result;
@@ -669,19 +670,34 @@ static size_t masters(const struct cluster *c, uint16_t *ret_master)
     return n;
 }
 
-/* A node's cursor and the node's place, in one number. False: it does not fit. */
-static bool set_cursor(redisReply *r, unsigned long long cursor, size_t place)
+/* The reply of a SCAN once more, with a node's cursor and the node's place in one number; NULL: it does not fit. */
+static redisReply *with_cursor(const redisReply *r, unsigned long long cursor, size_t place)
 {
-    char text[32];
-    int len = snprintf(text, sizeof(text), "%llu", cursor * SCAN_PLACES + place);
-    char *copy = cursor > ULLONG_MAX / SCAN_PLACES - 1 ? NULL : strdup(text);
+    const redisReply *keys = r->element[1];
+    struct resp in;
+    char text[64];
+    redisReply *copy = NULL;
 
-    if (copy == NULL)
-        return false;
-    free(r->str);
-    r->str = copy;
-    r->len = len;
-    return true;
+    if (cursor > ULLONG_MAX / SCAN_PLACES - 1 || keys->type != REDIS_REPLY_ARRAY)
+        return NULL;
+    resp_init(&in);
+    int digits = snprintf(text, sizeof(text), "%llu", cursor * SCAN_PLACES + place);
+    int len = snprintf(text, sizeof(text), "*2\r\n$%d\r\n%llu\r\n*%zu\r\n", digits, cursor * SCAN_PLACES + place,
+                       keys->elements);
+    int result = resp_feed(&in, text, (size_t)len);
+    for (size_t i = 0; i < keys->elements && result == 0; i++) {
+        const redisReply *key = keys->element[i];
+        len = snprintf(text, sizeof(text), "$%zu\r\n", key->type == REDIS_REPLY_STRING ? key->len : 0);
+        result = resp_feed(&in, text, (size_t)len);
+        if (result == 0 && key->type == REDIS_REPLY_STRING)
+            result = resp_feed(&in, key->str, key->len);
+        if (result == 0)
+            result = resp_feed(&in, "\r\n", 2);
+    }
+    if (result == 0)
+        resp_next(&in, &copy);
+    resp_fini(&in);
+    return copy;
 }
 
 static void keep_one(void *ctx, size_t index, redisReply *r)
@@ -746,10 +762,9 @@ redisReply *cluster_scan(struct cluster *c, const struct store_arg *args, size_t
     unsigned long long next = strtoull(r->element[0]->str, NULL, 10);
     if (next == 0)
         at = at + 1 < n_masters ? at + 1 : 0; /* 0 and 0: the end */
-    if (!set_cursor(r->element[0], next, at)) {
-        freeReplyObject(r);
+    redisReply *merged = with_cursor(r, next, at);
+    free(r);
+    if (merged == NULL)
         error_set(e, -EOVERFLOW, "a cursor of SCAN that is too large");
-        return NULL;
-    }
-    return r;
+    return merged;
 }

@@ -21,8 +21,8 @@
     X("ERR max number of clients reached", PASSING, "raise its maxclients")                                            \
     X("READONLY", DEMOTED, "it is a replica; name the master, or use redis+sentinel://")                               \
     X("MASTERDOWN", DEMOTED, "it is a replica without its master; name the master, or use redis+sentinel://")          \
-    X("NOAUTH", ACCESS, "give store.user and store.password_file")                                                     \
-    X("WRONGPASS", ACCESS, "check store.user and store.password_file")                                                 \
+    X("NOAUTH", ACCESS, "give store.user and store.password_file, or $SPANWARD_REDIS_PASSWORD")                        \
+    X("WRONGPASS", ACCESS, "check store.user and store.password_file, or $SPANWARD_REDIS_PASSWORD")                    \
     X("NOPERM", ACCESS, "the user lacks a right; scripts/redis-acl prints what is needed")                             \
     X("MOVED", TOPOLOGY, "it is a node of a Cluster; use redis+cluster://")                                            \
     X("ASK", TOPOLOGY, "it is a node of a Cluster; use redis+cluster://")                                              \
@@ -61,11 +61,21 @@ const char *store_fault_todo(const char *text)
     return f != NULL ? f->todo : "";
 }
 
+int store_fault_length(const char *text)
+{
+    size_t len = strlen(text);
+
+    while (len > 0 && (text[len - 1] == '.' || text[len - 1] == ' '))
+        len--;
+    return len > 100 ? 100 : (int)len;
+}
+
 int store_refused(struct error *e, int code, const char *what, const char *text)
 {
     const char *todo = store_fault_todo(text);
 
-    return error_set(e, code, "Redis refused %.40s: %.100s%s%.90s", what, text, *todo != '\0' ? "; " : "", todo);
+    return error_set(e, code, "Redis refused %.40s: %.*s%s%.90s", what, store_fault_length(text), text,
+                     *todo != '\0' ? "; " : "", todo);
 }
 
 const char *store_fault_name(enum store_fault f)

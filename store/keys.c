@@ -60,14 +60,13 @@ size_t key_named(char ret[KEY_BYTES], const char *sensor, const char *kind, cons
 }
 
 size_t key_windows(char ret[KEY_BYTES], const char *sensor, enum window_scope scope, const char *object,
-                   uint64_t length_s, uint64_t bucket_s, enum key_half half)
+                   uint64_t length_s, uint64_t bucket_s)
 {
     char escaped[3 * WINDOW_NAME_BYTES], tail[3 * WINDOW_NAME_BYTES + 96];
 
     if (key_escape(escaped, sizeof(escaped), object) == 0)
         return 0;
-    snprintf(tail, sizeof(tail), "w:%s:%s:%" PRIu64 ":%" PRIu64 ":%c", window_scope_name(scope), escaped, length_s,
-             bucket_s, half == KEY_TRAFFIC ? 't' : 'q');
+    snprintf(tail, sizeof(tail), "w:%s:%s:%" PRIu64 ":%" PRIu64, window_scope_name(scope), escaped, length_s, bucket_s);
     return key_sensor(ret, sensor, tail);
 }
 
@@ -79,7 +78,7 @@ bool key_frame_windows(struct key_frame *f, const char *sensor, enum window_scop
     if (key_escape(name, sizeof(name), sensor) == 0)
         return false;
     f->before_len = (size_t)snprintf(f->before, sizeof(f->before), "sw1:{%s}:w:%s:", name, window_scope_name(scope));
-    f->behind_len = (size_t)snprintf(f->behind, sizeof(f->behind), ":%" PRIu64 ":%" PRIu64 ":t", length_s, bucket_s);
+    f->behind_len = (size_t)snprintf(f->behind, sizeof(f->behind), ":%" PRIu64 ":%" PRIu64, length_s, bucket_s);
     return f->before_len < sizeof(f->before) && f->behind_len < sizeof(f->behind);
 }
 

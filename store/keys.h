@@ -21,13 +21,11 @@
     X("closed", "stream", "markers of closed windows")                                                                 \
     X("events", "stream", "events")                                                                                    \
     X("obj:SCOPE", "zset", "object names with the start of their last window")                                         \
-    X("w:SCOPE:OBJECT:LENGTH:BUCKET:HALF", "hash", "windows of an object, packed")                                     \
+    X("w:SCOPE:OBJECT:LENGTH:BUCKET", "hash", "windows of an object, packed")                                          \
     X("tops", "zset", "index of top lists")                                                                            \
     X("top:KIND:TIER:START", "string", "worst finished flows")                                                         \
     X("ledger:MIRROR", "hash", "account of packets since start")                                                       \
     X("verdict:MIRROR", "string", "verdict record")
-
-enum key_half { KEY_TRAFFIC, KEY_QUALITY };
 
 /*
  * Writes `name` so that it can stand between colons and braces: letters, digits and "-._~/()" stay, all else becomes
@@ -41,7 +39,7 @@ size_t key_sensor(char ret[KEY_BYTES], const char *sensor, const char *tail);
 size_t key_named(char ret[KEY_BYTES], const char *sensor, const char *kind, const char *name);
 /* A bucket of windows; bucket_s is the bucket's start in seconds. */
 size_t key_windows(char ret[KEY_BYTES], const char *sensor, enum window_scope scope, const char *object,
-                   uint64_t length_s, uint64_t bucket_s, enum key_half half);
+                   uint64_t length_s, uint64_t bucket_s);
 /* The same for many objects: what stands before and behind the object's name is made once. */
 struct key_frame {
     char before[KEY_BYTES / 2], behind[64];
@@ -50,7 +48,6 @@ struct key_frame {
 /* False when the sensor's name does not fit. */
 bool key_frame_windows(struct key_frame *f, const char *sensor, enum window_scope scope, uint64_t length_s,
                        uint64_t bucket_s);
-/* The key of the traffic half; its last byte is the half. */
 size_t key_framed(char ret[KEY_BYTES], const struct key_frame *f, const char *object);
 size_t key_top(char ret[KEY_BYTES], const char *sensor, enum schema_top kind, enum schema_tier tier, uint64_t start_s);
 

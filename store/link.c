@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A connection over a non-blocking socket. hiredis 0.14 parses the replies (redisReader); it knows neither TLS nor
- * several servers, so sending, receiving and waiting are ours.
+ * A connection over a non-blocking socket. hiredis 0.14 knows neither TLS nor several servers, so sending, receiving
+ * and waiting are ours, and so is the parsing of replies (resp.c).
  *
  * Sending and receiving go on at the same time: a server that stops reading because nobody takes its replies cannot
  * block us for ever. A time-out is silence: nothing could be sent and nothing came for so long. The time to connect
@@ -19,7 +19,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,19 +27,19 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "store/resp.h"
 #include "store/store.h"
 
 #define RECEIVE_BYTES    (64u << 10)
 #define KEEPALIVE_IDLE_S 15
 #define KEEPALIVE_STEP_S 5
-#define ELEMENTS_MAX     (1 << 22) /* of one array in a reply; we never ask for a tenth of it */
-#define POLL_MAX         128       /* links that are waited for at once */
+#define POLL_MAX         128 /* links that are waited for at once */
 
 /* Owner: one thread. Invariant: awaited counts commands queued whose reply was not taken; failed <=> why is not "". */
 struct link {
     int fd;
     struct tls_session *tls; /* NULL: plain */
-    redisReader *reader;
+    struct resp in;
     char *out; /* for the wire: [out_at, out_len) is not sent yet */
     size_t out_at, out_len, out_size;
     size_t awaited;
@@ -100,41 +99,6 @@ bool link_is_replica(const struct link *l)
 const char *link_shown(const struct link *l)
 {
     return l->shown;
-}
-
-/* ---- parsing ---- */
-
-#if HIREDIS_MAJOR >= 1
-typedef size_t element_count; /* hiredis changed its mind about this callback's argument */
-#else
-typedef int element_count;
-#endif
-
-/* hiredis's own functions, and the same with a bound; written once. */
-static pthread_once_t functions_once = PTHREAD_ONCE_INIT;
-static redisReplyObjectFunctions original, bounded; /* zero when there was no memory */
-
-/* hiredis would take memory for as many elements as the server announces, before the first has come. */
-static void *create_array(const redisReadTask *task, element_count elements)
-{
-    return elements > ELEMENTS_MAX ? NULL : original.createArray(task, elements);
-}
-
-static void learn_functions(void)
-{
-    redisReader *r = redisReaderCreate();
-
-    if (r == NULL)
-        return;
-    original = bounded = *r->fn;
-    bounded.createArray = create_array;
-    redisReaderFree(r);
-}
-
-redisReader *link_reader_new(void)
-{
-    pthread_once(&functions_once, learn_functions);
-    return bounded.createArray != NULL ? redisReaderCreateWithFunctions(&bounded) : NULL;
 }
 
 /* ---- connecting ---- */
@@ -298,7 +262,7 @@ static int feed_plain(struct link *l)
             return drain_tls(l);
         if (n < 0)
             return fail(l, "%s", e.text);
-        if (redisReaderFeed(l->reader, plain, (size_t)n) != REDIS_OK)
+        if (resp_feed(&l->in, plain, (size_t)n) != 0)
             return fail(l, "no memory for a reply");
     }
 }
@@ -320,7 +284,7 @@ static int receive_some(struct link *l, bool handshake, bool *moved)
         return fail(l, "the server closed the connection");
     *moved = true;
     if (l->tls == NULL)
-        return redisReaderFeed(l->reader, buf, (size_t)n) == REDIS_OK ? 0 : fail(l, "no memory for a reply");
+        return resp_feed(&l->in, buf, (size_t)n) == 0 ? 0 : fail(l, "no memory for a reply");
     if (tls_feed(l->tls, buf, (size_t)n) != 0)
         return fail(l, "no memory for TLS");
     return handshake ? 0 : feed_plain(l);
@@ -329,14 +293,15 @@ static int receive_some(struct link *l, bool handshake, bool *moved)
 /* The next whole reply, or NULL. */
 static redisReply *parse_reply(struct link *l)
 {
-    void *reply = NULL;
+    redisReply *reply = NULL;
 
     if (l->failed)
         return NULL;
-    if (redisReaderGetReply(l->reader, &reply) != REDIS_OK) {
-        fail(l, "the server does not speak Redis's protocol: %.100s", l->reader->errstr);
-        return NULL;
-    }
+    int result = resp_next(&l->in, &reply);
+    if (result == -EPROTO)
+        fail(l, "the server does not speak Redis's protocol: %s", l->in.why);
+    else if (result != 0)
+        fail(l, "no memory for a reply");
     return reply;
 }
 
@@ -354,7 +319,7 @@ static int shake_hands(struct link *l, uint64_t deadline_ms, struct error *e)
         if (result == 0)
             return 0;
         if (result != -EAGAIN)
-            return error_set(e, result, "Redis at %.100s: %.150s", l->shown, why.text);
+            return error_set(e, result, "Redis at %.80s: %.160s", l->shown, why.text);
         result = wait_fd(l->fd, (short)(POLLIN | (l->out_at < l->out_len ? POLLOUT : 0)), deadline_ms);
         if (result != 0)
             return error_set(e, result, "Redis at %.150s: TLS handshake: %s; is it a TLS port?", l->shown,
@@ -504,18 +469,20 @@ static int setup(struct link *l, const struct link_options *o, int argc, const c
     int code = 0;
 
     if (r == NULL)
-        return error_set(e, -EIO, "Redis at %.80s: %s failed: %.80s%s", l->shown, argv[0], l->why.text,
-                         l->tls != NULL ? "; does it ask for a client certificate (store.tls_cert)?" : "");
+        return error_set(e, -EIO, "Redis at %.80s: %s failed: %.80s; %s", l->shown, argv[0], l->why.text,
+                         l->tls != NULL ? "does it ask for a client certificate (store.tls_cert)?"
+                                        : "is it a Redis, and if its port speaks TLS, use rediss://");
     if (r->type == REDIS_REPLY_ERROR && ret == NULL) {
         enum store_fault fault = store_fault_of(r->str);
         bool passing = fault == STORE_FAULT_PASSING || fault == STORE_FAULT_DEMOTED;
-        code = error_set(e, passing ? -EAGAIN : -EACCES, "Redis at %.90s: %s refused: %.70s; %s", l->shown, argv[0],
-                         r->str, passing ? store_fault_todo(r->str) : todo);
+        const char *known = store_fault_todo(r->str);
+        code = error_set(e, passing ? -EAGAIN : -EACCES, "Redis at %.70s: %s refused: %.*s; %s", l->shown, argv[0],
+                         store_fault_length(r->str), r->str, *known != '\0' ? known : todo);
     }
     if (ret != NULL)
         *ret = r;
     else
-        freeReplyObject(r);
+        free(r);
     return code;
 }
 
@@ -551,7 +518,7 @@ static int log_in(struct link *l, const struct link_options *o, struct error *e)
             take_hello(l, r);
         if (r != NULL && r->type == REDIS_REPLY_ERROR && store_fault_of(r->str) == STORE_FAULT_PASSING)
             result = error_set(e, -EAGAIN, "Redis at %.100s: %.70s; %s", l->shown, r->str, store_fault_todo(r->str));
-        freeReplyObject(r);
+        free(r);
     }
     if (result == 0 && o->db != 0) {
         char db[12];
@@ -569,11 +536,10 @@ int link_open(const struct link_options *o, const struct store_endpoint *at, str
     uint64_t deadline_ms = link_clock_ms() + o->connect_timeout_ms;
     struct link *l = calloc(1, sizeof(*l));
 
-    if (l == NULL || (l->reader = link_reader_new()) == NULL) {
-        free(l);
+    if (l == NULL)
         return error_set(e, -ENOMEM, "no memory for a connection to Redis");
-    }
     l->fd = -1;
+    resp_init(&l->in);
     store_endpoint_show(at, o->tls != NULL, l->shown, sizeof(l->shown));
     int result = connect_socket(l, at, deadline_ms, e);
     if (result == 0 && o->tls != NULL && at->unix_path[0] == '\0')
@@ -597,7 +563,7 @@ void link_close(struct link *l)
     if (l->fd >= 0)
         close(l->fd);
     tls_session_free(l->tls);
-    redisReaderFree(l->reader);
+    resp_fini(&l->in);
     free(l->out);
     free(l);
 }

@@ -43,23 +43,20 @@ const char *link_shown(const struct link *l);
 int link_queue(struct link *l, const char *bytes, size_t len, size_t n_commands);
 
 /*
- * Sends what is queued on all links and reads until every reply is there. take owns the reply; i is the link's index.
- * Each link may be silent for at most timeout_ms. A link that fails stays failed, with its reason; the others go on.
- * Returns -EIO when one failed.
+ * Sends what is queued on all links and reads until every reply is there. take owns the reply (free); i is the link's
+ * index. Each link may be silent for at most timeout_ms. A link that fails stays failed, with its reason; the others go
+ * on. Returns -EIO when one failed.
  */
 int links_exchange(struct link *const *links, size_t n, unsigned timeout_ms, void (*take)(void *, size_t, redisReply *),
                    void *ctx);
 bool link_failed(const struct link *l);
 const char *link_why(const struct link *l);
 
-/* One command of plain words; NULL when the link failed. */
+/* One command of plain words; NULL when the link failed. Free the reply. */
 redisReply *link_call(struct link *l, int argc, const char *const *argv, unsigned timeout_ms);
 
 /* What arrived without waiting (pushed messages); NULL: nothing, or the link failed. */
 redisReply *link_glance(struct link *l);
-
-/* A parser of replies that refuses absurd ones; NULL without memory. */
-redisReader *link_reader_new(void);
 
 uint64_t link_clock_ms(void);
 void link_sleep_ms(unsigned ms);

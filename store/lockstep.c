@@ -20,7 +20,7 @@ int lockstep_forget(struct store *s, const char *sensor, enum schema_tier tier, 
                     enum window_scope scope, const char *name, uint64_t data_ns)
 {
     uint64_t length_s = schema_tier_length_ns(tier, base_length_ns) / NS_PER_S;
-    uint64_t span_s = length_s * SCHEMA_BUCKET_FIELDS, now_s = data_ns / NS_PER_S;
+    uint64_t span_s = length_s * SCHEMA_BUCKET_WINDOWS, now_s = data_ns / NS_PER_S;
     char key[KEY_BYTES];
     struct command c;
 
@@ -29,12 +29,7 @@ int lockstep_forget(struct store *s, const char *sensor, enum schema_tier tier, 
     if (now_s % span_s >= length_s || now_s < keep_s[tier] + 2 * span_s) /* not the first window of a bucket */
         return 0;
     uint64_t bucket_s = (now_s - keep_s[tier]) / span_s * span_s - span_s;
-    size_t len = key_windows(key, sensor, scope, name, length_s, bucket_s, KEY_TRAFFIC);
-    command_start(&c, "DEL", key, len);
-    int rc = command_append(&c, s);
-    if (rc != 0)
-        return rc;
-    len = key_windows(key, sensor, scope, name, length_s, bucket_s, KEY_QUALITY);
+    size_t len = key_windows(key, sensor, scope, name, length_s, bucket_s);
     command_start(&c, "DEL", key, len);
     return command_append(&c, s);
 }

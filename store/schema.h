@@ -38,13 +38,13 @@
 #include "common/window.h"
 #include "store/store.h"
 
-#define SCHEMA_VERSION       1
-#define SCHEMA_SENSOR_BYTES  64 /* name with its end; also for mirrors */
-#define SCHEMA_MIRRORS_MAX   16
-#define SCHEMA_ID_BYTES      44 /* stream id "ms-seq" */
-#define SCHEMA_DETAIL_BYTES  1536
-#define SCHEMA_TOP_MAX       128 /* members of a top list */
-#define SCHEMA_BUCKET_FIELDS 120 /* windows per hash, below Redis's default of 128, so that hashes stay listpacks */
+#define SCHEMA_VERSION        1
+#define SCHEMA_SENSOR_BYTES   64 /* name with its end; also for mirrors */
+#define SCHEMA_MIRRORS_MAX    16
+#define SCHEMA_ID_BYTES       44 /* stream id "ms-seq" */
+#define SCHEMA_DETAIL_BYTES   1536
+#define SCHEMA_TOP_MAX        128 /* members of a top list */
+#define SCHEMA_BUCKET_WINDOWS 15  /* per hash, two fields each: Redis looks for each field from the first on */
 
 /*
  * Retention tiers: symbol, name, window length in s (0: the sensor's own window length), seconds kept after the last
@@ -286,7 +286,8 @@ int schema_lease_look(struct store *s, const char *sensor, struct schema_holder 
 int schema_put_ledger(struct store *s, const char *sensor, const char *mirror, const struct ledger *l);
 int schema_put_verdict(struct store *s, const char *sensor, const char *mirror, const char *json);
 
-/* What became of a pipeline. Repeats are stream entries whose id is not beyond the last one: see schema_stream_has. */
+/* What became of a pipeline. Repeats are stream entries whose id is not beyond the last one: see
+ * analytics/publish_find.c. */
 struct schema_outcome {
     uint64_t applied, repeated;
     uint64_t refused;        /* for good: wrong type, no permission */
@@ -304,12 +305,6 @@ struct schema_id {
 enum schema_stream { SCHEMA_STREAM_CLOSED, SCHEMA_STREAM_EVENTS };
 int schema_stream_last(struct store *s, const char *sensor, enum schema_stream which, struct schema_id *ret_id,
                        struct error *e);
-/*
- * Which of n entries are in a stream. A refused repeat is either there already, or it was refused before for another
- * reason while a later one was taken: then it needs a new id.
- */
-int schema_stream_has(struct store *s, const char *sensor, enum schema_stream which, const struct schema_id *ids,
-                      size_t n, bool *ret_has, struct error *e);
 /* An id for time ts_ns that is greater than *last; moves *last. */
 struct schema_id schema_id_next(struct schema_id *last, uint64_t ts_ns);
 void schema_id_format(char ret_text[SCHEMA_ID_BYTES], struct schema_id id);

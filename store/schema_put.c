@@ -109,22 +109,6 @@ int schema_put_sensor(struct store *s, const struct schema_sensor *sensor)
     return command_append(&c, s);
 }
 
-/* One half: HSET with its expiry, or HDEL when there is nothing to store. */
-static int put_half(struct store *s, const char *key, size_t key_len, uint64_t index, const uint8_t *value,
-                    size_t value_len, uint64_t expire_s)
-{
-    struct command c;
-
-    command_start(&c, value_len != 0 ? "HSET" : "HDEL", key, key_len);
-    command_u64(&c, index);
-    if (value_len != 0)
-        command_bytes(&c, value, value_len);
-    int result = command_append(&c, s);
-    if (result == 0 && value_len != 0)
-        result = append_expire(s, key, key_len, expire_s);
-    return result;
-}
-
 void schema_pack(const struct window *w, struct schema_packed *ret_packed)
 {
     static_assert(sizeof(ret_packed->traffic) == CODEC_BYTES, "schema.h and codec.h agree");
@@ -143,19 +127,28 @@ int schema_put_packed(struct store *s, const char *sensor, enum schema_tier tier
 {
     uint64_t length_s = schema_tier_length_ns(tier, base_length_ns) / NS_PER_S;
     char key[KEY_BYTES];
+    struct command c;
 
     if (length_s == 0)
         return -EINVAL;
     uint64_t number = start_ns / NS_PER_S / length_s;
-    uint64_t index = number % SCHEMA_BUCKET_FIELDS;
-    size_t len = key_windows(key, sensor, scope, name, length_s, (number - index) * length_s, KEY_TRAFFIC);
-    if (len == 0)
-        return -EINVAL;
-    uint64_t keep_s = tier_keep_s[tier] + SCHEMA_BUCKET_FIELDS * length_s;
-    uint64_t expire_s = keep_s + hash_bytes(key, len) % (keep_s / 8 + 1);
-    int result = put_half(s, key, len, index, p->traffic, p->traffic_len, expire_s);
-    key[len - 1] = 'q';
-    return result != 0 ? result : put_half(s, key, len, index, p->quality, p->quality_len, expire_s);
+    uint64_t index = number % SCHEMA_BUCKET_WINDOWS;
+    size_t len = key_windows(key, sensor, scope, name, length_s, (number - index) * length_s);
+    uint64_t keep_s = tier_keep_s[tier] + SCHEMA_BUCKET_WINDOWS * length_s;
+    command_start(&c, "HSET", key, len);
+    command_u64(&c, 2 * index);
+    command_bytes(&c, p->traffic, p->traffic_len);
+    if (p->quality_len != 0) {
+        command_u64(&c, 2 * index + 1);
+        command_bytes(&c, p->quality, p->quality_len);
+    }
+    int result = command_append(&c, s);
+    if (result == 0 && p->quality_len == 0) { /* that of an earlier writing would be another window's */
+        command_start(&c, "HDEL", key, len);
+        command_u64(&c, 2 * index + 1);
+        result = command_append(&c, s);
+    }
+    return result == 0 ? append_expire(s, key, len, keep_s + hash_bytes(key, len) % (keep_s / 8 + 1)) : result;
 }
 
 int schema_put_window(struct store *s, const char *sensor, enum schema_tier tier, uint64_t base_length_ns,

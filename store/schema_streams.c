@@ -297,39 +297,3 @@ int schema_stream_last(struct store *s, const char *sensor, enum schema_stream w
     *ret_id = id;
     return 0;
 }
-
-struct presence {
-    bool *has;
-    bool refused;
-};
-
-static void on_presence(void *ctx, size_t index, const struct store_reply *r)
-{
-    struct presence *x = ctx;
-
-    x->refused |= store_reply_type(r) == STORE_ERROR;
-    x->has[index] = store_reply_count(r) == 1;
-}
-
-int schema_stream_has(struct store *s, const char *sensor, enum schema_stream which, const struct schema_id *ids,
-                      size_t n, bool *ret_has, struct error *e)
-{
-    struct presence x = {.has = ret_has};
-    char key[KEY_BYTES], id[SCHEMA_ID_BYTES];
-    size_t len = stream_key(key, sensor, which);
-    int result = 0;
-
-    for (size_t i = 0; i < n && result == 0; i++) {
-        struct command c;
-        schema_id_format(id, ids[i]);
-        command_start(&c, "XRANGE", key, len);
-        command_text(&c, id);
-        command_text(&c, id);
-        result = command_append(&c, s);
-    }
-    if (result != 0)
-        return read_discard(s, result, e);
-    if (store_flush(s, on_presence, &x) != 0)
-        return read_connection_lost(e);
-    return x.refused ? error_set(e, -EPROTO, "Redis refused to look for stream entries") : 0;
-}

@@ -86,7 +86,7 @@ static int ask(struct sentinel *s, struct link *l, struct store_endpoint *ret, s
                            link_shown(l), s->master);
     else if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || !read_address(r->element[0], r->element[1], ret))
         result = error_set(e, -EPROTO, "Sentinel at %.100s gave no address of the master", link_shown(l));
-    freeReplyObject(r);
+    free(r);
     return result;
 }
 
@@ -103,7 +103,7 @@ static int try_one(struct sentinel *s, const struct store_endpoint *at, struct s
             result = error_set(e, -EIO, "Sentinel at %.100s: %.100s", link_shown(listener), link_why(listener));
         else if (r->type == REDIS_REPLY_ERROR)
             result = error_set(e, -EACCES, "Sentinel at %.90s refused: %.100s", link_shown(listener), r->str);
-        freeReplyObject(r);
+        free(r);
     }
     if (result == 0)
         result = link_open(s->options, at, &asker, e);
@@ -166,7 +166,7 @@ bool sentinel_switched(struct sentinel *s)
 
     while (s->listener != NULL && (r = link_glance(s->listener)) != NULL) {
         news |= is_about_us(s, r);
-        freeReplyObject(r);
+        free(r);
     }
     if (s->listener != NULL && !link_failed(s->listener))
         return news;

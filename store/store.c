@@ -202,7 +202,7 @@ static void take_replayed(void *ctx, size_t index, redisReply *r)
     (void)index;
     if (r->type == REDIS_REPLY_ERROR && x->result == 0 && store_fault_of(r->str) != STORE_FAULT_REFUSED)
         x->result = error_set(x->e, -EAGAIN, "Redis takes no writes: %.100s; %s", r->str, store_fault_todo(r->str));
-    freeReplyObject(r);
+    free(r);
 }
 
 /* The journal once more, over the new link, before anything else. */
@@ -402,7 +402,7 @@ static void deliver(void *ctx, size_t index, redisReply *r)
         keep(d, i, r);
     if (d->on_reply != NULL)
         d->on_reply(d->ctx, i, (const struct store_reply *)(const void *)r);
-    freeReplyObject(r);
+    free(r);
 }
 
 static int flush_link(struct store *s, struct delivery *d)
@@ -433,7 +433,7 @@ static int flush_cluster(struct store *s, struct delivery *d)
     for (size_t i = 0; i < n; i++) {
         if (result == 0 && d->on_reply != NULL)
             d->on_reply(d->ctx, i, (const struct store_reply *)(const void *)reply[i]);
-        freeReplyObject(reply[i]);
+        free(reply[i]);
     }
     free(reply);
     if (result == -EIO)
@@ -495,7 +495,7 @@ static redisReply *call(struct store *s, const char *bytes, size_t len)
     if (route_split(bytes, len, args, 16, &n_args) != 0 && n_args >= 2 && route_is(&args[0], "SCAN"))
         r = cluster_scan(s->cluster, args, n_args, &s->why);
     else if (cluster_run(s->cluster, bytes, &len, 1, false, &r, &s->why) != 0) {
-        freeReplyObject(r);
+        free(r);
         r = NULL;
     }
     if (r == NULL)
@@ -539,8 +539,7 @@ static const redisReply *native(const struct store_reply *r)
 
 void store_reply_free(struct store_reply *r)
 {
-    if (r != NULL)
-        freeReplyObject(r);
+    free(r);
 }
 
 enum store_reply_type store_reply_type(const struct store_reply *r)

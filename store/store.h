@@ -116,6 +116,8 @@ const char *store_fault_name(enum store_fault f);
 enum store_fault store_fault_of(const char *text);
 /* What to do about it, for messages; "" when nothing is known. */
 const char *store_fault_todo(const char *text);
+/* How much of it goes into a message: at most 100 bytes, without the stop at its end. */
+int store_fault_length(const char *text);
 /* "Redis refused WHAT: TEXT; TODO" into e; returns code. */
 int store_refused(struct error *e, int code, const char *what, const char *text);
 

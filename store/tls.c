@@ -189,6 +189,22 @@ void tls_session_free(struct tls_session *s)
 }
 
 /* Turns a failed SSL call into an error; -EAGAIN is not one. */
+/* What to do about a certificate that is not believed. */
+static const char *todo_of(long verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "renew it";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "check the clocks";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "connect by a name that it has, or give store.tls_name (?name=HOST)";
+    default:
+        return "give the CA that vouches for it: store.tls_ca (?ca=FILE)";
+    }
+}
+
 static int failure(struct tls_session *s, int ret, struct error *e)
 {
     switch (SSL_get_error(s->ssl, ret)) {
@@ -201,8 +217,8 @@ static int failure(struct tls_session *s, int ret, struct error *e)
     long verdict = SSL_get_verify_result(s->ssl);
     if (verdict != X509_V_OK && (SSL_get_verify_mode(s->ssl) & SSL_VERIFY_PEER) != 0 && !SSL_is_init_finished(s->ssl)) {
         ERR_clear_error();
-        return error_set(e, -EPROTO, "its certificate is refused as that of \"%.80s\": %s", s->expected,
-                         X509_verify_cert_error_string(verdict));
+        return error_set(e, -EPROTO, "its certificate is refused as that of \"%.60s\": %.60s; %s", s->expected,
+                         X509_verify_cert_error_string(verdict), todo_of(verdict));
     }
     return error_set(e, -EPROTO, "TLS failed: %s", reason());
 }

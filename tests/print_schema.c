@@ -21,9 +21,9 @@ static void print_keys(void)
          "one of those below. LENGTH is the window length in seconds, BUCKET the start of the bucket in seconds:");
     printf("a bucket holds %d windows and starts at a multiple of %d x LENGTH, so a hash stays a listpack with Redis's "
            "defaults.\n"
-           "The field of a window is its number in the bucket, 0..%d. HALF is `t` (traffic and loss) or `q` (latency "
-           "and quality).\n\n",
-           SCHEMA_BUCKET_FIELDS, SCHEMA_BUCKET_FIELDS, SCHEMA_BUCKET_FIELDS - 1);
+           "Window N of a bucket, 0..%d, has the fields 2N (traffic and loss) and 2N+1 (latency and quality, if "
+           "there is any).\n\n",
+           SCHEMA_BUCKET_WINDOWS, SCHEMA_BUCKET_WINDOWS, SCHEMA_BUCKET_WINDOWS - 1);
     puts("| scope | its objects |\n|---|---|");
 #define X(symbol, name, text) puts("| `" name "` | " text " |");
     WINDOW_SCOPES(X)

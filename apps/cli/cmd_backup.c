@@ -53,6 +53,8 @@ static int write_file(struct cli *cli, struct store *store, const char *name, st
         return cli_fail(cli, CLI_ERROR, "cannot write %s: %s", shown(safe, sizeof(safe), part), strerror(errno));
     }
     int result = backup_write(store, f, wall_now_ns(), ret, &e);
+    if (result == 0 && ret->entries == 0)
+        result = error_set(&e, -ENOENT, "spanward-control has stored nothing in this Redis; nothing was written");
     if (result == 0 && fsync(fd) != 0)
         result = error_set(&e, -errno, "cannot write the backup: %s", strerror(errno));
     if (fclose(f) != 0 && result == 0)

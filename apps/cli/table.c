@@ -438,8 +438,8 @@ static void put_note(FILE *out, const struct layout *l, size_t rows_left_out, co
     size_t n = 0;
 
     if (rows_left_out > 0)
-        n += (size_t)snprintf(note, sizeof(note), "%zu more row%s: --limit 0. ", rows_left_out,
-                              rows_left_out == 1 ? "" : "s");
+        n += (size_t)snprintf(note, sizeof(note), "%zu more row%s: --limit 0.%s", rows_left_out,
+                              rows_left_out == 1 ? "" : "s", l->n_hidden > 0 ? " " : "");
     if (l->n_hidden > 0)
         snprintf(note + n, sizeof(note) - n, "%zu column%s left out: wider terminal or --columns.", l->n_hidden,
                  l->n_hidden == 1 ? "" : "s");

@@ -136,7 +136,7 @@ struct table_value window_row_value(const struct window_rows *r, const struct wi
     const struct window *w = row->w;
 
 #define X(name, value)                                                                                                 \
-    if (strcmp(key, name) == 0)                                                                                        \
+    if (key[0] == (name)[0] && strcmp(key, name) == 0)                                                                 \
         return value;
     COMMON_KEYS(X)
     if (w->scope == WINDOW_PATH) {

@@ -223,7 +223,7 @@ static const uint64_t keep_s[SCHEMA_TIER_COUNT] = {
 /* The oldest bucket that is still there: its last write was the longest time to live ago. */
 static uint64_t oldest_ns(enum schema_tier tier)
 {
-    uint64_t bucket_s = SCHEMA_BUCKET_FIELDS * schema_tier_length_ns(tier, BASE_NS) / NS_PER_S;
+    uint64_t bucket_s = SCHEMA_BUCKET_WINDOWS * schema_tier_length_ns(tier, BASE_NS) / NS_PER_S;
     uint64_t longest_s = (keep_s[tier] + bucket_s) * 9 / 8;
 
     return ((NOW_NS / NS_PER_S - longest_s) / bucket_s - 1) * bucket_s * NS_PER_S;
@@ -338,19 +338,26 @@ static int publish(const char *url, uint64_t n, uint64_t rounds)
 
 /* ---- queries ---- */
 
-static void fill_range(struct store *s, uint64_t path, enum schema_tier tier, uint64_t n_windows)
+#define QUERY_WINDOWS 4u /* coarse windows of all paths at once */
+
+/* The last n_windows, oldest first, as a sensor writes them: Redis looks for a field of a bucket from its oldest on.
+ * Only those that queries of all paths ask for are generated one by one, unless `all` are. */
+static void fill_range(struct store *s, uint64_t path, enum schema_tier tier, uint64_t n_windows, bool all)
 {
     uint64_t length_ns = schema_tier_length_ns(tier, BASE_NS), end_ns = NOW_NS / length_ns * length_ns;
     struct nature nature = nature_of(path);
     struct window w = {.length_ns = 0};
 
     name_path(path, &w);
-    for (uint64_t i = 0; i < n_windows; i++) {
-        generate(&nature, end_ns - (i + 1) * length_ns, length_ns, &w);
+    for (uint64_t left = n_windows; left > 0; left--) {
+        if (all || left == n_windows || left <= QUERY_WINDOWS)
+            generate(&nature, end_ns - left * length_ns, length_ns, &w);
+        w.start_ns = end_ns - left * length_ns;
         put(s, tier, &w);
     }
 }
 
+/* NOW_NS ends a bucket of each tier: the queries find their buckets full, which is the most that they can cost. */
 static int fill_queries(const char *url, uint64_t n_paths)
 {
     struct store *s = open_url(url);
@@ -358,10 +365,10 @@ static int fill_queries(const char *url, uint64_t n_paths)
     for (uint64_t path = 0; path < n_paths; path++) {
         struct window w;
         name_path(path, &w);
-        fill_range(s, path, SCHEMA_BASE, path == 0 ? 360 : 2);
-        fill_range(s, path, SCHEMA_1MIN, 5);
-        fill_range(s, path, SCHEMA_15MIN, path == 0 ? 35 * 96 : 4);
-        fill_range(s, path, SCHEMA_1H, 4);
+        fill_range(s, path, SCHEMA_BASE, path == 0 ? 360 : SCHEMA_BUCKET_WINDOWS, path == 0);
+        fill_range(s, path, SCHEMA_1MIN, SCHEMA_BUCKET_WINDOWS, false);
+        fill_range(s, path, SCHEMA_15MIN, path == 0 ? 35 * 96 : SCHEMA_BUCKET_WINDOWS, path == 0);
+        fill_range(s, path, SCHEMA_1H, QUERY_WINDOWS, true);
         if (schema_put_object(s, SENSOR, WINDOW_PATH, w.name, NOW_NS) != 0)
             die("cannot write", NULL);
     }
@@ -419,11 +426,12 @@ static int query_coarse(struct store *s, const struct schema_sensor *x)
     uint64_t length_ns = schema_tier_length_ns(SCHEMA_15MIN, 0);
     struct window *w = NULL;
     size_t n = 0;
-    int result = schema_window_all(s, x, WINDOW_PATH, SCHEMA_15MIN, x->latest_start_ns[SCHEMA_15MIN] - 3 * length_ns, 4,
+    int result = schema_window_all(s, x, WINDOW_PATH, SCHEMA_15MIN,
+                                   x->latest_start_ns[SCHEMA_15MIN] - (QUERY_WINDOWS - 1) * length_ns, QUERY_WINDOWS,
                                    &w, &n, NULL, NULL);
 
     free(w);
-    return result != 0 ? result : n % 4 == 0 ? 0 : -1;
+    return result != 0 ? result : n % QUERY_WINDOWS == 0 ? 0 : -1;
 }
 
 static int query_series(struct store *s, const struct schema_sensor *x, enum schema_tier tier, uint64_t back_ns,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What a Redis Cluster may answer, and what we make of it: bytes go through hiredis's parser, each reply is read as a
+ * What a Redis Cluster may answer, and what we make of it: bytes go through our parser, each reply is read as a
  * redirection and as a map of slots; the bytes themselves are read as a command.
  */
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "store/link.h"
+#include "store/resp.h"
 #include "store/route.h"
 
 static void check_range(void *ctx, int first, int last, const struct store_endpoint *master)
@@ -22,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct store_endpoint to;
     struct store_arg args[8];
-    void *reply = NULL;
+    redisReply *reply = NULL;
+    struct resp in;
     size_t n = 0;
     int slot = 0;
 
@@ -30,18 +32,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(len <= size && n <= 8);
     if (len != 0)
         assert(route_command_slot(args, n) < ROUTE_SLOTS && (route_is_repeatable(args, n) || n > 0));
-    redisReader *reader = link_reader_new();
-    if (reader == NULL)
+    resp_init(&in);
+    if (resp_feed(&in, data, size) != 0)
         return 0;
-    redisReaderFeed(reader, (const char *)data, size);
-    while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply != NULL) {
+    while (resp_next(&in, &reply) == 0 && reply != NULL) {
         enum route_answer a = route_answer_of(reply, &slot, &to);
         if (a == ROUTE_MOVED || a == ROUTE_ASK)
             assert(slot >= 0 && slot < ROUTE_SLOTS && to.port != 0);
         route_read_map(reply, check_range, NULL);
-        freeReplyObject(reply);
-        reply = NULL;
+        free(reply);
     }
-    redisReaderFree(reader);
+    resp_fini(&in);
     return 0;
 }

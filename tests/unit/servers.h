@@ -172,6 +172,42 @@ static inline void kill_server(struct server *s)
     s->pid = 0;
 }
 
+/* A Sentinel of the master "the-master"; two must agree. head: the lines that give its port, up to its number, more:
+ * any others. */
+static inline void start_sentinel(struct server *s, const char *dir, int master_port, const char *head,
+                                  const char *more)
+{
+    char path[128], name[32];
+
+    s->port = free_port();
+    snprintf(name, sizeof(name), "sentinel-%d", s->port);
+    snprintf(path, sizeof(path), "%s/%s.conf", dir, name);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f,
+            "%s %d\nbind 127.0.0.1\ndir %s\nsentinel monitor the-master 127.0.0.1 %d 2\n"
+            "sentinel down-after-milliseconds the-master 800\nsentinel failover-timeout the-master 3000\n%s",
+            head, s->port, dir, master_port, more);
+    fclose(f);
+    s->pid = spawn(dir, name, (const char *const[]){"redis-server", path, "--sentinel", NULL});
+}
+
+/* Until each of n Sentinels knows the master's replicas and that all Sentinels agree. tls: words for redis-cli, or "".
+ */
+static inline void wait_sentinels(const struct server *sentinel, int n, const char *tls, int replicas)
+{
+    char master[600], quorum[600], slaves[32], usable[32];
+
+    snprintf(master, sizeof(master), "%s SENTINEL master the-master", tls);
+    snprintf(quorum, sizeof(quorum), "%s SENTINEL ckquorum the-master", tls);
+    snprintf(slaves, sizeof(slaves), "num-slaves\n%d", replicas);
+    snprintf(usable, sizeof(usable), "OK %d usable", n);
+    for (int i = 0; i < n; i++) {
+        wait_until(sentinel[i].port, master, slaves, 25);
+        wait_until(sentinel[i].port, quorum, usable, 25);
+    }
+}
+
 /* ---- a Cluster of 3 masters (0 to 2) and 3 replicas (3 to 5) ---- */
 
 #define CLUSTER_NODES 6

@@ -365,6 +365,60 @@ START_TEST(a_second_sensor_of_that_name_is_refused)
 }
 END_TEST
 
+#define RIVALS 3
+
+/* One sensor of the name "s", from when `start` is closed until it loses its name or is killed. */
+static _Noreturn void be_a_rival(const int start[2])
+{
+    struct publisher *p = NULL;
+    char c;
+
+    close(start[1]);
+    if (publisher_new(&options, &p, NULL) != 0 || read(start[0], &c, 1) != 0)
+        _exit(1);
+    while (!publisher_lost_name(p)) {
+        publisher_step(p);
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    _exit(2);
+}
+
+/* At once, for a name that is free, and for one whose holder was just killed: all but one give up. */
+START_TEST(of_sensors_that_race_for_a_name_one_remains)
+{
+    for (int round = 0; round < 3; round++) {
+        pid_t rival[RIVALS];
+        int start[2], left = RIVALS;
+        ck_assert_int_eq(pipe(start), 0);
+        for (int i = 0; i < RIVALS; i++) {
+            rival[i] = fork();
+            if (rival[i] == 0)
+                be_a_rival(start);
+        }
+        close(start[0]);
+        close(start[1]);
+        while (left > 1) {
+            int status = 0;
+            pid_t gone = wait(&status);
+            for (int i = 0; i < RIVALS; i++) {
+                if (rival[i] != gone)
+                    continue;
+                ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "status %x", (unsigned)status);
+                rival[i] = 0;
+                left--;
+            }
+        }
+        for (int i = 0; i < RIVALS; i++) { /* it would not give up: it has outlived the others' last look */
+            if (rival[i] == 0)
+                continue;
+            ck_assert_int_eq(waitpid(rival[i], NULL, WNOHANG), 0);
+            kill(rival[i], SIGKILL);
+            waitpid(rival[i], NULL, 0);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {stopped_and_started_within_a_minute,
@@ -376,7 +430,8 @@ int main(void)
                                   nothing_is_continued_when_reading_files,
                                   quantiles_come_back,
                                   a_spool_on_disk_outlives_its_sensor,
-                                  a_second_sensor_of_that_name_is_refused};
+                                  a_second_sensor_of_that_name_is_refused,
+                                  of_sensors_that_race_for_a_name_one_remains};
     need_redis();
     Suite *suite = suite_create("carry");
     TCase *tcase = tcase_create("carry");

@@ -607,8 +607,14 @@ START_TEST(an_empty_redis)
 {
     static const char *const want_sensor[] = {"status", "sensors", "paths", "services", "flows", "events"};
     static const char *const want_none[] = {"incidents", "problems", "tickets"};
+    char file[128], command[160];
 
     fill_redis(false);
+    snprintf(file, sizeof(file), "%s/empty", dir);
+    snprintf(command, sizeof(command), "backup %s", file);
+    ck_assert_int_eq(with_redis(command), CLI_ERROR); /* nothing is no backup, and must not take the place of one */
+    expect_one_line("nothing was written");
+    ck_assert_int_ne(access(file, F_OK), 0);
     for (size_t i = 0; i < sizeof(want_sensor) / sizeof(want_sensor[0]); i++) {
         ck_assert_int_eq(with_redis(want_sensor[i]), CLI_ERROR);
         expect_one_line("no sensor has written to this Redis yet");

@@ -397,6 +397,66 @@ START_TEST(an_entry_refused_before_a_later_one_is_not_lost)
 }
 END_TEST
 
+static void copy_dir(const char *from, const char *to)
+{
+    char line[400];
+
+    snprintf(line, sizeof(line), "rm -rf '%s' && cp -a '%s' '%s'", to, from, to);
+    ck_assert_int_eq(system(line), 0);
+}
+
+/*
+ * Entries on disk, refused while later ones were taken, sent again under new ids, and the process dies before they are
+ * crossed off. The next finds them by what they say, and what the first had not come to, too.
+ */
+START_TEST(who_dies_after_mending_does_not_double)
+{
+    enum { N = 40, REFUSED = 3 };
+    static unsigned of_marker[N], of_event[N];
+    struct store *s = connect_redis(url);
+    char spool[100], kept[100];
+    struct schema_id none = {0, 0};
+    struct schema_closed last = {.tier = SCHEMA_BASE, .parts = 1, .parts_expected = 1, .length_ns = 10 * SECOND};
+    struct schema_outcome o;
+
+    snprintf(spool, sizeof(spool), "%s/spool", dir);
+    snprintf(kept, sizeof(kept), "%s/kept", dir);
+    options.spool_dir = spool;
+    options.spool_disk_bytes = 1 << 20;
+    struct publisher *p = connected();
+    store_reply_free(store_command(s, "CONFIG SET maxmemory 1"));
+    for (uint64_t i = 0; i < N; i++)
+        put_marker_and_event(p, i);
+    publisher_begin(p, T0); /* what was put before goes to disk */
+    ck_assert_uint_eq(publisher_waiting(p), 2 * N);
+    ck_assert_uint_eq(publisher_step(p), 0); /* all refused; their ids are fixed */
+    store_reply_free(store_command(s, "CONFIG SET maxmemory 0"));
+    last.start_ns = T0 + REFUSED * 10 * SECOND;
+    schema_id_format(last.id, schema_id_next(&none, T0 + (REFUSED + 1) * 10 * SECOND));
+    ck_assert_int_eq(schema_put_closed(s, "s", &last), 0);
+    ck_assert_int_eq(schema_flush(s, &o), 0);
+    while (publisher_is_away(p))
+        publisher_step(p); /* connects, sends: the first markers are nowhere */
+    copy_dir(spool, kept);
+    publisher_finish(p, 5000); /* they get new ids */
+    publisher_free(p);
+    count_entries(s, N, of_marker, of_event);
+    for (unsigned i = 0; i < N; i++)
+        ck_assert_msg(of_marker[i] == 1 && of_event[i] == 1, "%u: %u markers, %u events", i, of_marker[i], of_event[i]);
+    copy_dir(kept, spool);
+    ck_assert_int_eq(publisher_new(&options, &p, NULL), 0);
+    ck_assert_uint_eq(publisher_waiting(p), 2 * N);
+    ck_assert_int_eq(publisher_connect(p, NULL), 0);
+    publisher_finish(p, 5000);
+    ck_assert_uint_eq(publisher_waiting(p) + publisher_dropped(p), 0);
+    publisher_free(p);
+    count_entries(s, N, of_marker, of_event);
+    for (unsigned i = 0; i < N; i++)
+        ck_assert_msg(of_marker[i] == 1 && of_event[i] == 1, "%u: %u markers, %u events", i, of_marker[i], of_event[i]);
+    store_close(s);
+}
+END_TEST
+
 struct toggler {
     atomic_bool stop;
     unsigned times;
@@ -417,34 +477,52 @@ static void *toggle(void *ctx)
     return NULL;
 }
 
-START_TEST(a_server_that_is_full_now_and_then_gets_all_of_it_once)
+/* Entries are put while the server takes some batches, parts of some, and none of others; disk: they wait there. */
+static void put_to_toggled(bool disk)
 {
     enum { N = 3000 };
     static unsigned of_marker[N], of_event[N];
     struct store *s = connect_redis(url);
-    struct publisher *p = connected();
+    char spool[100];
     struct toggler t = {.times = 0};
     pthread_t thread;
 
+    snprintf(spool, sizeof(spool), "%s/spool", dir);
+    options.spool_dir = disk ? spool : NULL;
+    options.spool_disk_bytes = disk ? 64 << 20 : 0;
+    struct publisher *p = connected();
     ck_assert_int_eq(pthread_create(&thread, NULL, toggle, &t), 0);
     for (uint64_t i = 0; i < N; i++) {
         put_marker_and_event(p, i);
-        if (i % 300 == 299)
+        if (i % 30 == 29) {
             publisher_step(p);
+            wait_ms(10);
+        }
     }
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 500; i++) {
         publisher_step(p);
         wait_ms(1);
     }
     atomic_store(&t.stop, true);
     pthread_join(thread, NULL);
     publisher_finish(p, 12000);
-    ck_assert_uint_eq(publisher_dropped(p) + publisher_refused(p), 0);
+    ck_assert_uint_eq(publisher_dropped(p) + publisher_refused(p) + publisher_waiting(p), 0);
     publisher_free(p);
     count_entries(s, N, of_marker, of_event);
     for (unsigned i = 0; i < N; i++)
         ck_assert_msg(of_marker[i] == 1 && of_event[i] == 1, "%u: %u markers, %u events", i, of_marker[i], of_event[i]);
     store_close(s);
+}
+
+START_TEST(a_server_that_is_full_now_and_then_gets_all_of_it_once)
+{
+    put_to_toggled(false);
+}
+END_TEST
+
+START_TEST(so_it_does_from_a_spool_on_disk)
+{
+    put_to_toggled(true);
 }
 END_TEST
 
@@ -476,7 +554,9 @@ int main(void)
                                   oldest_go_first_and_their_markers_say_so,
                                   a_full_server_is_an_outage,
                                   an_entry_refused_before_a_later_one_is_not_lost,
+                                  who_dies_after_mending_does_not_double,
                                   a_server_that_is_full_now_and_then_gets_all_of_it_once,
+                                  so_it_does_from_a_spool_on_disk,
                                   a_refusal_for_good_is_told};
     need_redis();
     Suite *suite = suite_create("publish");

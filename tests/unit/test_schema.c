@@ -270,18 +270,18 @@ START_TEST(keys_are_escaped_and_bounded)
 {
     char key[KEY_BYTES], name[WINDOW_NAME_BYTES];
 
-    key_windows(key, "s1", WINDOW_PATH, "A:1}~2001:db8::/48", 10, 1200, KEY_QUALITY);
-    ck_assert_str_eq(key, "sw1:{s1}:w:path:A%3A1%7D~2001%3Adb8%3A%3A/48:10:1200:q");
+    key_windows(key, "s1", WINDOW_PATH, "A:1}~2001:db8::/48", 10, 1200);
+    ck_assert_str_eq(key, "sw1:{s1}:w:path:A%3A1%7D~2001%3Adb8%3A%3A/48:10:1200");
     key_sensor(key, "a}b", "sensor");
     ck_assert_str_eq(key, "sw1:{a%7Db}:sensor");
     ck_assert_uint_eq(key_sensor(key, "", "sensor"), 0);
     memset(name, 0x01, sizeof(name));
     name[WINDOW_NAME_BYTES - 1] = '\0';
-    ck_assert_uint_gt(key_windows(key, "s", WINDOW_PATH, name, 10, 1200, KEY_TRAFFIC), 3 * (WINDOW_NAME_BYTES - 1));
+    ck_assert_uint_gt(key_windows(key, "s", WINDOW_PATH, name, 10, 1200), 3 * (WINDOW_NAME_BYTES - 1));
     char sensor[SCHEMA_SENSOR_BYTES];
     memset(sensor, ':', sizeof(sensor));
     sensor[SCHEMA_SENSOR_BYTES - 1] = '\0';
-    ck_assert_uint_gt(key_windows(key, sensor, WINDOW_PATH, name, 3600, UINT32_MAX, KEY_TRAFFIC), 0);
+    ck_assert_uint_gt(key_windows(key, sensor, WINDOW_PATH, name, 3600, UINT32_MAX), 0);
 }
 END_TEST
 
@@ -401,27 +401,27 @@ START_TEST(windows_come_back_as_written_even_twice)
 
     /* One hash per object and bucket, all with an expiry, all listpacks. */
     struct store_reply *r = store_command(store, "OBJECT ENCODING %s",
-                                          "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400:t");
+                                          "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400");
     ck_assert_str_eq(store_reply_string(r, NULL), "listpack");
     store_reply_free(r);
-    r = store_command(store, "TTL %s", "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400:t");
-    ck_assert_int_ge(store_reply_integer(r), 2 * 3600 + 1200);
-    ck_assert_int_le(store_reply_integer(r), 9 * (2 * 3600 + 1200) / 8);
+    r = store_command(store, "TTL %s", "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400");
+    ck_assert_int_ge(store_reply_integer(r), 2 * 3600 + 150);
+    ck_assert_int_le(store_reply_integer(r), 9 * (2 * 3600 + 150) / 8);
     store_reply_free(r);
 }
 END_TEST
 
 START_TEST(foreign_and_corrupt_values_are_skipped_and_counted)
 {
-    const char *key = "sw1:{branch%3A%20%7B12%7D}:w:path:site-00000~site-00001:10:1760000400:t";
+    const char *key = "sw1:{branch%3A%20%7B12%7D}:w:path:site-00000~site-00001:10:1760000400";
     struct window *w = NULL;
     struct schema_skipped skipped = {0};
     struct error e = {""};
     size_t n = 0;
 
     put_paths(1, 5);
-    store_reply_free(store_command(store, "HSET %s 1 %b 2 %s 99 %s note hello 500 x", key, "\x30\x00\x00\x00",
-                                   (size_t)4, "garbage!", ""));
+    store_reply_free(store_command(store, "HSET %s 2 %b 4 %s 28 %s note hello 60 x", key, "\x30\x00\x00\x00", (size_t)4,
+                                   "garbage!", ""));
     ck_assert_int_eq(schema_window_read(store, &sensor, WINDOW_PATH, "site-00000~site-00001", SCHEMA_BASE, 0,
                                         UINT64_MAX, &w, &n, &skipped, &e),
                      0);
@@ -432,7 +432,7 @@ START_TEST(foreign_and_corrupt_values_are_skipped_and_counted)
     free(w);
     ck_assert_str_eq(skipped.first, "path site-00000~site-00001");
     skipped = (struct schema_skipped){0};
-    store_reply_free(store_command(store, "SET %s text", "sw1:{branch%3A%20%7B12%7D}:w:path:wrong:10:1760000400:t"));
+    store_reply_free(store_command(store, "SET %s text", "sw1:{branch%3A%20%7B12%7D}:w:path:wrong:10:1760000400"));
     ck_assert_int_eq(
         schema_window_read(store, &sensor, WINDOW_PATH, "wrong", SCHEMA_BASE, T0, T0 + 1, &w, &n, &skipped, &e), 0);
     ck_assert_uint_eq(n, 0);
@@ -441,6 +441,31 @@ START_TEST(foreign_and_corrupt_values_are_skipped_and_counted)
     ck_assert_int_eq(schema_window_read(store, &sensor, WINDOW_PATH, "", SCHEMA_BASE, 0, 1, &w, &n, &skipped, &e),
                      -EINVAL);
     ck_assert_uint_eq(store_pending(store), 0);
+}
+END_TEST
+
+/* Its quality half then is an earlier writing's, and says nothing about this one. */
+START_TEST(a_window_written_anew_without_latencies_has_none)
+{
+    struct window w = {.scope = WINDOW_PATH, .name = "a~b", .start_ns = T0, .length_ns = 10 * NS_PER_S}, *got = NULL;
+    struct schema_outcome o;
+    struct error e = {""};
+    size_t n = 0;
+
+    sensor.latest_start_ns[SCHEMA_BASE] = T0;
+    for (unsigned samples = 2; samples-- > 0;) {
+        w.c.dir[0].pkts = 7 + samples;
+        w.q[WINDOW_HIST_RTT_A] =
+            (struct window_quantiles){samples, samples, samples, samples, samples, samples, samples};
+        ck_assert_int_eq(schema_put_window(store, sensor.name, SCHEMA_BASE, sensor.window_ns, &w), 0);
+        ck_assert_int_eq(schema_flush(store, &o), 0);
+        ck_assert_int_eq(
+            schema_window_read(store, &sensor, WINDOW_PATH, "a~b", SCHEMA_BASE, 0, UINT64_MAX, &got, &n, NULL, &e), 0);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_uint_eq(got[0].c.dir[0].pkts, 7 + samples);
+        ck_assert_uint_eq(got[0].q[WINDOW_HIST_RTT_A].n, samples);
+        free(got);
+    }
 }
 END_TEST
 
@@ -460,7 +485,7 @@ START_TEST(a_foreign_object_does_not_hide_the_others)
     store_reply_free(store_command(store, "ZADD %s 9999999999 %s 9999999999 %b 9999999999 %b", objects, longest, "",
                                    (size_t)0, "a\0b", (size_t)3));
     store_reply_free(
-        store_command(store, "SET %s text", "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400:t"));
+        store_command(store, "SET %s text", "sw1:{branch%3A%20%7B12%7D}:w:path:site-00001~site-00002:10:1760000400"));
     ck_assert_int_eq(
         schema_window_at(store, &sensor, WINDOW_PATH, SCHEMA_BASE, T0 + sensor.window_ns, &w, &n, &skipped, &e), 0);
     ck_assert_uint_eq(n, 2);
@@ -654,6 +679,7 @@ int main(void)
     const TTest *const stored[] = {sensors_come_back_as_written,
                                    windows_come_back_as_written_even_twice,
                                    foreign_and_corrupt_values_are_skipped_and_counted,
+                                   a_window_written_anew_without_latencies_has_none,
                                    a_foreign_object_does_not_hide_the_others,
                                    streams_refuse_repeats_and_follow_cursors,
                                    top_lists_merge,

@@ -13,23 +13,6 @@
 static char dir[64], url[256];
 static struct server redis[3], sentinel[SENTINELS];
 
-static void start_sentinel(struct server *s, const char *more)
-{
-    char path[128], name[32];
-
-    s->port = free_port();
-    snprintf(name, sizeof(name), "sentinel-%d", s->port);
-    snprintf(path, sizeof(path), "%s/%s.conf", dir, name);
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    fprintf(f,
-            "port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor the-master 127.0.0.1 %d 2\n"
-            "sentinel down-after-milliseconds the-master 800\nsentinel failover-timeout the-master 3000\n%s",
-            s->port, dir, redis[0].port, more);
-    fclose(f);
-    s->pid = spawn(dir, name, (const char *const[]){"redis-server", path, "--sentinel", NULL});
-}
-
 static void set_up(void)
 {
     char master[8];
@@ -43,11 +26,8 @@ static void set_up(void)
         start_server(&redis[i], dir, (const char *const[]){"--replicaof", "127.0.0.1", master, NULL});
     }
     for (int i = 0; i < SENTINELS; i++)
-        start_sentinel(&sentinel[i], "");
-    for (int i = 0; i < SENTINELS; i++) {
-        wait_until(sentinel[i].port, "SENTINEL master the-master", "num-slaves\n2", 25);
-        wait_until(sentinel[i].port, "SENTINEL ckquorum the-master", "OK 3 usable", 25);
-    }
+        start_sentinel(&sentinel[i], dir, redis[0].port, "port", "");
+    wait_sentinels(sentinel, SENTINELS, "", 2);
     snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/the-master", sentinel[0].port,
              sentinel[1].port, sentinel[2].port);
 }
@@ -182,7 +162,7 @@ START_TEST(a_master_that_is_cut_off_goes_on_answering)
     in_vain = i - 101;
     printf("cut off: %u acknowledged in vain, %.1f s until the news\n", in_vain, seconds() - begin);
     ck_assert_uint_gt(in_vain, 50);
-    ck_assert_uint_eq(stats.reconnects, 1);
+    ck_assert_uint_ge(stats.reconnects, 1); /* more, if the first attempt comes before all is settled */
     ck_assert_uint_ge(stats.repeated, 2 * in_vain);
     for (unsigned end = i + 100; i < end; i++)
         write_one(s, i, 25);

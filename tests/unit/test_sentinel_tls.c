@@ -6,83 +6,34 @@
  * masters that nobody vouches for.
  */
 
-#include "tests/unit/servers.h"
+#include "tests/unit/certificates.h"
 
 #define SENTINELS 3
 
 static char dir[64], url[400];
 static struct server redis[2], sentinel[SENTINELS];
 
-static void __attribute__((format(printf, 1, 2))) run(const char *format, ...)
-{
-    char command[1024];
-    va_list args;
-    int len = snprintf(command, sizeof(command), "cd '%s' && (", dir);
-
-    va_start(args, format);
-    vsnprintf(command + len, sizeof(command) - (size_t)len, format, args);
-    va_end(args);
-    strcat(command, ") >>openssl.log 2>&1");
-    ck_assert_msg(system(command) == 0, "%s", command);
-}
-
-static void make_certificates(void)
-{
-    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -subj "
-        "/CN=ca -days 2");
-    run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout node.key -out node.csr -subj "
-        "/CN=node && echo subjectAltName=IP:127.0.0.1 >node.ext && openssl x509 -req -in node.csr -CA ca.pem -CAkey "
-        "ca.key -CAcreateserial -days 2 -extfile node.ext -out node.pem");
-    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout other.key -out other.pem "
-        "-subj /CN=other -days 2");
-}
-
-/* A server that speaks TLS only, to peers as well; master_port 0: it is the master. */
+/* To peers as well; master_port 0: it is the master. */
 static void start_tls(struct server *s, int master_port)
 {
-    char file[3][128], port[8], master[8];
-    static const char *const names[] = {"node.pem", "node.key", "ca.pem"};
+    char master[8];
+    const char *more[] = {"--tls-replication", "yes",  master_port != 0 ? "--replicaof" : NULL,
+                          "127.0.0.1",         master, NULL};
 
-    s->port = free_port();
-    snprintf(port, sizeof(port), "%d", s->port);
     snprintf(master, sizeof(master), "%d", master_port);
-    for (int i = 0; i < 3; i++)
-        snprintf(file[i], sizeof(file[i]), "%s/%s", dir, names[i]);
-    const char *extra[] = {"--port",
-                           "0",
-                           "--tls-port",
-                           port,
-                           "--tls-cert-file",
-                           file[0],
-                           "--tls-key-file",
-                           file[1],
-                           "--tls-ca-cert-file",
-                           file[2],
-                           "--tls-replication",
-                           "yes",
-                           master_port != 0 ? "--replicaof" : NULL,
-                           "127.0.0.1",
-                           master,
-                           NULL};
-    start_server(s, dir, extra);
+    start_tls_server(s, dir, "node", more);
 }
 
-static void start_sentinel(struct server *s)
+static void start_sentinels(void)
 {
-    char path[128], name[32];
+    char more[512];
 
-    s->port = free_port();
-    snprintf(name, sizeof(name), "sentinel-%d", s->port);
-    snprintf(path, sizeof(path), "%s/%s.conf", dir, name);
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    fprintf(f,
-            "port 0\ntls-port %d\nbind 127.0.0.1\ndir %s\ntls-cert-file %s/node.pem\ntls-key-file %s/node.key\n"
-            "tls-ca-cert-file %s/ca.pem\ntls-replication yes\nsentinel monitor the-master 127.0.0.1 %d 2\n"
-            "sentinel down-after-milliseconds the-master 800\nsentinel failover-timeout the-master 3000\n",
-            s->port, dir, dir, dir, dir, redis[0].port);
-    fclose(f);
-    s->pid = spawn(dir, name, (const char *const[]){"redis-server", path, "--sentinel", NULL});
+    snprintf(more, sizeof(more),
+             "port 0\ntls-cert-file %s/node.pem\ntls-key-file %s/node.key\ntls-ca-cert-file %s/ca.pem\n"
+             "tls-replication yes\n",
+             dir, dir, dir);
+    for (int i = 0; i < SENTINELS; i++)
+        start_sentinel(&sentinel[i], dir, redis[0].port, "tls-port", more);
 }
 
 /* Words for redis-cli that make it speak TLS. */
@@ -98,15 +49,13 @@ static const char *with_tls(const char *words)
 static void set_up(void)
 {
     make_temporary_dir(dir);
-    make_certificates();
+    make_ca(dir, "ca");
+    make_ca(dir, "other");
+    make_cert(dir, "node", "ca", "IP:127.0.0.1", 2);
     start_tls(&redis[0], 0);
     start_tls(&redis[1], redis[0].port);
-    for (int i = 0; i < SENTINELS; i++)
-        start_sentinel(&sentinel[i]);
-    for (int i = 0; i < SENTINELS; i++) {
-        wait_until(sentinel[i].port, with_tls("SENTINEL master the-master"), "num-slaves\n1", 25);
-        wait_until(sentinel[i].port, with_tls("SENTINEL ckquorum the-master"), "OK 3 usable", 25);
-    }
+    start_sentinels();
+    wait_sentinels(sentinel, SENTINELS, with_tls(""), 1);
     snprintf(url, sizeof(url), "rediss+sentinel://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/the-master", sentinel[0].port,
              sentinel[1].port, sentinel[2].port);
 }
@@ -196,10 +145,7 @@ int main(void)
     TCase *tcase = tcase_create("sentinel_tls");
 
     need_redis();
-    if (system("openssl version >/dev/null 2>&1") != 0) {
-        fprintf(stderr, "skipped: openssl is not installed\n");
-        return 77;
-    }
+    need_openssl();
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_fail_over_keeps_the_checks);

@@ -167,7 +167,7 @@ START_TEST(limit_says_so)
     struct table_view view = {.limit = 1, .columns = "name"};
 
     print(rows, &view, NULL);
-    ck_assert_str_eq(output, "NAME\na~b\n1 more row: --limit 0. \n");
+    ck_assert_str_eq(output, "NAME\na~b\n1 more row: --limit 0.\n");
     json_decref(rows);
 }
 END_TEST

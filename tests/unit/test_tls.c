@@ -6,63 +6,27 @@
  * and a Cluster over TLS.
  */
 
-#include "tests/unit/servers.h"
+#include "tests/unit/certificates.h"
 
 static char dir[64];
 static struct server server;
 
-static void __attribute__((format(printf, 1, 2))) run(const char *format, ...)
-{
-    char command[1024];
-    va_list args;
-    int len = snprintf(command, sizeof(command), "cd '%s' && (", dir);
-
-    va_start(args, format);
-    vsnprintf(command + len, sizeof(command) - (size_t)len, format, args);
-    va_end(args);
-    strcat(command, ") >>openssl.log 2>&1");
-    ck_assert_msg(system(command) == 0, "%s", command);
-}
-
-static void make_ca(const char *name)
-{
-    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout %s.key -out %s.pem -subj "
-        "'/CN=%s' -days 2",
-        name, name, name);
-}
-
-static void make_cert(const char *name, const char *ca, const char *alt, int days)
-{
-    run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout %s.key -out %s.csr -subj '/CN=%s' "
-        "&& "
-        "echo 'subjectAltName=%s' >%s.ext && "
-        "openssl x509 -req -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -days %d -extfile %s.ext -out %s.pem",
-        name, name, name, alt, name, name, ca, ca, days, name, name);
-}
-
-/* A server with certificate `name`; auth: whether clients need one ("yes", "no", "optional"). */
+/* auth: whether clients need a certificate ("yes", "no", "optional"). */
 static void start_tls(const char *name, const char *auth, const char *const *more)
 {
-    char cert[128], key[128], ca[128], port[8];
-    const char *extra[32] = {"--port",         "0", "--tls-port",         port, "--tls-cert-file",    cert,
-                             "--tls-key-file", key, "--tls-ca-cert-file", ca,   "--tls-auth-clients", auth};
-    size_t n = 12;
+    const char *extra[16] = {"--tls-auth-clients", auth};
+    size_t n = 2;
 
     for (size_t i = 0; more != NULL && more[i] != NULL; i++)
         extra[n++] = more[i];
-    server.port = free_port();
-    snprintf(port, sizeof(port), "%d", server.port);
-    snprintf(cert, sizeof(cert), "%s/%s.pem", dir, name);
-    snprintf(key, sizeof(key), "%s/%s.key", dir, name);
-    snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
-    start_server(&server, dir, extra);
+    start_tls_server(&server, dir, name, extra);
 }
 
 static void set_up(void)
 {
     make_temporary_dir(dir);
-    make_ca("ca");
-    make_cert("good", "ca", "IP:127.0.0.1,DNS:redis.test", 2);
+    make_ca(dir, "ca");
+    make_cert(dir, "good", "ca", "IP:127.0.0.1,DNS:redis.test", 2);
 }
 
 static void tear_down(void)
@@ -120,7 +84,7 @@ START_TEST(who_is_believed)
     store_close(must_open("&name=redis.test"));
     must_refuse("ca.pem&name=redis.example", -EPROTO, "refused as that of \"redis.example\": hostname mismatch");
     must_refuse("ca.pem&name=127.0.0.2", -EPROTO, "IP address mismatch");
-    make_ca("other");
+    make_ca(dir, "other");
     must_refuse("other.pem", -EPROTO, "refused");
     must_refuse("missing.pem", -ENOENT, "cannot read CA certificates");
     must_refuse("good.key", -EINVAL, "no CA certificate in");
@@ -134,7 +98,7 @@ END_TEST
 
 START_TEST(time_counts)
 {
-    make_cert("old", "ca", "IP:127.0.0.1", -1);
+    make_cert(dir, "old", "ca", "IP:127.0.0.1", -1);
     start_tls("old", "no", NULL);
     must_refuse("ca.pem", -EPROTO, "certificate has expired");
 }
@@ -144,9 +108,9 @@ START_TEST(a_client_may_have_to_prove_itself)
 {
     char text[400];
 
-    make_cert("client", "ca", "DNS:probe", 2);
-    make_ca("other");
-    make_cert("stranger", "other", "DNS:probe", 2);
+    make_cert(dir, "client", "ca", "DNS:probe", 2);
+    make_ca(dir, "other");
+    make_cert(dir, "stranger", "other", "DNS:probe", 2);
     start_tls("good", "yes", NULL);
     must_refuse("ca.pem", -EIO, "client certificate");
     snprintf(text, sizeof(text), "&cert=%s/client.pem&key=%s/client.key", dir, dir);
@@ -282,10 +246,7 @@ int main(void)
                                   a_cluster_over_tls};
 
     need_redis();
-    if (system("openssl version >/dev/null 2>&1") != 0) {
-        fprintf(stderr, "skipped: openssl is not installed\n");
-        return 77;
-    }
+    need_openssl();
     Suite *suite = suite_create("tls");
     TCase *tcase = tcase_create("tls");
     tcase_set_timeout(tcase, 60);
