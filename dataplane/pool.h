@@ -30,6 +30,7 @@ enum node_flags {
     NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole */
     NODE_UPSTREAM = 1 << 9,  /* a fill: lost upstream, unless the first copy turns up */
     NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
+    NODE_UNMISSED = 1 << 10, /* repeat: R had had time to complain of its first copy by duplicate ACKs, and had not */
     NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };
 
@@ -44,6 +45,8 @@ struct range {
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
     uint64_t signal_ns;  /* when the receiver first reported it missing */
     uint64_t covered_ns; /* when an ACK or SACK first covered it */
+    /* repeat: bytes of a segment. A node may hold a run of equal ones, of which only the last may be shorter */
+    uint32_t segment_bytes;
 };
 
 /* Samples in flight: a FIFO of (sequence end, time). */

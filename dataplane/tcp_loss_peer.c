@@ -8,7 +8,6 @@
 #include "dataplane/loss_lists.h"
 
 #define LEAP_BYTES   16384
-#define FEW_SAMPLES  16u
 #define PIECES_MAX   8u   /* of one gap that R reports */
 #define TRUSTED_PKTS 200u /* a mirror that has shown so many without a gap will have shown a repeat, too */
 
@@ -37,21 +36,14 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
 }
 
 /*
- * An ACK leaps over the repeat from far below, and echoes what was sent before it: had R lacked the bytes, its ACKs
- * would have stopped in front of them. Less than LEAP_BYTES may be one delayed ACK that the repeat itself set free.
+ * An ACK leaps over the repeat from far below, and does not echo it: had R lacked the bytes, its ACKs would have
+ * stopped in front of them. Less than LEAP_BYTES may be one delayed ACK that the repeat itself set free.
  */
 static bool is_leapt_over(const struct meter *m, unsigned s, const struct range *repeat)
 {
-    const uint16_t mask = NODE_HAS_TS | NODE_SIGNALLED;
-
-    return (repeat->flags & mask) == NODE_HAS_TS && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval) &&
-           seq_diff(repeat->start, m->f->side[s].una) >= LEAP_BYTES;
-}
-
-/* The smallest RTT so far is not the smallest possible: a quarter less is out of reach, of a few samples a half. */
-static uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
-{
-    return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
+    if ((repeat->flags & NODE_SIGNALLED) || seq_diff(repeat->start, m->f->side[s].una) < LEAP_BYTES)
+        return false;
+    return !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS) || seq_lt(m->p->tsecr, repeat->tsval);
 }
 
 /*
@@ -70,6 +62,8 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
         return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
         return true;
+    if ((repeat->flags & NODE_UNMISSED) && cumulative && seq_lt(repeat->end, m->p->tcp_ack))
+        return true; /* R has what lies behind, too, and had not missed this */
     if ((m->f->flags & FLOW_SACK) && (repeat->flags & NODE_SIGNALLED))
         return false; /* R lacked it; if the first copy came late, a DSACK will tell */
     if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
@@ -77,34 +71,119 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
     return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s);
 }
 
-/* The repeat was for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
-static void spurious_verdict(struct meter *m, unsigned s, const struct range *repeat)
+/* The repeats were for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
+static void spurious_verdict(struct meter *m, unsigned s, const struct range *r)
 {
-    VERDICT(m, s, spurious, spurious_pkts, repeat->start, repeat->end);
-    if (repeat->flags & NODE_SIGNALLED)
-        VERDICT(m, s, reordered, reordered_pkts, repeat->start, repeat->end);
+    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
+        next = segment_end(r, at);
+        VERDICT(m, s, spurious, spurious_pkts, at, next);
+        if (r->flags & NODE_SIGNALLED)
+            VERDICT(m, s, reordered, reordered_pkts, at, next);
+    }
+}
+
+/* Nothing more is heard of repeats. */
+static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    if (r->flags & NODE_UPSTREAM) {
+        VERDICT(m, s, upstream, lost_upstream_pkts, r->start, r->end);
+        return;
+    }
+    if (r->flags & (NODE_FILL | NODE_ECHO))
+        return;
+    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
+        next = segment_end(r, at);
+        VERDICT(m, s, downstream, lost_downstream_pkts, at, next);
+    }
+}
+
+/* Cuts a run in two at `at`, the beginning of one of its segments; false when there is no node for that. */
+static bool run_split(struct meter *m, unsigned s, struct range *r, uint32_t at)
+{
+    uint32_t index = loss_node_new(m, s, at, r->end);
+
+    if (index == 0)
+        return false;
+    struct range *rest = range_at(m, index);
+    *rest = *r;
+    rest->start = at;
+    r->end = at;
+    r->next = index;
+    return true;
+}
+
+/* The first segment of a run is dealt with. */
+static void run_pop(struct meter *m, unsigned s, uint32_t *link)
+{
+    struct range *r = range_at(m, *link);
+
+    r->start = segment_end(r, r->start);
+    if (r->start == r->end)
+        loss_node_remove(m, s, link);
+}
+
+static struct range run_first(const struct range *r)
+{
+    struct range first = *r;
+
+    first.end = segment_end(r, r->start);
+    return first;
+}
+
+/* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
+static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
+{
+    bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
+
+    if (spurious)
+        spurious_verdict(m, s, r);
+    if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
+        return false;
+    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
+    r->covered_ns = m->now_ns;
+    return true;
+}
+
+/* The segments of r that lie in [start, end) become a node of their own; false when none do, or none can. */
+static bool covered_part(struct meter *m, unsigned s, uint32_t **link, uint32_t start, uint32_t end)
+{
+    struct range *r = range_at(m, **link);
+    uint32_t from = segment_from(r, start), to = from;
+
+    if (seq_lt(r->end, end) || r->end == end)
+        to = r->end;
+    else if (seq_lt(from, end))
+        to = from + (end - from) / r->segment_bytes * r->segment_bytes;
+    if (!seq_lt(from, to))
+        return false;
+    if (from != r->start) {
+        if (!run_split(m, s, r, from))
+            return false;
+        *link = &r->next;
+        r = range_at(m, **link);
+    }
+    return to == r->end || run_split(m, s, r, to);
 }
 
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
 {
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint32_t *link = &trouble_of(m)->dir[s].pending;
 
-    for (uint32_t *link = &c->pending; *link != 0;) {
+    while (*link != 0) {
         struct range *r = range_at(m, *link);
-        if (!(r->flags & (NODE_COVERED | NODE_ECHO)) && seq_le(start, r->start) && seq_le(r->end, end)) {
-            bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
-            if (spurious)
-                spurious_verdict(m, s, r);
-            if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL) {
-                loss_node_remove(m, s, link);
-                continue;
-            }
-            if (spurious)
-                r->flags |= NODE_ECHO;
-            r->flags |= NODE_COVERED;
-            r->covered_ns = m->now_ns;
+        if ((r->flags & (NODE_COVERED | NODE_ECHO)) || !seq_lt(r->start, end) || !seq_lt(start, r->end) ||
+            !covered_part(m, s, &link, start, end)) {
+            link = &range_at(m, *link)->next;
+            continue;
         }
-        link = &r->next;
+        r = range_at(m, *link);
+        uint32_t first_end = segment_end(r, r->start);
+        if (first_end != r->end && seq_le(r->start, m->f->side[s].una)) /* only the first is at the edge */
+            run_split(m, s, r, first_end);
+        if (covered_verdict(m, s, r, cumulative))
+            link = &r->next;
+        else
+            loss_node_remove(m, s, link);
     }
 }
 
@@ -129,6 +208,9 @@ static void repeats_missing(struct meter *m, unsigned s, uint32_t start, uint32_
         struct range *r = range_at(m, i);
         if (!seq_lt(r->start, end) || !seq_lt(start, r->end))
             continue;
+        bool all = seq_le(start, r->start) && seq_le(r->end, end);
+        if (!all && segment_end(r, r->start) != r->end)
+            continue; /* of a run only a part */
         if (!(r->flags & (NODE_FILL | NODE_ECHO | NODE_COVERED)) && !is_repeat_of_earlier(m, s, i))
             r->flags |= NODE_SIGNALLED;
     }
@@ -311,7 +393,7 @@ static bool is_echo(struct meter *m, unsigned s)
             link = &range_at(m, *link)->next;
             continue;
         }
-        loss_node_remove(m, s, link);
+        run_pop(m, s, link);
         return true;
     }
     return false;
@@ -330,8 +412,9 @@ static bool is_second_answer(struct meter *m, unsigned s)
         if ((r->flags & mask) != NODE_COVERED || r->nxt != m->f->side[s].una ||
             m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s))
             continue;
-        spurious_verdict(m, s, r);
-        loss_node_remove(m, s, link);
+        const struct range first = run_first(r);
+        spurious_verdict(m, s, &first);
+        run_pop(m, s, link);
         return true;
     }
     return false;
@@ -353,8 +436,9 @@ void loss_idle_ack(struct meter *m, unsigned s)
         const struct range *r = range_at(m, *link);
         if ((r->flags & (NODE_COVERED | NODE_FILL | NODE_ECHO)) != NODE_COVERED || r->end != m->f->side[s].una)
             continue;
-        spurious_verdict(m, s, r);
-        loss_node_remove(m, s, link);
+        const struct range first = run_first(r);
+        spurious_verdict(m, s, &first);
+        run_pop(m, s, link);
         return;
     }
 }
@@ -395,21 +479,26 @@ static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
     uint32_t *latest = NULL;
 
     for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
-        const struct range *r = range_at(m, *link);
-        if (r->start != start || (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
+        struct range *r = range_at(m, *link);
+        if (segment_from(r, start) != start || r->end == start || (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
             continue;
+        if (r->start != start) {
+            if (!run_split(m, s, r, start))
+                continue;
+            link = &r->next;
+        }
         latest = link;
         if (r->flags & NODE_ECHO)
             break;
     }
     if (latest == NULL)
         return;
-    const struct range *r = range_at(m, *latest);
-    if (r->flags & NODE_UPSTREAM)
-        unseen_verdict(m, s, r);
-    else if (!(r->flags & NODE_ECHO))
-        spurious_verdict(m, s, r);
-    loss_node_remove(m, s, latest);
+    const struct range first = run_first(range_at(m, *latest));
+    if (first.flags & NODE_UPSTREAM)
+        unseen_verdict(m, s, &first);
+    else if (!(first.flags & NODE_ECHO))
+        spurious_verdict(m, s, &first);
+    run_pop(m, s, latest);
 }
 
 /* A DSACK (RFC 2883) says that [left, right), maybe several segments, came twice. */
@@ -418,9 +507,12 @@ static void dsack(struct meter *m, unsigned s, struct sack_block block)
     uint32_t from = block.left, next = block.right;
 
     for (unsigned segments = 0; segments < PIECES_MAX; segments++, from = next + 1, next = block.right) {
-        for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
-            if (seq_le(from, range_at(m, i)->start) && seq_lt(range_at(m, i)->start, next))
-                next = range_at(m, i)->start;
+        for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+            const struct range *r = range_at(m, i);
+            uint32_t at = segment_from(r, from);
+            if (at != r->end && seq_lt(at, next))
+                next = at;
+        }
         if (next == block.right)
             return;
         dsack_segment(m, s, next);
@@ -467,13 +559,17 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 
 /* ---- verdicts ---- */
 
-/* Nothing more is heard of a repeat. */
-static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
+/* Has a repeat waited long enough for what could still be said of it? Where there is little room, for less. */
+static bool is_settled(const struct meter *m, unsigned s, const struct range *r)
 {
-    if (r->flags & NODE_UPSTREAM)
-        VERDICT(m, s, upstream, lost_upstream_pkts, r->start, r->end);
-    else if (!(r->flags & (NODE_FILL | NODE_ECHO)))
-        VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+    uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
+
+    if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
+        return false;
+    if (m->now_ns - since_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
+        return true;
+    return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
+           seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */
 }
 
 void loss_resolve(struct meter *m, unsigned s)
@@ -491,8 +587,7 @@ void loss_resolve(struct meter *m, unsigned s)
     }
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
-        if ((r->flags & (NODE_COVERED | NODE_ECHO)) && m->now_ns - since_ns > loss_dsack_wait_ns(m)) {
+        if (is_settled(m, s, r)) {
             repeat_verdict(m, s, r);
             loss_node_remove(m, s, link);
         } else {
