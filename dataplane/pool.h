@@ -93,6 +93,7 @@ struct tcp_trouble {
     uint64_t ts_far_ns;  /* when a TSval was first seen that has waited for long */
     uint64_t mark_ns[2]; /* nxt at two moments, half a round trip and more apart: how old are bytes that come again? */
     uint32_t mark_seq[2];
+    uint64_t dup_ack_ns; /* the latest complaint without SACK */
     uint64_t second_hop_pkts;
     struct rec_tcp_dir count;
 };

@@ -428,18 +428,40 @@ static bool is_answerable(const struct meter *m, unsigned s, uint32_t at)
     return false;
 }
 
+/* The latest repeat or fill of bytes of r, 0 when there is none. */
+static uint32_t earlier_copy(const struct meter *m, unsigned s, const struct range *r)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(range_at(m, i)->start, r->end) && seq_lt(r->start, range_at(m, i)->end))
+            found = i;
+    return found;
+}
+
+/* Does R's edge stand between repairs? Then its ACK of a part is complaint enough. */
+static bool is_in_repair(const struct meter *m, unsigned s)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(m->f->side[s].una, range_at(m, i)->nxt))
+            return true;
+    return false;
+}
+
 /*
- * Without SACK R complains by duplicate ACKs, of which a whole burst is seldom lost. While
- * it is being repaired otherwise, its ACK of a part is complaint enough.
+ * Without SACK R complains by duplicate ACKs, of which a whole burst is seldom lost: did it keep silent although
+ * something that was sent after the latest copy of these bytes was on its way for a round trip?
  */
 static bool is_unmissed(const struct meter *m, unsigned s, const struct range *r)
 {
-    if ((m->f->flags & FLOW_SACK) || (r->flags & NODE_SIGNALLED) || !is_answerable(m, s, r->end))
+    if ((m->f->flags & FLOW_SACK) || (r->flags & NODE_SIGNALLED))
         return false;
-    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
-        if (seq_lt(m->f->side[s].una, range_at(m, i)->nxt))
-            return false;
-    return true;
+    uint32_t index = earlier_copy(m, s, r);
+    if (index == 0)
+        return is_answerable(m, s, r->end) && !is_in_repair(m, s);
+    const struct range *copy = range_at(m, index);
+    return is_answerable(m, s, copy->nxt) &&
+           trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
 }
 
 /* Rule 2, first half: the repeat is seen. */

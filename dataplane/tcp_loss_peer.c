@@ -130,6 +130,75 @@ static struct range run_first(const struct range *r)
     return first;
 }
 
+/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
+static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
+{
+    for (uint32_t i = list; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if (seq_le(r->start, at) && seq_lt(at, r->end))
+            return r->end;
+        if (seq_lt(at, r->start) && seq_lt(r->start, *ret_end))
+            *ret_end = r->start;
+    }
+    return at;
+}
+
+/* The hole that r filled had been filled before, unseen: the mirror had missed the first copy, not the network. */
+static void unseen_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    trouble_of(m)->mirror_misses = 1;
+    METER_COUNT(m, s, capture_lost_bytes, r->end - r->start);
+    METER_COUNT(m, s, capture_gaps, 1);
+    trace_verdict(m, s, VERDICT_capture, r->start, r->end);
+    VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
+}
+
+/* Is there a segment seen for the second time, or missed by the tap, at `at`? */
+static bool is_repaired_at(const struct meter *m, unsigned s, uint32_t at)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint32_t unused = at;
+
+    return explained_to(m, c->pending, at, &unused) != at || explained_to(m, c->holes, at, &unused) != at;
+}
+
+/*
+ * Without SACK. A repeat that R needed moves its edge to the next gap, or over all that was sent before the repeat. If
+ * the edge stood somewhere in between and moved on without a repair, R had the bytes before.
+ */
+static void edge_moves(struct meter *m, unsigned s)
+{
+    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO;
+    uint32_t una = m->f->side[s].una;
+    bool known = false;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        struct range *r = range_at(m, i);
+        if ((r->flags & mask) != NODE_COVERED || !seq_le(r->end, una) || !seq_lt(una, r->nxt))
+            continue;
+        if (!known && is_repaired_at(m, s, una))
+            return;
+        known = true;
+        spurious_verdict(m, s, r);
+        r->flags |= NODE_ECHO;
+    }
+}
+
+/*
+ * Without SACK. The edge leaps over a fill from below, as it does over what R had before: only the mirror had missed
+ * it. Of a mirror that misses nothing, or of a burst that is repaired, that is not believed.
+ */
+static bool is_unseen_before(const struct meter *m, unsigned s, const struct range *fill)
+{
+    if (!(fill->flags & NODE_UPSTREAM) || (m->f->flags & FLOW_SACK) || !trouble_of(m)->mirror_misses ||
+        !seq_lt(m->f->side[s].una, fill->start))
+        return false;
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
+        if ((range_at(m, i)->flags & NODE_UPSTREAM) && range_at(m, i)->end == fill->start)
+            return false;
+    return true;
+}
+
 /* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
 static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
 {
@@ -139,6 +208,11 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
         spurious_verdict(m, s, r);
     if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
         return false;
+    if (cumulative && is_unseen_before(m, s, r)) {
+        unseen_verdict(m, s, r);
+        r->flags = NODE_ECHO;
+        return true;
+    }
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
     r->covered_ns = m->now_ns;
     return true;
@@ -216,19 +290,6 @@ static void repeats_missing(struct meter *m, unsigned s, uint32_t start, uint32_
     }
 }
 
-/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
-static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
-{
-    for (uint32_t i = list; i != 0; i = range_at(m, i)->next) {
-        const struct range *r = range_at(m, i);
-        if (seq_le(r->start, at) && seq_lt(at, r->end))
-            return r->end;
-        if (seq_lt(at, r->start) && seq_lt(r->start, *ret_end))
-            *ret_end = r->start;
-    }
-    return at;
-}
-
 static void missing_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
@@ -285,6 +346,8 @@ static void missing_verdict(struct meter *m, unsigned s, const struct range *r, 
     if (!seq_le(m->f->side[s].base, r->start))
         return;
     if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
+        if (trouble_of(m)->mirror_misses && !(m->f->flags & FLOW_SACK))
+            return; /* one duplicate ACK, maybe the answer to a repeat that was missed */
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
         return;
     }
@@ -332,6 +395,8 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
         missing_covered(m, s, t->una, ack, true);
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
+    if (c->pending != 0 && !(m->f->flags & FLOW_SACK))
+        edge_moves(m, s);
     if (c->pending != 0)
         cover_repeats(m, s, t->base, ack, true);
     while (c->sacked != 0 && seq_le(range_at(m, c->sacked)->end, ack))
@@ -424,8 +489,10 @@ void loss_dup_ack(struct meter *m, unsigned s)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if (!(m->f->flags & FLOW_SACK) && !is_echo(m, s) && !is_second_answer(m, s))
-        signal_missing(m, s, t->una + 1);
+    if ((m->f->flags & FLOW_SACK) || is_echo(m, s) || is_second_answer(m, s))
+        return;
+    trouble_of(m)->dir[s].dup_ack_ns = m->now_ns;
+    signal_missing(m, s, t->una + 1);
 }
 
 void loss_idle_ack(struct meter *m, unsigned s)
@@ -461,16 +528,6 @@ static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t 
         return;
     range_at(m, index)->next = *link;
     *link = index;
-}
-
-/* The hole that r filled had been filled before, unseen: the mirror had missed the first copy, not the network. */
-static void unseen_verdict(struct meter *m, unsigned s, const struct range *r)
-{
-    trouble_of(m)->mirror_misses = 1;
-    METER_COUNT(m, s, capture_lost_bytes, r->end - r->start);
-    METER_COUNT(m, s, capture_gaps, 1);
-    trace_verdict(m, s, VERDICT_capture, r->start, r->end);
-    VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
 }
 
 /* One segment, from `start` on, came twice: a repeat of it was needless. Known to be, or else the latest. */
