@@ -206,7 +206,7 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
 
     if (spurious)
         spurious_verdict(m, s, r);
-    if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
+    if ((r->flags & (NODE_FILL | NODE_UPSTREAM | NODE_LATE)) == NODE_FILL)
         return false;
     if (cumulative && is_unseen_before(m, s, r)) {
         unseen_verdict(m, s, r);
@@ -403,12 +403,27 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
         loss_node_remove(m, s, &c->sacked);
 }
 
-/* R misses something below `highest` that came late at the tap, too: the network reordered it. */
+/* Does this very ACK say that R has all of [start, end)? */
+static bool is_reported(const struct pkt *p, uint32_t start, uint32_t end)
+{
+    if (seq_lt(start, p->tcp_ack))
+        return true;
+    for (unsigned i = 0; i < p->n_sack; i++)
+        if (seq_le(p->sack[i].left, start) && seq_le(end, p->sack[i].right))
+            return true;
+    return false;
+}
+
+/*
+ * R misses something below `highest` that came late at the tap, too: the network reordered it. ACKs may be out of
+ * order themselves, and this one older than the one that covered it.
+ */
 static void notice_late(struct meter *m, unsigned s, uint32_t highest)
 {
     for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
         struct range *r = range_at(m, i);
-        if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || loss_is_sacked(m, s, r->start, r->end))
+        if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || is_reported(m->p, r->start, r->end) ||
+            loss_is_sacked(m, s, r->start, r->end))
             continue;
         r->flags &= (uint16_t)~NODE_LATE;
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
