@@ -170,7 +170,18 @@ void loss_gap(struct meter *m, unsigned s, uint32_t start)
         note_evidence(hole, m, s);
 }
 
-static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole)
+/* Did S send what lies just before `start` again, and that just now? Then it goes through all that it had sent. */
+static bool follows_repeat(const struct meter *m, unsigned s, uint32_t start)
+{
+    const struct range *last = NULL;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = last->next)
+        last = range_at(m, i);
+    return last != NULL && last->end == start && (last->flags & (NODE_FILL | NODE_UPSTREAM)) != NODE_FILL &&
+           m->now_ns - last->seen_ns < loss_full_rtt_ns(m->f);
+}
+
+static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole, uint32_t start)
 {
     switch (age_against(m, hole)) {
     case AGE_OLDER:
@@ -180,7 +191,7 @@ static bool is_reordered(const struct meter *m, unsigned s, const struct range *
     case AGE_UNKNOWN:
         break;
     }
-    if (m->now_ns - hole->seen_ns > REORDER_MAX_NS)
+    if (m->now_ns - hole->seen_ns > REORDER_MAX_NS || follows_repeat(m, s, start))
         return false;
     return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + soonest_ns(m->f, s);
 }
@@ -266,7 +277,7 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
 static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, uint32_t start, uint32_t end)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    bool late = is_reordered(m, s, hole), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
+    bool late = is_reordered(m, s, hole, start), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
     if (late && noticed) {
         VERDICT(m, s, reordered, reordered_pkts, start, end);
