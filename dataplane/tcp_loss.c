@@ -40,6 +40,7 @@
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define PACKET_NODES      24u  /* what one packet may need */
+#define HELD_SHARE        64u  /* one copy in so many held back: less leaves 99 % of the round trips right */
 #define RUN_PARTS         16u  /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
@@ -270,6 +271,21 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
     return true;
 }
 
+void loss_copy_held(struct meter *m, unsigned s)
+{
+    uint32_t n = ++trouble_of(m)->dir[s].held_copies;
+
+    if (n > 1 && (uint64_t)n * HELD_SHARE >= m->f->data_pkts[s])
+        m->f->side[s].flags |= SIDE_HELD_COPIES;
+}
+
+/* Was what fills the hole overtaken by so much that a round trip of it would be wrong? */
+static bool is_far(const struct meter *m, const struct range *hole)
+{
+    return loss_full_rtt_ns(m->f) != 0 &&
+           m->now_ns - hole->seen_ns >= min_rtt_ns(m->f, least_rtt_side(m->f)) / HELD_PARTS;
+}
+
 /*
  * Rule 3: a segment fills a hole that nobody has covered. R cannot know of it yet and goes on complaining for a while:
  * a note in the list of repeats explains that.
@@ -288,6 +304,7 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     bool lost = !late && flow_is_two_way(m->f); /* else nobody knows what R had */
     struct range note = {.start = start, .end = end, .flags = NODE_FILL};
     note.flags |= (uint16_t)((late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0));
+    note.flags |= (note.flags & NODE_LATE) && is_far(m, hole) ? NODE_FAR : 0;
     note_evidence(&note, m, s);
     if (!pending_add(m, s, &note) && lost)
         VERDICT(m, s, upstream, lost_upstream_pkts, start, end);
@@ -329,6 +346,8 @@ static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
             break;
         if (!filled && !(hole->flags & NODE_COVERED))
             fill_verdict(m, s, hole, start, end);
+        else if (!filled)
+            loss_copy_held(m, s); /* behind the ACK that covers it */
         filled = true;
         link = hole_cut(m, s, link, start, end);
     }
@@ -471,8 +490,7 @@ static bool is_unmissed(const struct meter *m, unsigned s, const struct range *r
     if (index == 0)
         return is_answerable(m, s, r->end) && !is_in_repair(m, s);
     const struct range *copy = range_at(m, index);
-    return is_answerable(m, s, copy->nxt) &&
-           trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
+    return is_answerable(m, s, copy->nxt) && trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
 }
 
 /* Rule 2, first half: the repeat is seen. */

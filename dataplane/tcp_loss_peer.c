@@ -660,6 +660,8 @@ void loss_resolve(struct meter *m, unsigned s)
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (is_settled(m, s, r)) {
+            if ((r->flags & NODE_LATE) && (r->flags & NODE_FAR) && (m->f->flags & FLOW_SACK))
+                loss_copy_held(m, s); /* R would have missed it: only the mirror was late */
             repeat_verdict(m, s, r);
             loss_node_remove(m, s, link);
         } else {

@@ -8,6 +8,11 @@
  * ACK then waited for that: those are forgotten, so that no ACK fits them. Known bias: the receiver's delayed-ACK timer
  * is included; the minimum and p10 of many samples are the path, the median is what users feel.
  *
+ * A mirror that holds copies back changes the times at which we see packets. Where that shows (data that was overtaken
+ * on the way to us and that the receiver did not miss, by a 32nd of the round trip or more, one in 64), a segment or
+ * ACK counts only if it came soon after another of the same direction: held for longer, it would have been overtaken.
+ * What stands alone gives no sample there.
+ *
  * Timestamp RTT: from the first sight of a TSval to the first TSecr that returns it, used once (Jacobson, pping). It
  * may overestimate by the receiver's delay and by an application's silence, never underestimate. One TSval waits at a
  * time, as RFC 7323 itself does it: about one sample per round trip.
@@ -93,6 +98,27 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
     }
     m->f->side[s].flags &= (uint16_t)~SIDE_SENT_MORE;
     return exact;
+}
+
+bool rtt_is_bounded(const struct meter *m, unsigned s)
+{
+    const struct flow *f = m->f;
+
+    if (((f->side[0].flags | f->side[1].flags) & SIDE_HELD_COPIES) == 0)
+        return true;
+    uint64_t least_ns = rtt_min_ns(&f->rtt[0]), other_ns = rtt_min_ns(&f->rtt[1]);
+    if (least_ns == 0 || (other_ns != 0 && other_ns < least_ns))
+        least_ns = other_ns;
+    return m->now_ns - trouble_of(m)->dir[s].in_order_ns <= least_ns / HELD_PARTS / 2;
+}
+
+void rtt_skip(struct meter *m, unsigned s, uint32_t ack)
+{
+    uint64_t unused = 0;
+
+    rtt_pop(m, s, ack, &unused);
+    if ((m->f->side[s].flags & SIDE_SENT_MORE) && m->f->side[s].sent_n == 0)
+        rtt_pop_more(m, s, ack, &unused);
 }
 
 void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr)
