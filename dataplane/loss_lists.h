@@ -42,11 +42,6 @@ static inline uint64_t min_rtt_ns(const struct flow *f, unsigned endpoint)
     return rtt_min_ns(&f->rtt[endpoint]);
 }
 
-static inline unsigned least_rtt_side(const struct flow *f)
-{
-    return min_rtt_ns(f, 1) < min_rtt_ns(f, 0);
-}
-
 #define FEW_SAMPLES 16u
 
 /* The smallest RTT so far is not the smallest possible: a quarter less is out of reach, of a few samples a half. */
@@ -55,8 +50,8 @@ static inline uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
     return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
 }
 
-/* A copy of what s sent was held back by the mirror: rule 0. */
-void loss_copy_held(struct meter *m, unsigned s);
+/* A copy of what s sent was held back by the mirror, by that much or more: rule 0. */
+void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns);
 
 /* A node [start, end), seen with the packet at hand; 0 and the flow unsure when there is none left. In no list yet. */
 uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end);

@@ -309,7 +309,7 @@ static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
 
 static void new_data(struct meter *m, unsigned s, uint32_t end)
 {
-    if (rtt_is_bounded(m, s))
+    if (rtt_is_bounded(m, 1 - s))
         rtt_sent(m, s, end);
 }
 

@@ -266,24 +266,22 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
     added->flags = r->flags;
     added->tsval = r->tsval;
     added->ip_id = r->ip_id;
+    added->signal_ns = r->signal_ns;
     added->segment_bytes = r->end - r->start;
     *link = index;
     return true;
 }
 
-void loss_copy_held(struct meter *m, unsigned s)
+void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns)
 {
-    uint32_t n = ++trouble_of(m)->dir[s].held_copies;
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t a_ns = min_rtt_ns(m->f, 0), b_ns = min_rtt_ns(m->f, 1);
 
-    if (n > 1 && (uint64_t)n * HELD_SHARE >= m->f->data_pkts[s])
+    if (a_ns == 0 || b_ns == 0 || by_ns < (a_ns < b_ns ? a_ns : b_ns) / HELD_PARTS)
+        return;
+    c->held_ns = by_ns > c->held_ns ? by_ns : c->held_ns;
+    if (++c->held_copies > 1 && (uint64_t)c->held_copies * HELD_SHARE >= m->f->data_pkts[s])
         m->f->side[s].flags |= SIDE_HELD_COPIES;
-}
-
-/* Was what fills the hole overtaken by so much that a round trip of it would be wrong? */
-static bool is_far(const struct meter *m, const struct range *hole)
-{
-    return loss_full_rtt_ns(m->f) != 0 &&
-           m->now_ns - hole->seen_ns >= min_rtt_ns(m->f, least_rtt_side(m->f)) / HELD_PARTS;
 }
 
 /*
@@ -304,7 +302,7 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     bool lost = !late && flow_is_two_way(m->f); /* else nobody knows what R had */
     struct range note = {.start = start, .end = end, .flags = NODE_FILL};
     note.flags |= (uint16_t)((late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0));
-    note.flags |= (note.flags & NODE_LATE) && is_far(m, hole) ? NODE_FAR : 0;
+    note.signal_ns = m->now_ns - hole->seen_ns;
     note_evidence(&note, m, s);
     if (!pending_add(m, s, &note) && lost)
         VERDICT(m, s, upstream, lost_upstream_pkts, start, end);
@@ -347,7 +345,7 @@ static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         if (!filled && !(hole->flags & NODE_COVERED))
             fill_verdict(m, s, hole, start, end);
         else if (!filled)
-            loss_copy_held(m, s); /* behind the ACK that covers it */
+            loss_copy_held(m, s, m->now_ns - hole->seen_ns); /* behind the ACK that covers it */
         filled = true;
         link = hole_cut(m, s, link, start, end);
     }

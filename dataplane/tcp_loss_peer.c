@@ -5,6 +5,7 @@
  * tcp_loss.c keeps, and the verdicts that follow from it or from time. The rules are told there.
  */
 
+#include "dataplane/dedup.h"
 #include "dataplane/loss_lists.h"
 
 #define LEAP_BYTES   16384
@@ -184,21 +185,6 @@ static void edge_moves(struct meter *m, unsigned s)
     }
 }
 
-/*
- * Without SACK. The edge leaps over a fill from below, as it does over what R had before: only the mirror had missed
- * it. Of a mirror that misses nothing, or of a burst that is repaired, that is not believed.
- */
-static bool is_unseen_before(const struct meter *m, unsigned s, const struct range *fill)
-{
-    if (!(fill->flags & NODE_UPSTREAM) || (m->f->flags & FLOW_SACK) || !trouble_of(m)->mirror_misses ||
-        !seq_lt(m->f->side[s].una, fill->start))
-        return false;
-    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
-        if ((range_at(m, i)->flags & NODE_UPSTREAM) && range_at(m, i)->end == fill->start)
-            return false;
-    return true;
-}
-
 /* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
 static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
 {
@@ -208,11 +194,6 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
         spurious_verdict(m, s, r);
     if ((r->flags & (NODE_FILL | NODE_UPSTREAM | NODE_LATE)) == NODE_FILL)
         return false;
-    if (cumulative && is_unseen_before(m, s, r)) {
-        unseen_verdict(m, s, r);
-        r->flags = NODE_ECHO;
-        return true;
-    }
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
     r->covered_ns = m->now_ns;
     return true;
@@ -346,8 +327,6 @@ static void missing_verdict(struct meter *m, unsigned s, const struct range *r, 
     if (!seq_le(m->f->side[s].base, r->start))
         return;
     if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
-        if (trouble_of(m)->mirror_misses && !(m->f->flags & FLOW_SACK))
-            return; /* one duplicate ACK, maybe the answer to a repeat that was missed */
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
         return;
     }
@@ -500,11 +479,17 @@ static bool is_second_answer(struct meter *m, unsigned s)
     return false;
 }
 
+/* Equal to one just before in every byte, behind a mirror that makes copies: it may be one more. */
+static bool may_be_copy(const struct meter *m)
+{
+    return m->p->copy == COPY_SAME && m->f->evidence.copies != 0;
+}
+
 void loss_dup_ack(struct meter *m, unsigned s)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if ((m->f->flags & FLOW_SACK) || is_echo(m, s) || is_second_answer(m, s))
+    if ((m->f->flags & FLOW_SACK) || may_be_copy(m) || is_echo(m, s) || is_second_answer(m, s))
         return;
     trouble_of(m)->dir[s].dup_ack_ns = m->now_ns;
     signal_missing(m, s, t->una + 1);
@@ -512,7 +497,7 @@ void loss_dup_ack(struct meter *m, unsigned s)
 
 void loss_idle_ack(struct meter *m, unsigned s)
 {
-    if (!(m->f->flags & FLOW_SACK) && is_echo(m, s))
+    if (may_be_copy(m) || (!(m->f->flags & FLOW_SACK) && is_echo(m, s)))
         return;
     for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
         const struct range *r = range_at(m, *link);
@@ -660,8 +645,8 @@ void loss_resolve(struct meter *m, unsigned s)
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
         if (is_settled(m, s, r)) {
-            if ((r->flags & NODE_LATE) && (r->flags & NODE_FAR) && (m->f->flags & FLOW_SACK))
-                loss_copy_held(m, s); /* R would have missed it: only the mirror was late */
+            if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
+                loss_copy_held(m, s, r->signal_ns); /* R would have missed it: only the mirror was late */
             repeat_verdict(m, s, r);
             loss_node_remove(m, s, link);
         } else {

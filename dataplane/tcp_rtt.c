@@ -100,16 +100,16 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
     return exact;
 }
 
-bool rtt_is_bounded(const struct meter *m, unsigned s)
+bool rtt_is_bounded(const struct meter *m, unsigned responder)
 {
     const struct flow *f = m->f;
 
     if (((f->side[0].flags | f->side[1].flags) & SIDE_HELD_COPIES) == 0)
         return true;
-    uint64_t least_ns = rtt_min_ns(&f->rtt[0]), other_ns = rtt_min_ns(&f->rtt[1]);
-    if (least_ns == 0 || (other_ns != 0 && other_ns < least_ns))
-        least_ns = other_ns;
-    return m->now_ns - trouble_of(m)->dir[s].in_order_ns <= least_ns / HELD_PARTS / 2;
+    const struct tcp_trouble *dir = trouble_of(m)->dir;
+    uint64_t held_ns = dir[0].held_ns > dir[1].held_ns ? dir[0].held_ns : dir[1].held_ns;
+    uint64_t rtt_ns = rtt_min_ns(&f->rtt[responder]);
+    return held_ns < rtt_ns / HELD_PARTS || m->now_ns - dir[m->p->sender].in_order_ns <= rtt_ns / HELD_PARTS / 2;
 }
 
 void rtt_skip(struct meter *m, unsigned s, uint32_t ack)

@@ -77,10 +77,10 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
 #define HELD_PARTS 32u
 
 /*
- * Rule 0 for samples, where the mirror is known to hold copies back: did this packet of s come so soon after another
- * that it cannot have been held by much, since it would have been overtaken?
+ * Rule 0 for samples of `responder`, where the mirror is known to hold copies back: did this packet come so soon after
+ * another of its sender that it cannot have been held by much, since it would have been overtaken?
  */
-bool rtt_is_bounded(const struct meter *m, unsigned s);
+bool rtt_is_bounded(const struct meter *m, unsigned responder);
 
 /* The peer of s acknowledged `ack` by a packet that is not bounded: no sample. */
 void rtt_skip(struct meter *m, unsigned s, uint32_t ack);

@@ -7,9 +7,9 @@
  * purpose; it works on the truth's headers, so it cannot share the decoder's faults either.
  *
  * Rule 0 applies to both: in a flow whose copies the mirror held back, so that they were overtaken, by a 32nd of the
- * round trip or more (two times at least, and one segment in 64), a sample needs neighbours: both its frames were
- * captured within a 64th of the smallest round trip after another frame of their direction that was not overtaken. Who
- * was held back is taken from the truth here.
+ * smaller round trip or more (two times at least, and one segment in 64), a sample needs neighbours, unless its own
+ * round trip is 32 times what any was held: both its frames were captured within a 64th of that side's smallest round
+ * trip after another frame of their direction that was not overtaken. Who was held back is taken from the truth here.
  */
 
 #include "tests/lab/karn.h"
@@ -30,7 +30,7 @@ struct side {
     bool started;
     uint64_t top_tap_ns;  /* of what was captured so far, the latest at the tap */
     uint64_t in_order_ns; /* when the latest frame was captured that nothing had overtaken */
-    uint64_t n_data, n_held;
+    uint64_t n_data, n_held, held_ns;
     uint64_t min_ns; /* smallest round trip tap <-> peer; 0 = none */
     bool held;       /* the mirror holds copies back */
 };
@@ -68,10 +68,14 @@ static uint64_t least(const struct side *two)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* Was the frame captured so long after the one before it that the mirror may have held it back? */
-static bool is_alone(const struct side *two, const struct truth_frame *f)
+/* Was the frame captured so long after the one before it that it may have been held? `data` is the sample's direction.
+ */
+static bool is_alone(const struct side *two, const struct truth_frame *f, unsigned data)
 {
-    return (two[0].held || two[1].held) && f->captured_ns[0] - two[f->dir].in_order_ns > least(two) / 64;
+    uint64_t held_ns = two[0].held_ns > two[1].held_ns ? two[0].held_ns : two[1].held_ns;
+
+    return (two[0].held || two[1].held) && held_ns >= two[data].min_ns / 32 &&
+           f->captured_ns[0] - two[f->dir].in_order_ns > two[data].min_ns / 64;
 }
 
 /* The frame is captured: does the mirror hold copies back? */
@@ -85,7 +89,11 @@ static void on_copy(struct side *two, const struct truth_frame *f)
         s->in_order_ns = f->captured_ns[0];
         return;
     }
-    s->n_held += f->hi > f->lo && least(two) != 0 && f->captured_ns[0] - f->tap_ns >= least(two) / 32;
+    uint64_t by_ns = f->captured_ns[0] - f->tap_ns;
+    if (f->hi == f->lo || least(two) == 0 || by_ns < least(two) / 32)
+        return;
+    s->n_held++;
+    s->held_ns = by_ns > s->held_ns ? by_ns : s->held_ns;
     s->held |= s->n_held > 1 && s->n_held * 64 >= s->n_data;
 }
 
@@ -101,7 +109,7 @@ static int on_ack(struct karn *k, struct side *two, const struct truth_frame *f,
         last = &s->at[s->head++];
     if (last == NULL || last->frame->hi != ack || last->tainted)
         return 0;
-    bool alone = last->alone || is_alone(two, f);
+    bool alone = last->alone || is_alone(two, f, !f->dir);
     uint64_t rtt_ns = f->captured_ns[0] - last->frame->captured_ns[0];
     if (!alone && (s->min_ns == 0 || rtt_ns < s->min_ns))
         s->min_ns = rtt_ns;
@@ -115,7 +123,7 @@ static void on_data(struct side *two, const struct truth_frame *f)
     if (f->hi == f->lo)
         return;
     if (!s->started || f->lo >= s->nxt) {
-        s->at[s->n++] = (struct in_flight){.frame = f, .alone = is_alone(two, f)};
+        s->at[s->n++] = (struct in_flight){.frame = f, .alone = is_alone(two, f, f->dir)};
         s->nxt = f->hi;
         s->started = true;
         return;
