@@ -42,7 +42,7 @@ void clean_overflow(struct worker *w, struct flow *f, struct pkt *p, int32_t ove
 
 static bool could_be_clean(const struct flow *f)
 {
-    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE | SIDE_TS_FAR;
+    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE | SIDE_TS_FAR | SIDE_HELD_COPIES;
     const unsigned seen = SIDE_DATA_SEEN | SIDE_ACK_SEEN;
     unsigned either = f->side[0].flags | f->side[1].flags, both = f->side[0].flags & f->side[1].flags;
     bool dns = f->key.port[0] == 53 || f->key.port[1] == 53;

@@ -199,10 +199,10 @@ bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t 
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
     const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[p->shard];
     bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
-    bool known = mirror_copies || (p->copy == COPY_HOP && d->proven_hop[p->shard][p->hop % HOPS] == p->hop);
+    bool known = p->copy == COPY_HOP ? d->proven_hop[p->shard][p->hop % HOPS] == p->hop : mirror_copies;
     bool copy = in_time && (proof || known);
 
-    if (proof) {
+    if (proof && !(copy && p->copy == COPY_HOP)) { /* a second hop says nothing of how the mirror copies */
         dedup_learn(&f->evidence, copy);
         dedup_learn(&d->evidence[p->shard], copy);
     }

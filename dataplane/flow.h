@@ -55,14 +55,15 @@ enum side_flags {
     SIDE_DATA_SEEN = 1 << 4, /* nxt comes from a segment, not only from the peer's ACKs */
     SIDE_ACK_SEEN = 1 << 5,  /* una comes from an ACK of the peer */
     SIDE_ZERO_WINDOW = 1 << 6,
-    SIDE_TS = 1 << 7,         /* ts_max counts */
-    SIDE_TS_WAITS = 1 << 8,   /* ts_val waits for its echo, since ts_time */
-    SIDE_TS_FAR = 1 << 9,     /* ... since the trouble block's ts_far_ns */
-    SIDE_TROUBLE = 1 << 10,   /* one of the lists in the trouble block may be non-empty */
-    SIDE_SACK_PERM = 1 << 12, /* its SYN offered SACK */
-    SIDE_GAP_OPEN = 1 << 13,  /* nothing of this side was seen since its last hole began */
-    SIDE_PROBE = 1 << 14,     /* a byte at nxt was sent against a closed window */
-    SIDE_SENT_MORE = 1 << 15, /* samples in flight wait in nodes, behind those of the ring */
+    SIDE_TS = 1 << 7,           /* ts_max counts */
+    SIDE_TS_WAITS = 1 << 8,     /* ts_val waits for its echo, since ts_time */
+    SIDE_TS_FAR = 1 << 9,       /* ... since the trouble block's ts_far_ns */
+    SIDE_TROUBLE = 1 << 10,     /* one of the lists in the trouble block may be non-empty */
+    SIDE_HELD_COPIES = 1 << 11, /* the mirror held copies of this side back so long that samples have to be bounded */
+    SIDE_SACK_PERM = 1 << 12,   /* its SYN offered SACK */
+    SIDE_GAP_OPEN = 1 << 13,    /* nothing of this side was seen since its last hole began */
+    SIDE_PROBE = 1 << 14,       /* a byte at nxt was sent against a closed window */
+    SIDE_SENT_MORE = 1 << 15,   /* samples in flight wait in nodes, behind those of the ring */
 };
 
 /* What a sender's IP ids have shown so far, for copies: two bits per endpoint. */

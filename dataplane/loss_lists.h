@@ -5,7 +5,8 @@
 /*
  * What the two halves of the loss classifier share: tcp_loss.c, what the sender shows (gaps, fills, repeats), and
  * tcp_loss_peer.c, what the receiver says of it and the verdicts that follow. A direction's open ranges are nodes of
- * the pool in four lists of its trouble block: holes, pending repeats, SACKed bytes, missing bytes.
+ * the pool in four lists of its trouble block: holes, pending repeats, SACKed bytes, missing bytes. Where there are
+ * many, a node of the second list is a run of repeats that followed each other at once.
  */
 
 #include "common/seq.h"
@@ -20,13 +21,46 @@ static inline struct range *range_at(const struct meter *m, uint32_t index)
     return &pool_at(&m->pools->node, index)->range;
 }
 
+/* The end of the segment of a repeat or run of repeats that begins at `at`. */
+static inline uint32_t segment_end(const struct range *r, uint32_t at)
+{
+    return seq_diff(r->end, at) > (int32_t)r->segment_bytes ? at + r->segment_bytes : r->end;
+}
+
+/* The first of its segments that begins at `at` or later, or its end. */
+static inline uint32_t segment_from(const struct range *r, uint32_t at)
+{
+    uint32_t distance = seq_lt(r->start, at) ? at - r->start : 0;
+
+    if (distance == 0 || r->segment_bytes == 0)
+        return seq_lt(r->start, at) ? r->end : r->start;
+    return seq_min(r->start + (distance + r->segment_bytes - 1) / r->segment_bytes * r->segment_bytes, r->end);
+}
+
 static inline uint64_t min_rtt_ns(const struct flow *f, unsigned endpoint)
 {
     return rtt_min_ns(&f->rtt[endpoint]);
 }
 
+#define FEW_SAMPLES 16u
+
+/* The smallest RTT so far is not the smallest possible: a quarter less is out of reach, of a few samples a half. */
+static inline uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
+{
+    return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
+}
+
+/* A copy of what s sent was held back by the mirror, by that much or more: rule 0. */
+void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns);
+
 /* A node [start, end), seen with the packet at hand; 0 and the flow unsure when there is none left. In no list yet. */
 uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end);
+
+/* How many nodes a direction has: many enough that repeats in a row share one. */
+bool loss_is_crowded(const struct meter *m, unsigned s);
+
+/* ... and so many that the next packet may find no room. */
+bool loss_is_full(const struct meter *m, unsigned s);
 
 /* Unlinks *link from its list and frees it. */
 void loss_node_remove(struct meter *m, unsigned s, uint32_t *link);

@@ -30,6 +30,7 @@ enum node_flags {
     NODE_FILL = 1 << 6,      /* in the list of repeats: filled a hole */
     NODE_UPSTREAM = 1 << 9,  /* a fill: lost upstream, unless the first copy turns up */
     NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
+    NODE_UNMISSED = 1 << 10, /* repeat: R had had time to complain of its first copy by duplicate ACKs, and had not */
     NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };
 
@@ -42,8 +43,10 @@ struct range {
     uint32_t tsval;      /* hole: of the segment that exposed it; pending: of the repeat */
     uint32_t nxt;        /* repeat: highest sequence end of the sender when it was sent again */
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
-    uint64_t signal_ns;  /* when the receiver first reported it missing */
+    uint64_t signal_ns;  /* when the receiver first reported it missing; of NODE_LATE: by how much it was overtaken */
     uint64_t covered_ns; /* when an ACK or SACK first covered it */
+    /* repeat: bytes of a segment. A node may hold a run of equal ones, of which only the last may be shorter */
+    uint32_t segment_bytes;
 };
 
 /* Samples in flight: a FIFO of (sequence end, time). */
@@ -90,6 +93,10 @@ struct tcp_trouble {
     uint64_t ts_far_ns;  /* when a TSval was first seen that has waited for long */
     uint64_t mark_ns[2]; /* nxt at two moments, half a round trip and more apart: how old are bytes that come again? */
     uint32_t mark_seq[2];
+    uint32_t held_copies; /* data that only the mirror showed late, by so much that it matters for round trips */
+    uint64_t held_ns;     /* ... at most */
+    uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
+    uint64_t dup_ack_ns;  /* the latest complaint without SACK */
     uint64_t second_hop_pkts;
     struct rec_tcp_dir count;
 };

@@ -226,7 +226,10 @@ static void on_ack(struct meter *m)
     if (seq_diff(ack, t->nxt) > SANE_JUMP || seq_diff(t->una, ack) > SANE_JUMP)
         return;
     if (seq_lt(t->una, ack)) {
-        rtt_acked(m, s, ack);
+        if (rtt_is_bounded(m, receiver))
+            rtt_acked(m, s, ack);
+        else
+            rtt_skip(m, s, ack);
         loss_acked(m, s, ack);
         t->una = ack;
     } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 && !is_overtaken(m, p) &&
@@ -308,6 +311,12 @@ static void shows_gap(struct meter *m, unsigned s, uint32_t seq)
         loss_gap(m, s, seq);
 }
 
+static void new_data(struct meter *m, unsigned s, uint32_t end)
+{
+    if (rtt_is_bounded(m, 1 - s))
+        rtt_sent(m, s, end);
+}
+
 static void on_data(struct meter *m)
 {
     const struct pkt *p = m->p;
@@ -330,7 +339,7 @@ static void on_data(struct meter *m)
     }
     if (!(t->flags & SIDE_DATA_SEEN)) {
         pick_up(t, start, end);
-        rtt_sent(m, s, end);
+        new_data(m, s, end);
     } else if (seq_diff(start, t->nxt) > SANE_JUMP || seq_diff(t->nxt, start) > SANE_JUMP) {
         return;
     } else if ((p->tcp_flags & TCP_SYN) && seq_lt(start, t->nxt)) { /* judged with the SYN that carries it */
@@ -338,11 +347,11 @@ static void on_data(struct meter *m)
         is_new = false;
     } else if (start == t->nxt) {
         t->nxt = end;
-        rtt_sent(m, s, end);
+        new_data(m, s, end);
     } else if (seq_lt(t->nxt, start)) {
         loss_gap(m, s, start); /* moves nxt to start */
         t->nxt = end;
-        rtt_sent(m, s, end);
+        new_data(m, s, end);
     } else {
         loss_below(m, s, start, end);
         is_new = seq_lt(t->nxt, end);
@@ -366,6 +375,7 @@ static void meter_any(struct meter *m)
     struct flow *f = m->f;
     const struct pkt *p = m->p;
     unsigned s = p->sender;
+    bool in_order = seq_le(f->side[s].nxt, p->tcp_seq) && seq_le(f->side[1 - s].una, p->tcp_ack);
 
     if (p->tcp_flags & TCP_RST) {
         on_rst(m);
@@ -386,6 +396,8 @@ static void meter_any(struct meter *m)
     else
         on_data(m);
     f->side[s].flags &= (uint16_t)~SIDE_GAP_OPEN;
+    if (((f->side[0].flags | f->side[1].flags) & SIDE_HELD_COPIES) && in_order)
+        trouble_of(m)->dir[s].in_order_ns = m->now_ns;
     if (p->flags & PKT_HAS_TS) {
         rtt_note_tsval(m, s, p->tsval);
         if (p->tcp_flags & TCP_ACK)

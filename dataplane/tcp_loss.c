@@ -39,6 +39,9 @@
 #include "dataplane/pmtu.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
+#define PACKET_NODES      24u  /* what one packet may need */
+#define HELD_SHARE        64u  /* one copy in so many held back: less leaves 99 % of the round trips right */
+#define RUN_PARTS         16u  /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
 
@@ -61,6 +64,16 @@ uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end
     r->nxt = m->f->side[s].nxt;
     r->seen_ns = m->now_ns;
     return index;
+}
+
+bool loss_is_crowded(const struct meter *m, unsigned s)
+{
+    return trouble_of(m)->dir[s].n_nodes >= LIST_MAX / 2;
+}
+
+bool loss_is_full(const struct meter *m, unsigned s)
+{
+    return trouble_of(m)->dir[s].n_nodes >= LIST_MAX - PACKET_NODES;
 }
 
 void loss_node_remove(struct meter *m, unsigned s, uint32_t *link)
@@ -158,7 +171,18 @@ void loss_gap(struct meter *m, unsigned s, uint32_t start)
         note_evidence(hole, m, s);
 }
 
-static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole)
+/* Did S send what lies just before `start` again, and that just now? Then it goes through all that it had sent. */
+static bool follows_repeat(const struct meter *m, unsigned s, uint32_t start)
+{
+    const struct range *last = NULL;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = last->next)
+        last = range_at(m, i);
+    return last != NULL && last->end == start && (last->flags & (NODE_FILL | NODE_UPSTREAM)) != NODE_FILL &&
+           m->now_ns - last->seen_ns < loss_full_rtt_ns(m->f);
+}
+
+static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole, uint32_t start)
 {
     switch (age_against(m, hole)) {
     case AGE_OLDER:
@@ -168,9 +192,9 @@ static bool is_reordered(const struct meter *m, unsigned s, const struct range *
     case AGE_UNKNOWN:
         break;
     }
-    if (m->now_ns - hole->seen_ns > REORDER_MAX_NS)
+    if (m->now_ns - hole->seen_ns > REORDER_MAX_NS || follows_repeat(m, s, start))
         return false;
-    return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + min_rtt_ns(m->f, s) * 3 / 4;
+    return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + soonest_ns(m->f, s);
 }
 
 uint32_t loss_hole_split(struct meter *m, unsigned s, struct range *hole, uint32_t at)
@@ -208,19 +232,56 @@ static uint32_t *hole_cut(struct meter *m, unsigned s, uint32_t *link, uint32_t 
     return &hole->next;
 }
 
-/* Appends [start, end) to the list of repeats; NULL without a node. */
-static struct range *pending_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+/*
+ * Does a repeat like `r` continue the run of the latest? Only what no rule tells apart may share a node: sent at nearly
+ * the same time, after the same highest byte, with the same evidence.
+ */
+static bool continues(const struct meter *m, unsigned s, const struct range *last, const struct range *r)
+{
+    uint32_t run_bytes = last->end - last->start;
+
+    return loss_is_crowded(m, s) && last->end == r->start && last->flags == r->flags && !(r->flags & NODE_FILL) &&
+           last->tsval == r->tsval && last->nxt == m->f->side[s].nxt && last->segment_bytes != 0 &&
+           run_bytes % last->segment_bytes == 0 && r->end - r->start <= last->segment_bytes &&
+           m->now_ns - last->seen_ns <= min_rtt_ns(m->f, 1 - s) / RUN_PARTS;
+}
+
+/* Appends r, of which bounds and evidence are given, to the list of repeats; false when there is no node. */
+static bool pending_add(struct meter *m, unsigned s, const struct range *r)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t *link = &c->pending;
-    uint32_t index = loss_node_new(m, s, start, end);
+    struct range *last = NULL;
 
+    for (; *link != 0; link = &last->next)
+        last = range_at(m, *link);
+    if (last != NULL && continues(m, s, last, r)) {
+        last->end = r->end;
+        return true;
+    }
+    uint32_t index = loss_node_new(m, s, r->start, r->end);
     if (index == 0)
-        return NULL;
-    while (*link != 0)
-        link = &range_at(m, *link)->next;
+        return false;
+    struct range *added = range_at(m, index);
+    added->flags = r->flags;
+    added->tsval = r->tsval;
+    added->ip_id = r->ip_id;
+    added->signal_ns = r->signal_ns;
+    added->segment_bytes = r->end - r->start;
     *link = index;
-    return range_at(m, index);
+    return true;
+}
+
+void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t a_ns = min_rtt_ns(m->f, 0), b_ns = min_rtt_ns(m->f, 1);
+
+    if (a_ns == 0 || b_ns == 0 || by_ns < (a_ns < b_ns ? a_ns : b_ns) / HELD_PARTS)
+        return;
+    c->held_ns = by_ns > c->held_ns ? by_ns : c->held_ns;
+    if (++c->held_copies > 1 && (uint64_t)c->held_copies * HELD_SHARE >= m->f->data_pkts[s])
+        m->f->side[s].flags |= SIDE_HELD_COPIES;
 }
 
 /*
@@ -230,7 +291,7 @@ static struct range *pending_new(struct meter *m, unsigned s, uint32_t start, ui
 static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, uint32_t start, uint32_t end)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    bool late = is_reordered(m, s, hole), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
+    bool late = is_reordered(m, s, hole, start), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
     if (late && noticed) {
         VERDICT(m, s, reordered, reordered_pkts, start, end);
@@ -239,13 +300,12 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
         c->count.retrans_bytes += m->p->payload_len;
     }
     bool lost = !late && flow_is_two_way(m->f); /* else nobody knows what R had */
-    struct range *note = pending_new(m, s, start, end);
-    if (note != NULL) {
-        note->flags |= (late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0) | NODE_FILL;
-        note_evidence(note, m, s);
-    } else if (lost) {
+    struct range note = {.start = start, .end = end, .flags = NODE_FILL};
+    note.flags |= (uint16_t)((late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0));
+    note.signal_ns = m->now_ns - hole->seen_ns;
+    note_evidence(&note, m, s);
+    if (!pending_add(m, s, &note) && lost)
         VERDICT(m, s, upstream, lost_upstream_pkts, start, end);
-    }
 }
 
 /*
@@ -284,6 +344,8 @@ static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
             break;
         if (!filled && !(hole->flags & NODE_COVERED))
             fill_verdict(m, s, hole, start, end);
+        else if (!filled)
+            loss_copy_held(m, s, m->now_ns - hole->seen_ns); /* behind the ACK that covers it */
         filled = true;
         link = hole_cut(m, s, link, start, end);
     }
@@ -344,11 +406,9 @@ static bool missing_seen_again(struct meter *m, unsigned s, uint32_t start, uint
  */
 static void expect_echo(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
-    if (trouble_of(m)->dir[s].n_nodes >= LIST_MAX / 2)
-        return;
-    struct range *r = pending_new(m, s, start, end);
-    if (r != NULL)
-        r->flags |= NODE_ECHO;
+    const struct range r = {.start = start, .end = end, .flags = NODE_ECHO};
+
+    pending_add(m, s, &r);
 }
 
 /* The age below which bytes that come again cannot have been reported missing: S has not heard of them at all. */
@@ -380,6 +440,57 @@ static bool is_young(const struct meter *m, unsigned s, uint32_t start)
     return false;
 }
 
+/* Was the byte at `at` certainly sent a round trip ago, so that R could have answered it? */
+static bool is_answerable(const struct meter *m, unsigned s, uint32_t at)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t rtt_ns = loss_full_rtt_ns(m->f);
+
+    if (!seq_lt(at, m->f->side[s].nxt) || rtt_ns == 0)
+        return false;
+    if (m->now_ns - m->f->last_ns >= rtt_ns)
+        return true;
+    for (unsigned i = 0; i < 2; i++)
+        if (c->mark_ns[i] != 0 && m->now_ns - c->mark_ns[i] >= rtt_ns && seq_lt(at, c->mark_seq[i]))
+            return true;
+    return false;
+}
+
+/* The latest repeat or fill of bytes of r, 0 when there is none. */
+static uint32_t earlier_copy(const struct meter *m, unsigned s, const struct range *r)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(range_at(m, i)->start, r->end) && seq_lt(r->start, range_at(m, i)->end))
+            found = i;
+    return found;
+}
+
+/* Does R's edge stand between repairs? Then its ACK of a part is complaint enough. */
+static bool is_in_repair(const struct meter *m, unsigned s)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(m->f->side[s].una, range_at(m, i)->nxt))
+            return true;
+    return false;
+}
+
+/*
+ * Without SACK R complains by duplicate ACKs, of which a whole burst is seldom lost: did it keep silent although
+ * something that was sent after the latest copy of these bytes was on its way for a round trip?
+ */
+static bool is_unmissed(const struct meter *m, unsigned s, const struct range *r)
+{
+    if ((m->f->flags & FLOW_SACK) || (r->flags & NODE_SIGNALLED))
+        return false;
+    uint32_t index = earlier_copy(m, s, r);
+    if (index == 0)
+        return is_answerable(m, s, r->end) && !is_in_repair(m, s);
+    const struct range *copy = range_at(m, index);
+    return is_answerable(m, s, copy->nxt) && trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
+}
+
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -395,19 +506,14 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         expect_echo(m, s, start, end);
         return;
     }
-    bool complained = missing_seen_again(m, s, start, end);
-    struct range *r = pending_new(m, s, seq_max(start, t->una), end);
-    if (r == NULL) {
-        if (flow_is_two_way(m->f))
-            VERDICT(m, s, downstream, lost_downstream_pkts, start, end);
-        return;
-    }
-    note_evidence(r, m, s);
-    if (complained)
-        r->flags |= NODE_SIGNALLED;
-    if (is_young(m, s, start))
-        r->flags |= NODE_YOUNG;
+    struct range r = {.start = seq_max(start, t->una), .end = end};
+    r.flags |= missing_seen_again(m, s, start, end) ? NODE_SIGNALLED : 0;
+    r.flags |= is_young(m, s, start) ? NODE_YOUNG : 0;
+    r.flags |= is_unmissed(m, s, &r) ? NODE_UNMISSED : 0;
+    note_evidence(&r, m, s);
     pmtu_repeat(m);
+    if (!pending_add(m, s, &r) && flow_is_two_way(m->f))
+        VERDICT(m, s, downstream, lost_downstream_pkts, start, end);
 }
 
 /*

@@ -5,10 +5,10 @@
  * tcp_loss.c keeps, and the verdicts that follow from it or from time. The rules are told there.
  */
 
+#include "dataplane/dedup.h"
 #include "dataplane/loss_lists.h"
 
 #define LEAP_BYTES   16384
-#define FEW_SAMPLES  16u
 #define PIECES_MAX   8u   /* of one gap that R reports */
 #define TRUSTED_PKTS 200u /* a mirror that has shown so many without a gap will have shown a repeat, too */
 
@@ -37,21 +37,14 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
 }
 
 /*
- * An ACK leaps over the repeat from far below, and echoes what was sent before it: had R lacked the bytes, its ACKs
- * would have stopped in front of them. Less than LEAP_BYTES may be one delayed ACK that the repeat itself set free.
+ * An ACK leaps over the repeat from far below, and does not echo it: had R lacked the bytes, its ACKs would have
+ * stopped in front of them. Less than LEAP_BYTES may be one delayed ACK that the repeat itself set free.
  */
 static bool is_leapt_over(const struct meter *m, unsigned s, const struct range *repeat)
 {
-    const uint16_t mask = NODE_HAS_TS | NODE_SIGNALLED;
-
-    return (repeat->flags & mask) == NODE_HAS_TS && (m->p->flags & PKT_HAS_TS) && seq_lt(m->p->tsecr, repeat->tsval) &&
-           seq_diff(repeat->start, m->f->side[s].una) >= LEAP_BYTES;
-}
-
-/* The smallest RTT so far is not the smallest possible: a quarter less is out of reach, of a few samples a half. */
-static uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
-{
-    return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
+    if ((repeat->flags & NODE_SIGNALLED) || seq_diff(repeat->start, m->f->side[s].una) < LEAP_BYTES)
+        return false;
+    return !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS) || seq_lt(m->p->tsecr, repeat->tsval);
 }
 
 /*
@@ -70,6 +63,8 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
         return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
         return true;
+    if ((repeat->flags & NODE_UNMISSED) && cumulative && seq_lt(repeat->end, m->p->tcp_ack))
+        return true; /* R has what lies behind, too, and had not missed this */
     if ((m->f->flags & FLOW_SACK) && (repeat->flags & NODE_SIGNALLED))
         return false; /* R lacked it; if the first copy came late, a DSACK will tell */
     if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
@@ -77,34 +72,173 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
     return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s);
 }
 
-/* The repeat was for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
-static void spurious_verdict(struct meter *m, unsigned s, const struct range *repeat)
+/* The repeats were for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
+static void spurious_verdict(struct meter *m, unsigned s, const struct range *r)
 {
-    VERDICT(m, s, spurious, spurious_pkts, repeat->start, repeat->end);
-    if (repeat->flags & NODE_SIGNALLED)
-        VERDICT(m, s, reordered, reordered_pkts, repeat->start, repeat->end);
+    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
+        next = segment_end(r, at);
+        VERDICT(m, s, spurious, spurious_pkts, at, next);
+        if (r->flags & NODE_SIGNALLED)
+            VERDICT(m, s, reordered, reordered_pkts, at, next);
+    }
+}
+
+/* Nothing more is heard of repeats. */
+static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    if (r->flags & NODE_UPSTREAM) {
+        VERDICT(m, s, upstream, lost_upstream_pkts, r->start, r->end);
+        return;
+    }
+    if (r->flags & (NODE_FILL | NODE_ECHO))
+        return;
+    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
+        next = segment_end(r, at);
+        VERDICT(m, s, downstream, lost_downstream_pkts, at, next);
+    }
+}
+
+/* Cuts a run in two at `at`, the beginning of one of its segments; false when there is no node for that. */
+static bool run_split(struct meter *m, unsigned s, struct range *r, uint32_t at)
+{
+    uint32_t index = loss_node_new(m, s, at, r->end);
+
+    if (index == 0)
+        return false;
+    struct range *rest = range_at(m, index);
+    *rest = *r;
+    rest->start = at;
+    r->end = at;
+    r->next = index;
+    return true;
+}
+
+/* The first segment of a run is dealt with. */
+static void run_pop(struct meter *m, unsigned s, uint32_t *link)
+{
+    struct range *r = range_at(m, *link);
+
+    r->start = segment_end(r, r->start);
+    if (r->start == r->end)
+        loss_node_remove(m, s, link);
+}
+
+static struct range run_first(const struct range *r)
+{
+    struct range first = *r;
+
+    first.end = segment_end(r, r->start);
+    return first;
+}
+
+/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
+static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
+{
+    for (uint32_t i = list; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if (seq_le(r->start, at) && seq_lt(at, r->end))
+            return r->end;
+        if (seq_lt(at, r->start) && seq_lt(r->start, *ret_end))
+            *ret_end = r->start;
+    }
+    return at;
+}
+
+/* The hole that r filled had been filled before, unseen: the mirror had missed the first copy, not the network. */
+static void unseen_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    trouble_of(m)->mirror_misses = 1;
+    METER_COUNT(m, s, capture_lost_bytes, r->end - r->start);
+    METER_COUNT(m, s, capture_gaps, 1);
+    trace_verdict(m, s, VERDICT_capture, r->start, r->end);
+    VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
+}
+
+/* Is there a segment seen for the second time, or missed by the tap, at `at`? */
+static bool is_repaired_at(const struct meter *m, unsigned s, uint32_t at)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint32_t unused = at;
+
+    return explained_to(m, c->pending, at, &unused) != at || explained_to(m, c->holes, at, &unused) != at;
+}
+
+/*
+ * Without SACK. A repeat that R needed moves its edge to the next gap, or over all that was sent before the repeat. If
+ * the edge stood somewhere in between and moved on without a repair, R had the bytes before.
+ */
+static void edge_moves(struct meter *m, unsigned s)
+{
+    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO;
+    uint32_t una = m->f->side[s].una;
+    bool known = false;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        struct range *r = range_at(m, i);
+        if ((r->flags & mask) != NODE_COVERED || !seq_le(r->end, una) || !seq_lt(una, r->nxt))
+            continue;
+        if (!known && is_repaired_at(m, s, una))
+            return;
+        known = true;
+        spurious_verdict(m, s, r);
+        r->flags |= NODE_ECHO;
+    }
+}
+
+/* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
+static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
+{
+    bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
+
+    if (spurious)
+        spurious_verdict(m, s, r);
+    if ((r->flags & (NODE_FILL | NODE_UPSTREAM | NODE_LATE)) == NODE_FILL)
+        return false;
+    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
+    r->covered_ns = m->now_ns;
+    return true;
+}
+
+/* The segments of r that lie in [start, end) become a node of their own; false when none do, or none can. */
+static bool covered_part(struct meter *m, unsigned s, uint32_t **link, uint32_t start, uint32_t end)
+{
+    struct range *r = range_at(m, **link);
+    uint32_t from = segment_from(r, start), to = from;
+
+    if (seq_lt(r->end, end) || r->end == end)
+        to = r->end;
+    else if (seq_lt(from, end))
+        to = from + (end - from) / r->segment_bytes * r->segment_bytes;
+    if (!seq_lt(from, to))
+        return false;
+    if (from != r->start) {
+        if (!run_split(m, s, r, from))
+            return false;
+        *link = &r->next;
+        r = range_at(m, **link);
+    }
+    return to == r->end || run_split(m, s, r, to);
 }
 
 static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
 {
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint32_t *link = &trouble_of(m)->dir[s].pending;
 
-    for (uint32_t *link = &c->pending; *link != 0;) {
+    while (*link != 0) {
         struct range *r = range_at(m, *link);
-        if (!(r->flags & (NODE_COVERED | NODE_ECHO)) && seq_le(start, r->start) && seq_le(r->end, end)) {
-            bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
-            if (spurious)
-                spurious_verdict(m, s, r);
-            if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL) {
-                loss_node_remove(m, s, link);
-                continue;
-            }
-            if (spurious)
-                r->flags |= NODE_ECHO;
-            r->flags |= NODE_COVERED;
-            r->covered_ns = m->now_ns;
+        if ((r->flags & (NODE_COVERED | NODE_ECHO)) || !seq_lt(r->start, end) || !seq_lt(start, r->end) ||
+            !covered_part(m, s, &link, start, end)) {
+            link = &range_at(m, *link)->next;
+            continue;
         }
-        link = &r->next;
+        r = range_at(m, *link);
+        uint32_t first_end = segment_end(r, r->start);
+        if (first_end != r->end && seq_le(r->start, m->f->side[s].una)) /* only the first is at the edge */
+            run_split(m, s, r, first_end);
+        if (covered_verdict(m, s, r, cumulative))
+            link = &r->next;
+        else
+            loss_node_remove(m, s, link);
     }
 }
 
@@ -129,22 +263,12 @@ static void repeats_missing(struct meter *m, unsigned s, uint32_t start, uint32_
         struct range *r = range_at(m, i);
         if (!seq_lt(r->start, end) || !seq_lt(start, r->end))
             continue;
+        bool all = seq_le(start, r->start) && seq_le(r->end, end);
+        if (!all && segment_end(r, r->start) != r->end)
+            continue; /* of a run only a part */
         if (!(r->flags & (NODE_FILL | NODE_ECHO | NODE_COVERED)) && !is_repeat_of_earlier(m, s, i))
             r->flags |= NODE_SIGNALLED;
     }
-}
-
-/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
-static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
-{
-    for (uint32_t i = list; i != 0; i = range_at(m, i)->next) {
-        const struct range *r = range_at(m, i);
-        if (seq_le(r->start, at) && seq_lt(at, r->end))
-            return r->end;
-        if (seq_lt(at, r->start) && seq_lt(r->start, *ret_end))
-            *ret_end = r->start;
-    }
-    return at;
 }
 
 static void missing_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
@@ -250,18 +374,35 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
         missing_covered(m, s, t->una, ack, true);
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
+    if (c->pending != 0 && !(m->f->flags & FLOW_SACK))
+        edge_moves(m, s);
     if (c->pending != 0)
         cover_repeats(m, s, t->base, ack, true);
     while (c->sacked != 0 && seq_le(range_at(m, c->sacked)->end, ack))
         loss_node_remove(m, s, &c->sacked);
 }
 
-/* R misses something below `highest` that came late at the tap, too: the network reordered it. */
+/* Does this very ACK say that R has all of [start, end)? */
+static bool is_reported(const struct pkt *p, uint32_t start, uint32_t end)
+{
+    if (seq_lt(start, p->tcp_ack))
+        return true;
+    for (unsigned i = 0; i < p->n_sack; i++)
+        if (seq_le(p->sack[i].left, start) && seq_le(end, p->sack[i].right))
+            return true;
+    return false;
+}
+
+/*
+ * R misses something below `highest` that came late at the tap, too: the network reordered it. ACKs may be out of
+ * order themselves, and this one older than the one that covered it.
+ */
 static void notice_late(struct meter *m, unsigned s, uint32_t highest)
 {
     for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
         struct range *r = range_at(m, i);
-        if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || loss_is_sacked(m, s, r->start, r->end))
+        if (!(r->flags & NODE_LATE) || !seq_lt(r->start, highest) || is_reported(m->p, r->start, r->end) ||
+            loss_is_sacked(m, s, r->start, r->end))
             continue;
         r->flags &= (uint16_t)~NODE_LATE;
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
@@ -311,7 +452,7 @@ static bool is_echo(struct meter *m, unsigned s)
             link = &range_at(m, *link)->next;
             continue;
         }
-        loss_node_remove(m, s, link);
+        run_pop(m, s, link);
         return true;
     }
     return false;
@@ -330,31 +471,41 @@ static bool is_second_answer(struct meter *m, unsigned s)
         if ((r->flags & mask) != NODE_COVERED || r->nxt != m->f->side[s].una ||
             m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s))
             continue;
-        spurious_verdict(m, s, r);
-        loss_node_remove(m, s, link);
+        const struct range first = run_first(r);
+        spurious_verdict(m, s, &first);
+        run_pop(m, s, link);
         return true;
     }
     return false;
+}
+
+/* Equal to one just before in every byte, behind a mirror that makes copies: it may be one more. */
+static bool may_be_copy(const struct meter *m)
+{
+    return m->p->copy == COPY_SAME && m->f->evidence.copies != 0;
 }
 
 void loss_dup_ack(struct meter *m, unsigned s)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if (!(m->f->flags & FLOW_SACK) && !is_echo(m, s) && !is_second_answer(m, s))
-        signal_missing(m, s, t->una + 1);
+    if ((m->f->flags & FLOW_SACK) || may_be_copy(m) || is_echo(m, s) || is_second_answer(m, s))
+        return;
+    trouble_of(m)->dir[s].dup_ack_ns = m->now_ns;
+    signal_missing(m, s, t->una + 1);
 }
 
 void loss_idle_ack(struct meter *m, unsigned s)
 {
-    if (!(m->f->flags & FLOW_SACK) && is_echo(m, s))
+    if (may_be_copy(m) || (!(m->f->flags & FLOW_SACK) && is_echo(m, s)))
         return;
     for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
         const struct range *r = range_at(m, *link);
         if ((r->flags & (NODE_COVERED | NODE_FILL | NODE_ECHO)) != NODE_COVERED || r->end != m->f->side[s].una)
             continue;
-        spurious_verdict(m, s, r);
-        loss_node_remove(m, s, link);
+        const struct range first = run_first(r);
+        spurious_verdict(m, s, &first);
+        run_pop(m, s, link);
         return;
     }
 }
@@ -379,37 +530,32 @@ static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t 
     *link = index;
 }
 
-/* The hole that r filled had been filled before, unseen: the mirror had missed the first copy, not the network. */
-static void unseen_verdict(struct meter *m, unsigned s, const struct range *r)
-{
-    trouble_of(m)->mirror_misses = 1;
-    METER_COUNT(m, s, capture_lost_bytes, r->end - r->start);
-    METER_COUNT(m, s, capture_gaps, 1);
-    trace_verdict(m, s, VERDICT_capture, r->start, r->end);
-    VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
-}
-
 /* One segment, from `start` on, came twice: a repeat of it was needless. Known to be, or else the latest. */
 static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
 {
     uint32_t *latest = NULL;
 
     for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
-        const struct range *r = range_at(m, *link);
-        if (r->start != start || (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
+        struct range *r = range_at(m, *link);
+        if (segment_from(r, start) != start || r->end == start || (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
             continue;
+        if (r->start != start) {
+            if (!run_split(m, s, r, start))
+                continue;
+            link = &r->next;
+        }
         latest = link;
         if (r->flags & NODE_ECHO)
             break;
     }
     if (latest == NULL)
         return;
-    const struct range *r = range_at(m, *latest);
-    if (r->flags & NODE_UPSTREAM)
-        unseen_verdict(m, s, r);
-    else if (!(r->flags & NODE_ECHO))
-        spurious_verdict(m, s, r);
-    loss_node_remove(m, s, latest);
+    const struct range first = run_first(range_at(m, *latest));
+    if (first.flags & NODE_UPSTREAM)
+        unseen_verdict(m, s, &first);
+    else if (!(first.flags & NODE_ECHO))
+        spurious_verdict(m, s, &first);
+    run_pop(m, s, latest);
 }
 
 /* A DSACK (RFC 2883) says that [left, right), maybe several segments, came twice. */
@@ -418,9 +564,12 @@ static void dsack(struct meter *m, unsigned s, struct sack_block block)
     uint32_t from = block.left, next = block.right;
 
     for (unsigned segments = 0; segments < PIECES_MAX; segments++, from = next + 1, next = block.right) {
-        for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next)
-            if (seq_le(from, range_at(m, i)->start) && seq_lt(range_at(m, i)->start, next))
-                next = range_at(m, i)->start;
+        for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+            const struct range *r = range_at(m, i);
+            uint32_t at = segment_from(r, from);
+            if (at != r->end && seq_lt(at, next))
+                next = at;
+        }
         if (next == block.right)
             return;
         dsack_segment(m, s, next);
@@ -467,13 +616,17 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 
 /* ---- verdicts ---- */
 
-/* Nothing more is heard of a repeat. */
-static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
+/* Has a repeat waited long enough for what could still be said of it? Where there is little room, for less. */
+static bool is_settled(const struct meter *m, unsigned s, const struct range *r)
 {
-    if (r->flags & NODE_UPSTREAM)
-        VERDICT(m, s, upstream, lost_upstream_pkts, r->start, r->end);
-    else if (!(r->flags & (NODE_FILL | NODE_ECHO)))
-        VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+    uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
+
+    if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
+        return false;
+    if (m->now_ns - since_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
+        return true;
+    return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
+           seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */
 }
 
 void loss_resolve(struct meter *m, unsigned s)
@@ -491,8 +644,9 @@ void loss_resolve(struct meter *m, unsigned s)
     }
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
-        if ((r->flags & (NODE_COVERED | NODE_ECHO)) && m->now_ns - since_ns > loss_dsack_wait_ns(m)) {
+        if (is_settled(m, s, r)) {
+            if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
+                loss_copy_held(m, s, r->signal_ns); /* R would have missed it: only the mirror was late */
             repeat_verdict(m, s, r);
             loss_node_remove(m, s, link);
         } else {

@@ -8,6 +8,11 @@
  * ACK then waited for that: those are forgotten, so that no ACK fits them. Known bias: the receiver's delayed-ACK timer
  * is included; the minimum and p10 of many samples are the path, the median is what users feel.
  *
+ * A mirror that holds copies back changes the times at which we see packets. Where that shows (data that was overtaken
+ * on the way to us and that the receiver did not miss, by a 32nd of the round trip or more, one in 64), a segment or
+ * ACK counts only if it came soon after another of the same direction: held for longer, it would have been overtaken.
+ * What stands alone gives no sample there.
+ *
  * Timestamp RTT: from the first sight of a TSval to the first TSecr that returns it, used once (Jacobson, pping). It
  * may overestimate by the receiver's delay and by an application's silence, never underestimate. One TSval waits at a
  * time, as RFC 7323 itself does it: about one sample per round trip.
@@ -93,6 +98,27 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
     }
     m->f->side[s].flags &= (uint16_t)~SIDE_SENT_MORE;
     return exact;
+}
+
+bool rtt_is_bounded(const struct meter *m, unsigned responder)
+{
+    const struct flow *f = m->f;
+
+    if (((f->side[0].flags | f->side[1].flags) & SIDE_HELD_COPIES) == 0)
+        return true;
+    const struct tcp_trouble *dir = trouble_of(m)->dir;
+    uint64_t held_ns = dir[0].held_ns > dir[1].held_ns ? dir[0].held_ns : dir[1].held_ns;
+    uint64_t rtt_ns = rtt_min_ns(&f->rtt[responder]);
+    return held_ns < rtt_ns / HELD_PARTS || m->now_ns - dir[m->p->sender].in_order_ns <= rtt_ns / HELD_PARTS / 2;
+}
+
+void rtt_skip(struct meter *m, unsigned s, uint32_t ack)
+{
+    uint64_t unused = 0;
+
+    rtt_pop(m, s, ack, &unused);
+    if ((m->f->side[s].flags & SIDE_SENT_MORE) && m->f->side[s].sent_n == 0)
+        rtt_pop_more(m, s, ack, &unused);
 }
 
 void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr)

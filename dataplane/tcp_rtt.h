@@ -84,6 +84,18 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
         rtt_take(m, 1 - s, rtt_ns);
 }
 
+/* Of a round trip: what the mirror may hold a copy back before it matters; half of it for each of a sample's ends. */
+#define HELD_PARTS 32u
+
+/*
+ * Rule 0 for samples of `responder`, where the mirror is known to hold copies back: did this packet come so soon after
+ * another of its sender that it cannot have been held by much, since it would have been overtaken?
+ */
+bool rtt_is_bounded(const struct meter *m, unsigned responder);
+
+/* The peer of s acknowledged `ack` by a packet that is not bounded: no sample. */
+void rtt_skip(struct meter *m, unsigned s, uint32_t ack);
+
 /* The packet's own TSval, if it is new and none waits. */
 static inline void rtt_note_tsval(struct meter *m, unsigned s, uint32_t tsval)
 {

@@ -42,12 +42,12 @@ void print_done(const struct done *d)
         print_ratio(stdout, score_recall(x));
         putchar('\n');
     }
-    printf(
-        "  RTT: %llu of %llu samples, %llu extra, error median %.4f %% p99 %.4f %% (%.3f, %.3f us); handshakes %llu, "
-        "p99 %.4f %%; min/tcpi_min_rtt %.4f\n",
-        (unsigned long long)n->rtt_found, (unsigned long long)n->rtt_reference, (unsigned long long)n->rtt_extra,
-        n->ack_rtt.median_pct, n->ack_rtt.p99_pct, n->ack_rtt.median_us, n->ack_rtt.p99_us,
-        (unsigned long long)n->handshake.n, n->handshake.p99_pct, n->min_rtt_median);
+    printf("  RTT: %llu of %llu samples, %llu extra, %llu apart, error median %.4f %% p99 %.4f %% (%.3f, %.3f us); "
+           "handshakes %llu, "
+           "p99 %.4f %%; min/tcpi_min_rtt %.4f\n",
+           (unsigned long long)n->rtt_found, (unsigned long long)n->rtt_reference, (unsigned long long)n->rtt_extra,
+           (unsigned long long)n->rtt_alone, n->ack_rtt.median_pct, n->ack_rtt.p99_pct, n->ack_rtt.median_us,
+           n->ack_rtt.p99_us, (unsigned long long)n->handshake.n, n->handshake.p99_pct, n->min_rtt_median);
     fflush(stdout);
 }
 
@@ -117,7 +117,23 @@ bool limits_hold(const struct session *s)
     }
     for (size_t i = 0; i < s->n_done; i++)
         ok &= run_holds(s, &s->done[i]);
-    return ok;
+    return ok && s->n_done != 0;
+}
+
+/* A session of which no run was made holds nothing. */
+static void print_misses(const struct session *s)
+{
+    for (unsigned c = 0; c < SCORE_COUNT; c++) {
+        struct class_score sum = total_of(s, c);
+        if (!within(s, sum.right, sum.right + sum.wrong, limit_of(c)))
+            printf("misses: precision of %s\n", score_class_name(c));
+        if (!within(s, sum.found, sum.visible, limit_of(c)))
+            printf("misses: recall of %s\n", score_class_name(c));
+    }
+    for (size_t i = 0; i < s->n_done; i++)
+        if (!run_holds(s, &s->done[i]))
+            printf("misses: %s (%s)\n", s->done[i].run->name,
+                   is_clean(&s->done[i]) && s->done[i].score.false_losses != 0 ? "false losses" : "RTT");
 }
 
 void print_totals(const struct session *s)
@@ -133,6 +149,7 @@ void print_totals(const struct session *s)
         print_ratio(stdout, least(s, c, score_recall));
         putchar('\n');
     }
+    print_misses(s);
 }
 
 /* ---- files ---- */
@@ -160,8 +177,9 @@ static json_t *done_json(const struct done *d)
     }
     json_object_set_new(o, "classes", classes);
     json_object_set_new(o, "rtt",
-                        json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "reference", (json_int_t)n->rtt_reference,
-                                  "found", (json_int_t)n->rtt_found, "extra", (json_int_t)n->rtt_extra, "median_pct",
+                        json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "reference",
+                                  (json_int_t)n->rtt_reference, "found", (json_int_t)n->rtt_found, "extra",
+                                  (json_int_t)n->rtt_extra, "apart", (json_int_t)n->rtt_alone, "median_pct",
                                   n->ack_rtt.median_pct, "p99_pct", n->ack_rtt.p99_pct, "p99_us", n->ack_rtt.p99_us,
                                   "handshake_p99_pct", n->handshake.p99_pct, "min_vs_tcpi", n->min_rtt_median));
     return o;
@@ -235,19 +253,25 @@ static void rtt_table(const struct session *s, FILE *out)
 {
     fputs(
         "\n## Round-trip times\n\n"
-        "“Share” is that of the samples which an offline strict-Karn analysis of the same capture finds; the error is\n"
-        "against the times at which the relay passed the frames on. “min / tcpi” is the sum of both sides' smallest\n"
+        "“Share” is that of the samples which an offline strict-Karn analysis of the same capture finds. *Apart* are\n"
+        "those that rule 0 withholds: where the mirror holds copies back by more than a 32nd of the round trip, a "
+        "frame\n"
+        "that stands alone may have been held, and nothing tells. The error is that of every sample given, against "
+        "the\n"
+        "times at which the frames passed the tap. “min / tcpi” is the sum of both sides' smallest\n"
         "sample over the smaller `tcpi_min_rtt` of both sockets, at the median of the flows.\n\n"
-        "| run | samples | share | extra | error: median | p99 | handshakes | p99 | min / tcpi |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| run | samples | share | extra | apart | error: median | p99 | handshakes | p99 | min / tcpi |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         out);
     for (size_t i = 0; i < s->n_done; i++) {
         const struct score *n = &s->done[i].score;
-        fprintf(out, "| %s | %llu | %.4f | %llu | %.3f %%, %.3f µs | %.3f %%, %.3f µs | %llu | %.3f %% | %.3f |\n",
+        fprintf(out,
+                "| %s | %llu | %.4f | %llu | %llu | %.3f %%, %.3f µs | %.3f %%, %.3f µs | %llu | %.3f %% | %.3f |\n",
                 s->done[i].run->name, (unsigned long long)n->rtt_samples,
                 n->rtt_reference != 0 ? (double)n->rtt_found / (double)n->rtt_reference : 1,
-                (unsigned long long)n->rtt_extra, n->ack_rtt.median_pct, n->ack_rtt.median_us, n->ack_rtt.p99_pct,
-                n->ack_rtt.p99_us, (unsigned long long)n->handshake.n, n->handshake.p99_pct, n->min_rtt_median);
+                (unsigned long long)n->rtt_extra, (unsigned long long)n->rtt_alone, n->ack_rtt.median_pct,
+                n->ack_rtt.median_us, n->ack_rtt.p99_pct, n->ack_rtt.p99_us, (unsigned long long)n->handshake.n,
+                n->handshake.p99_pct, n->min_rtt_median);
     }
 }
 

@@ -5,6 +5,11 @@
  * an ACK that ends exactly at a segment which was sent once, with no later resend or late fill of anything before
  * it. Every segment in flight is remembered with its own taint, however many there are. Written apart from tcp_rtt.c on
  * purpose; it works on the truth's headers, so it cannot share the decoder's faults either.
+ *
+ * Rule 0 applies to both: in a flow whose copies the mirror held back, so that they were overtaken, by a 32nd of the
+ * smaller round trip or more (two times at least, and one segment in 64), a sample needs neighbours, unless its own
+ * round trip is 32 times what any was held: both its frames were captured within a 64th of that side's smallest round
+ * trip after another frame of their direction that was not overtaken. Who was held back is taken from the truth here.
  */
 
 #include "tests/lab/karn.h"
@@ -15,6 +20,7 @@
 struct in_flight {
     const struct truth_frame *frame;
     bool tainted;
+    bool alone; /* captured long after the frame before it */
 };
 
 struct side {
@@ -22,6 +28,11 @@ struct side {
     size_t head, n;
     int64_t nxt, una;
     bool started;
+    uint64_t top_tap_ns;  /* of what was captured so far, the latest at the tap */
+    uint64_t in_order_ns; /* when the latest frame was captured that nothing had overtaken */
+    uint64_t n_data, n_held, held_ns;
+    uint64_t min_ns; /* smallest round trip tap <-> peer; 0 = none */
+    bool held;       /* the mirror holds copies back */
 };
 
 struct karn {
@@ -36,7 +47,7 @@ static int by_capture(const void *a, const void *b)
     return (*x)->captured_as[0] < (*y)->captured_as[0] ? -1 : (*x)->captured_as[0] > (*y)->captured_as[0];
 }
 
-static int keep(struct karn *k, const struct truth_frame *data, const struct truth_frame *ack)
+static int keep(struct karn *k, const struct truth_frame *data, const struct truth_frame *ack, bool alone)
 {
     if (k->n == k->room) {
         k->room = k->room * 2 + 1024;
@@ -46,12 +57,49 @@ static int keep(struct karn *k, const struct truth_frame *data, const struct tru
         k->sample = grown;
     }
     k->sample[k->n++] = (struct karn_sample){
-        .flow = data->flow, .dir = data->dir, .ack = data->hi, .true_ns = ack->tap_ns - data->tap_ns};
+        .flow = data->flow, .dir = data->dir, .ack = data->hi, .true_ns = ack->tap_ns - data->tap_ns, .alone = alone};
     return 0;
 }
 
-static int on_ack(struct karn *k, struct side *s, const struct truth_frame *f, int64_t ack)
+static uint64_t least(const struct side *two)
 {
+    uint64_t a = two[0].min_ns, b = two[1].min_ns;
+
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* Was the frame captured so long after the one before it that it may have been held? `data` is the sample's direction.
+ */
+static bool is_alone(const struct side *two, const struct truth_frame *f, unsigned data)
+{
+    uint64_t held_ns = two[0].held_ns > two[1].held_ns ? two[0].held_ns : two[1].held_ns;
+
+    return (two[0].held || two[1].held) && held_ns >= two[data].min_ns / 32 &&
+           f->captured_ns[0] - two[f->dir].in_order_ns > two[data].min_ns / 64;
+}
+
+/* The frame is captured: does the mirror hold copies back? */
+static void on_copy(struct side *two, const struct truth_frame *f)
+{
+    struct side *s = &two[f->dir];
+
+    s->n_data += f->hi > f->lo;
+    if (f->tap_ns >= s->top_tap_ns) {
+        s->top_tap_ns = f->tap_ns;
+        s->in_order_ns = f->captured_ns[0];
+        return;
+    }
+    uint64_t by_ns = f->captured_ns[0] - f->tap_ns;
+    if (f->hi == f->lo || least(two) == 0 || by_ns < least(two) / 32)
+        return;
+    s->n_held++;
+    s->held_ns = by_ns > s->held_ns ? by_ns : s->held_ns;
+    s->held |= s->n_held > 1 && s->n_held * 64 >= s->n_data;
+}
+
+static int on_ack(struct karn *k, struct side *two, const struct truth_frame *f, int64_t ack)
+{
+    struct side *s = &two[!f->dir];
     const struct in_flight *last = NULL;
 
     if (!s->started || ack <= s->una)
@@ -59,15 +107,23 @@ static int on_ack(struct karn *k, struct side *s, const struct truth_frame *f, i
     s->una = ack;
     while (s->head < s->n && s->at[s->head].frame->hi <= ack)
         last = &s->at[s->head++];
-    return last != NULL && last->frame->hi == ack && !last->tainted ? keep(k, last->frame, f) : 0;
+    if (last == NULL || last->frame->hi != ack || last->tainted)
+        return 0;
+    bool alone = last->alone || is_alone(two, f, !f->dir);
+    uint64_t rtt_ns = f->captured_ns[0] - last->frame->captured_ns[0];
+    if (!alone && (s->min_ns == 0 || rtt_ns < s->min_ns))
+        s->min_ns = rtt_ns;
+    return keep(k, last->frame, f, alone);
 }
 
-static void on_data(struct side *s, const struct truth_frame *f)
+static void on_data(struct side *two, const struct truth_frame *f)
 {
+    struct side *s = &two[f->dir];
+
     if (f->hi == f->lo)
         return;
     if (!s->started || f->lo >= s->nxt) {
-        s->at[s->n++] = (struct in_flight){.frame = f};
+        s->at[s->n++] = (struct in_flight){.frame = f, .alone = is_alone(two, f, f->dir)};
         s->nxt = f->hi;
         s->started = true;
         return;
@@ -99,8 +155,9 @@ static int one_flow(struct karn *k, const struct truth *t, const struct truth_fl
         if ((f->flags & 4) != 0)
             continue;
         if ((f->flags & 16) != 0)
-            rc = on_ack(k, &side[!f->dir], f, (int32_t)(f->ack - flow->first_seq[!f->dir]));
-        on_data(&side[f->dir], f);
+            rc = on_ack(k, side, f, (int32_t)(f->ack - flow->first_seq[!f->dir]));
+        on_data(side, f);
+        on_copy(side, f);
     }
     free(order);
     free(side[0].at);

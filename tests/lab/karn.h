@@ -10,6 +10,7 @@ struct karn_sample {
     uint32_t flow;
     uint8_t dir;      /* of the data; the other end answered */
     bool used;        /* for the caller */
+    bool alone;       /* rule 0 withholds it */
     int64_t ack;      /* offset in that direction */
     uint64_t true_ns; /* between the passages of the two frames at the tap */
 };

@@ -304,6 +304,7 @@ static int captured_again(struct lab_relay *r, struct lab_frame *f, uint64_t at_
 static void at_out(struct lab_relay *r, struct lab_frame *f, uint64_t planned_ns)
 {
     uint64_t now = lab_relay_since_ns(r);
+    uint8_t out[LAB_FRAME_MAX];
 
     if (now - planned_ns > r->counts.late_max_ns)
         r->counts.late_max_ns = now - planned_ns;
@@ -311,9 +312,10 @@ static void at_out(struct lab_relay *r, struct lab_frame *f, uint64_t planned_ns
     r->counts.late += now - planned_ns > LAB_LATE_NS;
     f->out_ns = r->epoch_ns + now;
     lab_truth_at_out(r->truth, f);
+    memcpy(out, f->bytes, f->len); /* a second hop may still have to be captured as it was at the tap */
     if (f->to == LAB_LEFT && r->scenario->nat.len != 0)
-        lab_translate(f->bytes, f->len, false, &r->inside);
-    if (write(r->ends[f->to].tap_fd, f->bytes, f->len) != (ssize_t)f->len)
+        lab_translate(out, f->len, false, &r->inside);
+    if (write(r->ends[f->to].tap_fd, out, f->len) != (ssize_t)f->len)
         r->counts.write_failed++;
 }
 

@@ -350,10 +350,13 @@ static void judge_samples(struct scoring *s)
         if (k == NULL || k->used)
             continue;
         k->used = true;
-        s->score->rtt_found++;
+        s->score->rtt_found += !k->alone;
         note_error(&ack, x->s.rtt_ns, k->true_ns);
     }
-    s->score->rtt_reference = s->n_karn;
+    for (size_t i = 0; i < s->n_karn; i++) {
+        s->score->rtt_reference += !s->karn[i].alone;
+        s->score->rtt_alone += s->karn[i].alone;
+    }
     s->score->ack_rtt = errors_close(&ack);
 }
 

@@ -46,6 +46,7 @@ struct score {
     uint64_t data_pkts, frames, flows;
     uint64_t unmatched; /* verdicts on flows that do not exist */
     uint64_t rtt_reference, rtt_samples, rtt_found, rtt_extra;
+    uint64_t rtt_alone; /* apart: samples that rule 0 withholds, in neither of the first and third */
     struct error_stat ack_rtt, handshake;
     uint64_t min_rtt_flows; /* flows where both sides and a socket have a minimum */
     double min_rtt_median;  /* median of (client side + server side) / tcpi_min_rtt */

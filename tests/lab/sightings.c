@@ -173,31 +173,39 @@ static bool sees_capture_loss(const struct view *v, const struct truth_frame *f)
     return false;
 }
 
-/* Does this ACK say that R has something above f, but not f? */
-static bool complains(const struct view *v, const struct truth_frame *a, const struct truth_frame *f)
+enum report { REPORT_NOTHING, REPORT_HAS, REPORT_LACKS };
+
+/* What does this ACK say of f? That R has it, or that it has something above, but not f. */
+static enum report report_of(const struct view *v, const struct truth_frame *a, const struct truth_frame *f)
 {
     bool above = false;
 
-    if (!is_captured(a) || (a->flags & 16) == 0 || (int32_t)(a->ack - v->first_seq) > f->lo)
-        return false;
+    if (!is_captured(a) || (a->flags & 16) == 0)
+        return REPORT_NOTHING;
+    if ((int32_t)(a->ack - v->first_seq) >= f->hi)
+        return REPORT_HAS;
     for (unsigned i = 0; i < a->n_sack; i++) {
         int64_t left = (int32_t)(a->sack[i][0] - v->first_seq), right = (int32_t)(a->sack[i][1] - v->first_seq);
         if (left <= f->lo && f->hi <= right)
-            return false;
+            return REPORT_HAS;
         above |= left >= f->hi;
     }
-    return above;
+    return above ? REPORT_LACKS : REPORT_NOTHING;
 }
 
-/* Without SACK only the first gap is reported: two ACKs in a row that end where f begins. */
+/*
+ * Before R says that it has f: a later ACK may leave f out for want of room, since it names three ranges at most.
+ * Without SACK only the first gap is reported: two ACKs in a row that end where f begins.
+ */
 static bool is_complained_about(const struct view *v, const struct truth_frame *f)
 {
     const struct truth_frame *last = NULL;
 
     for (size_t i = 0; i < v->n_back; i++) {
         const struct truth_frame *a = &v->back[i];
-        if (complains(v, a, f))
-            return true;
+        enum report report = report_of(v, a, f);
+        if (report != REPORT_NOTHING)
+            return report == REPORT_LACKS;
         if (!is_captured(a) || a->len != 0 || (a->flags & 7) != 0)
             continue;
         if (last != NULL && a->ack == last->ack && (int32_t)(a->ack - v->first_seq) == f->lo)

@@ -565,6 +565,124 @@ START_TEST(a_first_copy_behind_its_fill)
 }
 END_TEST
 
+/* ---- without SACK: what R does not say ---- */
+
+#define LONG_RUN 600u
+
+/* A time-out repeats all that is in flight; `complaints` duplicate ACKs came before. */
+static struct drive *go_back(unsigned complaints)
+{
+    static struct step steps[2 * LONG_RUN + 16];
+    const struct step start[] = {HANDSHAKE};
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < LONG_RUN; i++)
+        steps[n++] = (struct step)C(20 + 0.001 * i, 1001 + 100 * i, 100, 5001);
+    for (unsigned i = 0; i < complaints; i++)
+        steps[n++] = (struct step)S(31 + 0.01 * i, 5001, 0, 1001);
+    for (unsigned i = 0; i < LONG_RUN; i++)
+        steps[n++] = (struct step)C(400 + 0.001 * i, 1001 + 100 * i, 100, 5001);
+    steps[n++] = (struct step)S(412, 5001, 0, 1001 + 100 * LONG_RUN);
+    return play_with(drive_options(), steps, n);
+}
+
+/* More repeats than a direction has nodes: each is judged, and the flow is sure of it. */
+START_TEST(a_long_replay_is_judged_whole)
+{
+    struct drive *d = go_back(0);
+
+    VERDICTS(d, C2S, .retrans_pkts = LONG_RUN, .spurious_pkts = LONG_RUN);
+    ck_assert(!(d->flow[0].flags & RFLOW_LOSS_UNSURE));
+    drive_free(d);
+    d = go_back(3);
+    VERDICTS(d, C2S, .retrans_pkts = LONG_RUN, .spurious_pkts = LONG_RUN - 1, .lost_downstream_pkts = 1);
+    ck_assert(!(d->flow[0].flags & RFLOW_LOSS_UNSURE));
+    drive_free(d);
+}
+END_TEST
+
+/* A repeat that was needed moves the edge to the next gap, or over all that had been sent. */
+START_TEST(an_edge_that_stands_between_tells)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+                           C(300, 1001, 100, 5001), S(312, 5001, 0, 1101), S(312.1, 5001, 0, 1201),
+                           S(312.2, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             C(300, 1001, 100, 5001), S(310, 5001, 0, 1101), C(311, 1101, 100, 5001), S(321, 5001, 0, 1201),
+             C(322, 1201, 100, 5001), S(332, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 3);
+    drive_free(d);
+}
+END_TEST
+
+/* The ACK of a part, while other gaps are being repaired, is complaint enough. */
+START_TEST(a_partial_ack_complains)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             C(20.3, 1301, 100, 5001), S(30.1, 5001, 0, 1001), S(30.3, 5001, 0, 1001), C(300, 1001, 100, 5001),
+             S(310, 5001, 0, 1201), C(330, 1201, 100, 5001), S(340, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 2);
+    drive_free(d);
+}
+END_TEST
+
+/* Second hops come in bursts; that makes no copies of equal ACKs. */
+START_TEST(second_hops_are_no_evidence_of_copies)
+{
+#define TWICE(t, seq) S(t, seq, 100, 1001, .id = NO_ID), S((t) + 0.1, seq, 100, 1001, .id = NO_ID, .ttl = 63, .mac = 9)
+    struct drive *d = PLAY(HANDSHAKE, TWICE(20, 5001), TWICE(20.2, 5101), TWICE(20.4, 5201), TWICE(20.6, 5301),
+                           TWICE(20.8, 5401), TWICE(21, 5501), C(23, 1001, 0, 5001, .id = NO_ID),
+                           C(23.1, 1001, 0, 5001, .id = NO_ID), C(23.2, 1001, 0, 5001, .id = NO_ID));
+    ck_assert_uint_eq(d->flow[0].dir[S2C].second_hop_pkts, 6);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 0);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].dup_acks, 3);
+    drive_free(d);
+#undef TWICE
+}
+END_TEST
+
+/* ---- rule 0 for samples: the mirror holds copies back ---- */
+
+#define SACK_HANDSHAKE                                                                                                 \
+    C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
+        C(11, 1001, 0, 5001)
+#define OVERTAKEN(t, seq)                                                                                              \
+    C(t, (seq) + 100, 100, 5001, TS(1000 + (t), 1)), C((t) + 2, seq, 100, 5001, TS(999 + (t), 1)),                     \
+        S((t) + 10, 5001, 0, (seq) + 200, TS(2, 1000 + (t)))
+
+START_TEST(what_stands_alone_may_have_been_held)
+{
+    struct drive *d =
+        PLAY(SACK_HANDSHAKE, OVERTAKEN(20, 1001), OVERTAKEN(50, 1201), C(100, 1401, 100, 5001), S(110, 5001, 0, 1501),
+             C(600, 1501, 100, 5001), S(610, 5001, 0, 1601), C(700, 1601, 100, 5001), C(700.1, 1701, 100, 5001),
+             S(710, 5001, 0, 1701), S(710.1, 5001, 0, 1801));
+    VERDICTS(d, C2S, 0);
+    ck_assert_uint_eq(d->flow[0].rtt[S2C].n, 3); /* the SYN; before it is known; and what has a neighbour */
+    drive_free(d);
+    /* the receiver missed it: the network's affair, and the times are right */
+    d = PLAY(SACK_HANDSHAKE, OVERTAKEN(20, 1001), C(100, 1301, 100, 5001, TS(1100, 1)),
+             C(102, 1201, 100, 5001, TS(1099, 1)), S(110, 5001, 0, 1201, SACK(1301, 1401)), S(112, 5001, 0, 1401),
+             C(600, 1401, 100, 5001), S(610, 5001, 0, 1501));
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].reordered_pkts, 1);
+    ck_assert_uint_eq(d->flow[0].rtt[S2C].n, 2); /* the SYN and the last */
+    drive_free(d);
+}
+END_TEST
+
+/* An ACK that another overtook brings its complaint late. */
+START_TEST(a_complaint_behind_the_ack_that_covers_it)
+{
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1101, 100, 5001, TS(1000, 1)), C(20.5, 1001, 100, 5001, TS(999, 1)),
+                           S(31, 5001, 0, 1201), S(31.1, 5001, 0, 1001, SACK(1101, 1201)));
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_was_missed_and_is_spurious,
           copies_are_no_repeats, a_repeat_with_the_same_ip_id_is_no_copy, equal_acks_without_ip_id_are_duplicate_acks,
           repeat_of_unacknowledged_bytes_is_lost_downstream, repeat_of_acknowledged_bytes_is_spurious,
@@ -582,4 +700,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
           a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous, a_dsack_is_about_one_repeat,
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
-          absurd_numbers_are_left_alone)
+          absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, an_edge_that_stands_between_tells,
+          a_partial_ack_complains, second_hops_are_no_evidence_of_copies, what_stands_alone_may_have_been_held,
+          a_complaint_behind_the_ack_that_covers_it)
