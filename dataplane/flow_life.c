@@ -98,11 +98,11 @@ static bool is_idle(const struct worker *w, const struct flow *f)
     return f->last_ns + flow_idle_ns(w, f) < w->clock_ns;
 }
 
-/* As many records as make a round of the table in SWEEP_ROUND_NS, within bounds. */
+/* As many records as make a round of the table in flow_table_round_ns, within bounds. */
 void flows_expire(struct worker *w)
 {
-    uint64_t passed_ns = w->clock_ns - w->swept_ns;
-    uint64_t due = passed_ns >= SWEEP_ROUND_NS ? w->table.fresh : w->table.fresh * passed_ns / SWEEP_ROUND_NS;
+    uint64_t passed_ns = w->clock_ns - w->swept_ns, round_ns = flow_table_round_ns(&w->table);
+    uint64_t due = passed_ns >= round_ns ? w->table.fresh : w->table.fresh * passed_ns / round_ns;
     uint32_t records = due < SWEEP_MAX ? (uint32_t)due : SWEEP_MAX, index;
 
     if (records == 0)
