@@ -14,8 +14,9 @@
  * clean packet leaves its flow clean.
  *
  * What a packet finds out (a round trip, a turn of the conversation) goes into a list and is worked off behind the
- * burst, when the lines of the flow's statistics and of the histograms have come: clean_settle. Before any packet
- * that takes the general way the list is worked off, too, so that nothing is seen in another order.
+ * burst, when the lines of the flow's statistics and of the histograms have come: clean_settle. Before a packet of
+ * the same flow takes the general way, before any flow ends and before a window does, the list is worked off, too, so
+ * that nothing is seen in another order.
  */
 
 #ifdef __SSE4_1__
@@ -135,6 +136,17 @@ static inline void clean_settle(struct worker *w)
         clean_settle_all(w);
 }
 
+/* The same if there is anything of this flow: a packet of its own is about to take the general way. */
+static inline void clean_settle_flow(struct worker *w, uint32_t flow)
+{
+    for (uint32_t i = 0; i < w->n_findings; i++) {
+        if (w->finding[i].p->flow == flow) {
+            clean_settle_all(w);
+            return;
+        }
+    }
+}
+
 /* ---- windows ---- */
 
 static inline void count_window(struct window_dir *d, uint32_t ip_bytes, uint32_t wire_bytes, unsigned is_data,
@@ -203,8 +215,7 @@ static inline bool clean_is(const struct worker *w, const struct flow *f, const 
     uint32_t said = c->news | c->payload | (window ^ c->t->window); /* 0: the same once more */
 
     return f->is_clean && wrong == 0 && c->news <= awaited && window != 0 && ticks < w->active_ticks &&
-           age_ns <= w->clean_idle_ns && (said != 0 || awaited == 0) &&
-           dedup_is_settled(&w->dedup.evidence[p->shard]) && (p->n_vlans == 0 || (f->flags & FLOW_IN_VLAN));
+           age_ns <= w->clean_idle_ns && (said != 0 || awaited == 0) && (p->n_vlans == 0 || (f->flags & FLOW_IN_VLAN));
 }
 
 /* What the ACK ends: returns FINDING_RTT if that is a sample, of *ret_ns. */
@@ -292,7 +303,7 @@ static inline void clean_count(struct worker *w, struct flow *f, struct pkt *p, 
     c->t->pkts++;
     c->t->bytes = bytes;
     f->last_ns = c->ts_ns;
-    if (__builtin_expect(f->is_settled, 1))
+    if (__builtin_expect(f->is_settled & dedup_is_settled(&w->dedup.evidence[p->shard]), 1))
         f->id_last[c->s] = p->ip_id;
     else
         clean_learn(w, f, p);

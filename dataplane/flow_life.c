@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "dataplane/clean.h"
 #include "dataplane/export.h"
 #include "dataplane/extra.h"
 #include "dataplane/icmp.h"
@@ -66,6 +67,8 @@ static struct flow_names names_of(struct worker *w, const struct flow *f)
 void flow_end(struct worker *w, uint32_t index, enum flow_end end)
 {
     struct flow *f = flow_at(&w->table, index);
+
+    clean_settle(w);
     struct flow_names names = names_of(w, f);
     struct meter m;
     meter_init(w, &m, f, NULL, &names.key, f->last_ns);

@@ -322,6 +322,7 @@ static void match_error(struct worker *w, struct pkt *p)
 
     if (p->copy != COPY_NONE || icmp_quote_parse(p, &quote) != 0)
         return;
+    clean_settle(w);
     struct short_key id = {0};
     flow_key_shorten(&w->table, &quote.key, &id);
     uint32_t index = flow_table_find(&w->table, flow_hash(&w->table, &id), &id, &quote.key);
@@ -359,10 +360,14 @@ static inline void meter_by_protocol(struct worker *w, struct meter *m)
 
 static bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
 {
+    bool copy = false;
+
     if (p->copy != COPY_NONE)
-        return dedup_judge(&w->dedup, f, p, loss_full_rtt_ns(f));
-    dedup_original(&w->dedup, f, p);
-    return false;
+        copy = dedup_judge(&w->dedup, f, p, loss_full_rtt_ns(f));
+    else
+        dedup_original(&w->dedup, f, p);
+    f->is_settled = dedup_is_settled(&f->evidence);
+    return copy;
 }
 
 /* The general way, for whatever is not as plain as clean.h wants it. */
@@ -387,7 +392,7 @@ static void meter_any(struct worker *w, struct pkt *p, struct flow *f)
 static __attribute__((noinline, cold)) void meter_flow_packet(struct worker *w, struct pkt *p)
 {
     w->general_pkts++;
-    clean_settle(w);
+    clean_settle_flow(w, p->flow);
     pkt_complete_key(p);
     uint32_t index = flow_for(w, p);
     if (index != FLOW_NONE)
@@ -460,6 +465,8 @@ static inline __attribute__((always_inline)) void fetch_found(const struct worke
     unsigned dir = p->sender ^ f->path_a;
 
     flow_prefetch(&w->table, p->flow, GUESS_LINES, FIND_LINES);
+    if (!f->is_clean) /* the general way may want all of it */
+        flow_prefetch(&w->table, p->flow, FIND_LINES, sizeof(struct flow) / 64);
     __builtin_prefetch(&path->c.dir[dir], 1);
     __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + dir], 1);
 }

@@ -128,7 +128,10 @@ static uint32_t mangle(struct frame *f, uint32_t n, uint32_t often, uint64_t *sh
     for (uint32_t i = 0; i < n; i++) {
         f[kept] = f[i];
         f[kept].ts_ns += *shift_ns;
-        uint32_t fate = random_below(often * 6);
+        uint8_t *byte = (uint8_t *)(uintptr_t)f[kept].data;
+        if (byte[29] & 1) /* half of the hosts have no IP ids: what the mirror is known to copy decides */
+            byte[18] = byte[19] = 0;
+        uint32_t fate = random_below(often * 7);
         if (fate == 0)
             continue;
         if (fate == 1 && kept != 0) {
@@ -138,13 +141,17 @@ static uint32_t mangle(struct frame *f, uint32_t n, uint32_t often, uint64_t *sh
         } else if (fate == 2) {
             f[kept].cap_len = 20 + random_below(f[kept].cap_len - 20);
         } else if (fate == 3) {
-            ((uint8_t *)(uintptr_t)f[kept].data)[14 + random_below(52)] ^= (uint8_t)(1u << random_below(8));
+            byte[14 + random_below(52)] ^= (uint8_t)(1u << random_below(8));
         } else if (fate == 4 && random_below(200) == 0) {
             *shift_ns += (uint64_t)random_below(6000) * NS_PER_MS;
         } else if (fate == 5) {
-            ((uint8_t *)(uintptr_t)f[kept].data)[48] = ((uint8_t *)(uintptr_t)f[kept].data)[49] = 0; /* window */
+            byte[48] = byte[49] = 0; /* window */
         }
         kept++;
+        if (fate == 6 && kept <= i) { /* there is room */
+            f[kept] = f[kept - 1];
+            f[kept++].ts_ns += random_below(3000000);
+        }
     }
     return kept;
 }
