@@ -37,6 +37,17 @@ static void tell(const struct backup_summary *b, const char *verb, const char *n
             (unsigned long long)b->entries, format_time(when, sizeof(when), b->created_ns, false));
 }
 
+/* Nothing is a backup where a control runs that has nothing to keep yet; elsewhere it is the wrong Redis. */
+static int check_known(struct store *s, struct error *e)
+{
+    struct schema_holder holder;
+    int result = schema_lease_look(s, SCHEMA_CONTROL, &holder, e);
+
+    if (result != 0 || holder.name[0] != '\0')
+        return result;
+    return error_set(e, -ENOENT, "no spanward-control runs on this Redis or has stored anything; nothing was written");
+}
+
 /* Written beside its place, synced, then renamed; removed when anything fails. */
 static int write_file(struct cli *cli, struct store *store, const char *name, struct backup_summary *ret)
 {
@@ -54,7 +65,7 @@ static int write_file(struct cli *cli, struct store *store, const char *name, st
     }
     int result = backup_write(store, f, wall_now_ns(), ret, &e);
     if (result == 0 && ret->entries == 0)
-        result = error_set(&e, -ENOENT, "spanward-control has stored nothing in this Redis; nothing was written");
+        result = check_known(store, &e);
     if (result == 0 && fsync(fd) != 0)
         result = error_set(&e, -errno, "cannot write the backup: %s", strerror(errno));
     if (fclose(f) != 0 && result == 0)
