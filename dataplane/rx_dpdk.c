@@ -41,6 +41,7 @@
 
 #include "common/events.h"
 #include "dataplane/eal.h"
+#include "dataplane/live_clock.h"
 #include "dataplane/memif_guard.h"
 #include "dataplane/memory.h"
 #include "dataplane/port.h"
@@ -77,6 +78,7 @@ struct lcore {
     bool wakes_up; /* its queues interrupt */
     bool guarded;  /* reads a memif port */
     int link;      /* as last told */
+    struct live_clock clock;
     struct batch batch;
 };
 
@@ -94,12 +96,25 @@ struct rx_dpdk {
     struct lcore *lcore;
 };
 
-static uint64_t now_ns(void)
+static uint64_t read_clock(clockid_t id)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_REALTIME, &ts);
+    clock_gettime(id, &ts);
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* Packets' time; a step of the system's clock is counted with the packets that ran back. */
+static uint64_t now_ns(struct lcore *l)
+{
+    uint64_t steps = l->clock.steps;
+    uint64_t ns = live_clock_ns(&l->clock, read_clock(CLOCK_MONOTONIC), read_clock(CLOCK_REALTIME));
+
+    if (__builtin_expect(l->clock.steps != steps, 0) && l->worker != NULL) {
+        const struct worker_share share = {.clock_backwards = 1};
+        worker_add(l->worker, &share);
+    }
+    return ns;
 }
 
 /* ---- life ---- */
@@ -270,7 +285,7 @@ static void fill(struct pkt *p, struct rte_mbuf *m, uint64_t ts_ns)
 /* Fills the batch from m[0 .. n); what the filter leaves out goes behind what stays. Returns how many stay. */
 static unsigned sort_out(struct lcore *l, struct rte_mbuf **m, unsigned n)
 {
-    uint64_t burst_ns = now_ns();
+    uint64_t burst_ns = now_ns(l);
     unsigned kept = 0;
 
     l->batch.mirror = l->mirror;
@@ -370,7 +385,7 @@ static void tell_link(struct lcore *l)
     l->link = now;
     if (!is_news)
         return;
-    struct rec_event ev = {.ts_ns = now_ns(),
+    struct rec_event ev = {.ts_ns = now_ns(l),
                            .kind = now == PORT_LINK_UP ? EVENT_MIRROR_LINK_UP : EVENT_MIRROR_LINK_DOWN,
                            .mirror = l->mirror};
     ev.severity = (uint8_t)event_kind_severity(ev.kind);
@@ -482,7 +497,7 @@ static void poll_loop(struct lcore *l)
             reshard_flush(l->reshard);
         l->empty++;
         drained = is_over(l->rx) ? drained + 1 : 0;
-        uint64_t t_ns = now_ns();
+        uint64_t t_ns = now_ns(l);
         pass_time(l, t_ns);
         rest(l, t_ns);
     }
@@ -504,7 +519,7 @@ static void work_loop(struct lcore *l)
         }
         l->empty++;
         tell_link(l);
-        rest(l, l->rx->o.wait == RX_POLL || l->empty < IDLE_POLLS ? 0 : now_ns());
+        rest(l, l->rx->o.wait == RX_POLL || l->empty < IDLE_POLLS ? 0 : now_ns(l));
     }
 }
 
@@ -559,7 +574,7 @@ static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct
 int rx_dpdk_run(struct rx_dpdk *rx, struct worker *const *workers, const volatile int *stop, uint64_t duration_ns,
                 struct error *e)
 {
-    uint64_t end_ns = duration_ns != 0 ? now_ns() + duration_ns : UINT64_MAX;
+    uint64_t end_ns = duration_ns != 0 ? read_clock(CLOCK_MONOTONIC) + duration_ns : UINT64_MAX;
     int error = make_lcores(rx, workers, e);
 
     rx->stop = stop;
@@ -568,7 +583,7 @@ int rx_dpdk_run(struct rx_dpdk *rx, struct worker *const *workers, const volatil
         if (error != 0)
             error_set(e, error, "thread %u does not start: %s", i, strerror(-error));
     }
-    while (error == 0 && !*stop && now_ns() < end_ns) {
+    while (error == 0 && !*stop && read_clock(CLOCK_MONOTONIC) < end_ns) {
         usleep(WATCH_EVERY_US);
         for (unsigned i = 0; i < rx->n_ports; i++)
             port_watch(&rx->port[i]);
