@@ -45,8 +45,8 @@
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define PACKET_NODES      24u  /* what one packet may need */
-#define HELD_SHARE        64u  /* one copy in so many held back: less leaves 99 % of the round trips right */
-#define RUN_PARTS         16u  /* of a round trip: what a run of repeats may take, so that its time is known well */
+#define HELD_SHARE        200u /* one copy in so many held back; a sample has two ends, so less leaves 99 % of them right */
+#define RUN_PARTS         16u /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
 
