@@ -11,14 +11,16 @@
  * filled by an older segment. The rules, in order:
  *
  *  0. R's ACK is ahead of the data, or covers a hole: data that still comes within max(2 ms, min RTT tap-R) was only
- *     reordered by the mirror. No loss, no sample.
+ *     reordered by the mirror. No loss, no sample (nor from what stands alone where that happens often: tcp_rtt.c).
  *  1. Copies made by the mirror never get here (see dedup.c).
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
  * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
  * repeat's, the loss was real. Without timestamps: real when R had reported the gap by SACK; else spurious when the ACK
  * comes sooner than R could have answered, or comes twice with nothing else outstanding. Else lost downstream. The
  * verdict waits for the covering ACK, and then for a DSACK. Without SACK the duplicate ACK that answers a needless
- * repeat is no complaint.
+ * repeat is no complaint, and silence speaks, too: spurious when R had not complained although it could, and has what
+ * lies behind; or when its edge stops between the repeat and what had been sent before it, and goes on without a
+ * repair, since a repeat that was needed moves the edge to the next gap.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
  * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
@@ -29,8 +31,11 @@
  * all that S had sent at the complaint (else, without timestamps: after a whole RTT), otherwise reordered.
  *  5. A hole that is never covered: unknown.
  *
- * A packet counts once. Known bias: a verdict without timestamps, moving IP ids or SACK rests on time alone; when the
- * pool or a flow's own bound (LIST_MAX) runs out, verdicts fall at once and the flow is flagged unsure.
+ * A packet counts once. Known bias: a verdict without timestamps, moving IP ids or SACK rests on time alone.
+ *
+ * Bounds: a direction has LIST_MAX nodes. From half of them on, repeats that follow each other at once share a node (a
+ * run: go-back-N of any length), and near the last the oldest repeats that are covered get their verdict without a
+ * further wait. When the pool or the bound runs out all the same, verdicts fall at once and the flow is flagged unsure.
  */
 
 #include "dataplane/tcp_loss.h"
@@ -40,8 +45,8 @@
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define PACKET_NODES      24u  /* what one packet may need */
-#define HELD_SHARE        64u  /* one copy in so many held back: less leaves 99 % of the round trips right */
-#define RUN_PARTS         16u  /* of a round trip: what a run of repeats may take, so that its time is known well */
+#define HELD_SHARE        200u /* one copy in so many held back; a sample has two ends, so less leaves 99 % of them right */
+#define RUN_PARTS         16u /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
 

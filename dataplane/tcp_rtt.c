@@ -9,7 +9,7 @@
  * is included; the minimum and p10 of many samples are the path, the median is what users feel.
  *
  * A mirror that holds copies back changes the times at which we see packets. Where that shows (data that was overtaken
- * on the way to us and that the receiver did not miss, by a 32nd of the round trip or more, one in 64), a segment or
+ * on the way to us and that the receiver did not miss, by a 32nd of the round trip or more, one in 200), a segment or
  * ACK counts only if it came soon after another of the same direction: held for longer, it would have been overtaken.
  * What stands alone gives no sample there.
  *

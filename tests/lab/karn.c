@@ -7,7 +7,7 @@
  * purpose; it works on the truth's headers, so it cannot share the decoder's faults either.
  *
  * Rule 0 applies to both: in a flow whose copies the mirror held back, so that they were overtaken, by a 32nd of the
- * smaller round trip or more (two times at least, and one segment in 64), a sample needs neighbours, unless its own
+ * smaller round trip or more (two times at least, and one segment in 200), a sample needs neighbours, unless its own
  * round trip is 32 times what any was held: both its frames were captured within a 64th of that side's smallest round
  * trip after another frame of their direction that was not overtaken. Who was held back is taken from the truth here.
  */
@@ -94,7 +94,7 @@ static void on_copy(struct side *two, const struct truth_frame *f)
         return;
     s->n_held++;
     s->held_ns = by_ns > s->held_ns ? by_ns : s->held_ns;
-    s->held |= s->n_held > 1 && s->n_held * 64 >= s->n_data;
+    s->held |= s->n_held > 1 && s->n_held * 200 >= s->n_data;
 }
 
 static int on_ack(struct karn *k, struct side *two, const struct truth_frame *f, int64_t ack)

@@ -97,5 +97,13 @@ const struct matrix_run matrix[] = {
      NULL},
     {"one flow, 100 Mbit/s link, loss 0.2 %", "rate left 100M;delay both 1ms;rule lose-down kind=data p=0.2%",
      "traffic bulk client=10.0.0.1 server=192.0.2.1 resp=150M", NULL},
+    /* what the mirror does not show */
+    {"picked up on the way, loss 2 %",
+     "delay both 5ms;rule miss between=0ms-400ms p=100%;rule lose-up kind=data p=1%;rule lose-down kind=data p=1%",
+     BULK4(12, "3M"), BULK4(2, "1M")},
+    {"clean, since one-way, nothing may be judged",
+     "delay both 5ms;rule miss to=right p=100%;"
+     "rule lose-up to=left kind=data p=1%;rule lose-down to=left kind=data p=1%;rule copy to=left p=5% also=on",
+     BULK4(12, "3M"), BULK4(2, "500k")},
 };
 const size_t matrix_runs = sizeof(matrix) / sizeof(matrix[0]);

@@ -15,8 +15,10 @@
  *              capture has a younger segment earlier
  *  spurious    the resend and an earlier transmission of its bytes are in the capture
  *
- * A segment that R refused is apart, too: to the tap it is lost downstream. Everything else is: a lost tail, a lost
- * repair of something that had not been seen missing.
+ * Of a mirror that shows one direction only nothing but its copies is seen (a verdict on anything else is wrong), and
+ * of a flow that was picked up on the way only what lies behind the first byte captured. A segment that R refused is
+ * apart, too: to the tap it is lost downstream. Everything else is: a lost tail, a lost repair of something that had
+ * not been seen missing.
  */
 
 #include "tests/lab/sightings.h"
@@ -35,6 +37,7 @@ struct view {
     size_t n_captured;
     const struct truth_frame *back; /* frames of the other direction, in the order of emission */
     size_t n_back;
+    bool two_way; /* the capture has something of the other direction */
     uint32_t first_seq;
 };
 
@@ -75,6 +78,8 @@ static int view_open(const struct truth *t, const struct truth_flow *flow, unsig
         if (f->captured_as[0] != 0)
             v->captured[v->n_captured++] = f;
     }
+    for (size_t i = 0; i < v->n_back && !v->two_way; i++)
+        v->two_way = v->back[i].captured_as[0] != 0;
     qsort(v->by_lo, v->n, sizeof(*v->by_lo), by_lo);
     qsort(v->captured, v->n_captured, sizeof(*v->captured), by_capture);
     for (size_t i = 0; i < v->n_captured; i++) {
@@ -160,6 +165,8 @@ static bool sees_upstream(const struct view *v, const struct truth_frame *f)
 
 static bool sees_capture_loss(const struct view *v, const struct truth_frame *f)
 {
+    if (v->n_captured == 0 || f->lo < v->captured[0]->lo)
+        return false;
     EACH_OVERLAP(v, f, g)
     {
         if (is_captured(g) || g->out_ns == 0)
@@ -265,6 +272,8 @@ static int look_at(struct list *l, const struct view *v, const struct truth_fram
 {
     int rc = 0;
 
+    if (!v->two_way)
+        return f->captured_as[1] != 0 ? add(l, f, truth_did(f, LAB_HOP) ? SCORE_HOP : SCORE_COPY, true) : 0;
     if (truth_did(f, LAB_LOSE_UP))
         rc = add(l, f, SCORE_UPSTREAM, sees_upstream(v, f));
     else if (truth_did(f, LAB_LOSE_DOWN))
