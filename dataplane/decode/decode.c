@@ -2,6 +2,8 @@
 
 /* The loop that walks the layers of each packet; see decode.h. */
 
+#include <stdatomic.h>
+
 #include "dataplane/decode/decode.h"
 #include "dataplane/decode/fragment.h"
 #include "dataplane/decode/plain.h"
@@ -168,13 +170,18 @@ void decode_narrow(struct pkt *p, const struct decode_options *options)
         decode_one(p, LAYER_ethernet, options);
 }
 
-int decode_ways = DECODE_ANY;
+_Atomic int decode_ways = DECODE_ANY;
 
+/* Workers that ask at the same time find the same. */
 static bool wide_may(void)
 {
-    if (__builtin_expect(decode_ways == DECODE_ANY, 0))
-        decode_ways = decode_wide_can() ? DECODE_WIDE : DECODE_NARROW;
-    return decode_ways == DECODE_WIDE;
+    int ways = atomic_load_explicit(&decode_ways, memory_order_relaxed);
+
+    if (__builtin_expect(ways == DECODE_ANY, 0)) {
+        ways = decode_wide_can() ? DECODE_WIDE : DECODE_NARROW;
+        atomic_store_explicit(&decode_ways, ways, memory_order_relaxed);
+    }
+    return ways == DECODE_WIDE;
 }
 
 void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options)

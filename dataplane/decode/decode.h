@@ -101,7 +101,7 @@ void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct deco
 
 /* Which of the short ways is taken where it may be: asked of the processor at the first burst. A test sets it. */
 enum { DECODE_ANY, DECODE_NARROW, DECODE_WIDE };
-extern int decode_ways;
+extern _Atomic int decode_ways;
 
 /* Helpers for decoders. */
 static inline bool need(const struct cursor *c, uint32_t bytes)
