@@ -39,6 +39,12 @@ const char *tshark_flag_field(enum tshark_flag f)
     return fields[f];
 }
 
+/* To tcptrace all that takes sequence space is data: a SYN or FIN that comes twice is a retransmission, too. */
+static bool is_counted(const struct truth_frame *f)
+{
+    return f->hi != f->lo;
+}
+
 static enum oracle_what what_is(const struct truth *t, const struct truth_frame *f)
 {
     const struct truth_flow *flow = &t->flow[f->flow];
@@ -66,7 +72,7 @@ static struct seen *by_number(const struct truth *t)
 
     for (size_t i = 0; seen != NULL && i < t->n_frames; i++) {
         const struct truth_frame *f = &t->frame[i];
-        enum oracle_what what = f->captured_as[0] != 0 && f->len != 0 ? what_is(t, f) : ORACLE_FIRST;
+        enum oracle_what what = f->captured_as[0] != 0 && is_counted(f) ? what_is(t, f) : ORACLE_FIRST;
         for (unsigned k = 0; k < 2; k++)
             if (f->captured_as[k] != 0 && f->captured_as[k] <= t->capture_frames)
                 seen[f->captured_as[k]] = (struct seen){f, (uint8_t)(k == 0 ? what : ORACLE_COPY)};
@@ -115,11 +121,11 @@ static int apply_rule(const struct truth *t, const struct seen *seen, struct ora
 
     for (uint64_t i = 1; rc >= 0 && i <= t->capture_frames; i++) {
         const struct truth_frame *f = seen[i].frame;
-        if (f == NULL || f->len == 0)
+        if (f == NULL || !is_counted(f))
             continue;
         struct spans *s = &spans[2 * f->flow + f->dir];
         int64_t top = s->n != 0 ? s->at[s->n - 1][1] : INT64_MIN;
-        rc = spans_add(s, f->lo, f->lo + f->len);
+        rc = spans_add(s, f->lo, f->hi);
         o->what[seen[i].what]++;
         o->rule_rexmt += rc == 1;
         o->rexmt_what[seen[i].what] += rc == 1;
