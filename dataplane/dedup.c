@@ -161,22 +161,22 @@ static inline void look_up(struct dedup *d, struct pkt *p)
     push(set, (struct dedup_entry){.fingerprint = print, .seen = now << ATTRIBUTE_BITS | own});
 }
 
-void dedup_fingerprint(struct dedup *d, struct batch *b, uint32_t from, uint32_t to)
+void dedup_fingerprint_batch(struct dedup *d, struct batch *b)
 {
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW)
             continue;
         p->shard = (uint8_t)shard_of_pkt(p);
         p->fingerprint = fingerprint(p);
     }
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < b->n; i++)
         __builtin_prefetch(set_of(d, b->pkt[i].fingerprint), 1);
 }
 
-void dedup_look_up(struct dedup *d, struct batch *b, uint32_t from, uint32_t to)
+void dedup_batch(struct dedup *d, struct batch *b)
 {
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             look_up(d, &b->pkt[i]);
 }

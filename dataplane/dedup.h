@@ -7,7 +7,7 @@
  * the same time, or the mirror shows a packet again behind another device (TTL, MACs, VLAN or tunnel differ; the delay
  * is the transit time through that device: *second hop*).
  *
- * Stage one (dedup_look_up) finds candidates by a fingerprint over addresses, ports, IP id and length, the whole L4
+ * Stage one (dedup_batch) finds candidates by a fingerprint over addresses, ports, IP id and length, the whole L4
  * header with options and checksum, and the first payload bytes. Stage two (dedup_is_copy), with the flow at hand,
  * decides. What is equal in all that may still be a genuine repeat or duplicate ACK of a stack that does not move its
  * IP id. So, where the IP id is absent, 0 or constant, the mirror must be known to copy:
@@ -48,11 +48,11 @@ int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
 size_t dedup_bytes(const struct dedup *d);
 
-/* Sets shard and fingerprint of packets [from, to) that belong to flows, and fetches where they are looked up. */
-void dedup_fingerprint(struct dedup *d, struct batch *b, uint32_t from, uint32_t to);
+/* Sets shard and fingerprint of every packet that belongs to a flow, and fetches where it is looked up. */
+void dedup_fingerprint_batch(struct dedup *d, struct batch *b);
 
-/* Sets copy, copy_delay_ns and hop of packets [from, to) that belong to flows. */
-void dedup_look_up(struct dedup *d, struct batch *b, uint32_t from, uint32_t to);
+/* Sets copy, copy_delay_ns and hop of every packet that belongs to a flow. */
+void dedup_batch(struct dedup *d, struct batch *b);
 
 #define EVIDENCE_MAX 64u /* counts are halved here */
 

@@ -12,9 +12,9 @@
  *                  make missing flows, decide on copies, count, TCP, DNS, ICMP
  *   7. aggregate   what clean packets found out, into flows' statistics and histograms
  *
- * Each pass waits for lines of memory that the one before has fetched, and the memory is idle while packets are
- * metered. So a burst is taken in groups, each a pass behind the one before: while one is metered, the next one's
- * records, the next but one's buckets and the headers of a fourth are on their way.
+ * Each pass waits for lines of memory that the one before has fetched, all of a burst's in a loop that does nothing
+ * else: a prefetch holds up what is behind it until the page is found, so only prefetches close together overlap there.
+ * (Tried, and slower: groups of packets in different passes at a time, and a pipeline packet by packet.)
  *
  * A stage does no I/O, takes no clock, no lock and no memory. The ledger gets every packet exactly once: processed, or
  * one drop.
@@ -37,10 +37,7 @@
 #include "dataplane/verdict_trace.h"
 #include "dataplane/worker_state.h"
 
-#define GROUP              64u /* packets that go through the passes together */
-#define GROUPS             (BATCH_MAX / GROUP)
-#define GUESS_LINES        1u
-#define FIND_LINES         3u /* of a record that are fetched when it is found */
+#define FIND_LINES         3u /* of a record that are fetched when it is found, the first of them before */
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
 
@@ -416,8 +413,7 @@ static inline bool is_found(const struct worker *w, const struct pkt *p)
 {
     if (p->flow == FLOW_NONE)
         return false;
-    return __builtin_expect(w->table.changes == w->changes_seen, 1) ||
-           (p->has_id && flow_is(&w->table, p->flow, &p->id, &p->key));
+    return __builtin_expect(w->table.changes == w->changes_seen, 1) || flow_is(&w->table, p->flow, &p->id, &p->key);
 }
 
 static inline void meter_packet(struct worker *w, struct pkt *p)
@@ -432,9 +428,9 @@ static inline void meter_packet(struct worker *w, struct pkt *p)
 
 /* ---- the burst ---- */
 
-static void hash_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void hash_batch(struct worker *w, struct batch *b)
 {
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW)
             continue;
@@ -442,18 +438,18 @@ static void hash_range(struct worker *w, struct batch *b, uint32_t from, uint32_
             flow_key_shorten(&w->table, &p->key, &p->id);
         p->hash = flow_hash(&w->table, &p->id);
     }
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < b->n; i++)
         flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
-static void guess_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void guess_batch(struct worker *w, struct batch *b)
 {
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].verdict == PKT_FLOW)
             b->pkt[i].flow = flow_table_guess(&w->table, b->pkt[i].hash);
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].flow != FLOW_NONE)
-            flow_prefetch(&w->table, b->pkt[i].flow, 0, GUESS_LINES);
+            flow_prefetch(&w->table, b->pkt[i].flow, 0, 1);
 }
 
 /* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts
@@ -464,16 +460,16 @@ static inline __attribute__((always_inline)) void fetch_found(const struct worke
     const struct agg *path = &w->agg[METER_PATH].entry[f->path];
     unsigned dir = p->sender ^ f->path_a;
 
-    flow_prefetch(&w->table, p->flow, GUESS_LINES, FIND_LINES);
+    flow_prefetch(&w->table, p->flow, 1, FIND_LINES);
     if (!f->is_clean) /* the general way may want all of it */
         flow_prefetch(&w->table, p->flow, FIND_LINES, sizeof(struct flow) / 64);
     __builtin_prefetch(&path->c.dir[dir], 1);
     __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + dir], 1);
 }
 
-static void find_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void find_batch(struct worker *w, struct batch *b)
 {
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW || p->flow == FLOW_NONE)
             continue;
@@ -509,125 +505,105 @@ static void count_offered(struct worker *w, const struct batch *b, uint32_t from
 }
 
 /* Packets of one window. */
-static void meter_one_window(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void meter_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
 {
     count_offered(w, b, from, to);
     for (uint32_t i = from; i < to; i++)
         meter_packet(w, &b->pkt[i]);
 }
 
-/* A window that ends within the range gets its packets first. */
-static void meter_range(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+/* A window that ends within the burst gets its packets first. */
+static void meter_batch(struct worker *w, struct batch *b)
 {
-    uint64_t last_ns = b->pkt[to - 1].ts_ns;
+    uint64_t last_ns = b->n != 0 ? b->pkt[b->n - 1].ts_ns : 0;
+    uint32_t from = 0;
 
-    while (last_ns >= w->window_end_ns) {
+    w->changes_seen = w->table.changes;
+    while (b->n != 0 && last_ns >= w->window_end_ns) {
         uint32_t first = from;
         while (b->pkt[from].ts_ns < w->window_end_ns)
             from++;
-        meter_one_window(w, b, first, from);
+        meter_range(w, b, first, from);
         clean_settle(w);
         set_clock(w, b->pkt[from].ts_ns);
     }
     if (last_ns > w->clock_ns)
         w->clock_ns = last_ns;
-    meter_one_window(w, b, from, to);
+    meter_range(w, b, from, b->n);
 }
 
 /* ---- the passes ---- */
 
-static void pass_decode(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void decode(struct worker *w, struct batch *b)
 {
-    const struct decode_options decode = {.vlan_in_key = w->o.vlan_in_key, .fragments = &w->fragments};
+    const struct decode_options options = {.vlan_in_key = w->o.vlan_in_key, .fragments = &w->fragments};
 
-    decode_range(b, from, to, &decode);
+    clamp_times(w, b);
+    decode_batch(b, &options);
 }
 
-static void pass_fingerprint(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void fingerprint_batch(struct worker *w, struct batch *b)
 {
-    dedup_fingerprint(&w->dedup, b, from, to);
+    dedup_fingerprint_batch(&w->dedup, b);
 }
 
-static void pass_dedup(struct worker *w, struct batch *b, uint32_t from, uint32_t to)
+static void dedup(struct worker *w, struct batch *b)
 {
-    dedup_look_up(&w->dedup, b, from, to);
+    dedup_batch(&w->dedup, b);
 }
 
-static inline uint64_t lap(uint64_t *ticks, uint64_t since)
+static void settle(struct worker *w, struct batch *b)
 {
-    uint64_t now = __builtin_ia32_rdtsc();
-    *ticks += now - since;
-    return now;
-}
-
-static void settle(struct worker *w)
-{
+    (void)b;
     clean_settle(w);
     flows_expire(w);
     closing_go_on(&w->closing, w->clock_ns);
 }
 
-/* Packets of group g; the last one may be short, those behind it are empty. */
-static inline uint32_t group_end(const struct batch *b, uint32_t g)
-{
-    return (g + 1) * GROUP < b->n ? (g + 1) * GROUP : b->n;
-}
+/* In order, with the stage that each belongs to for a benchmark. */
+enum { STAGE_DECODE, STAGE_DEDUP, STAGE_LOOKUP, STAGE_METER, STAGE_AGGREGATE };
+#define PASSES(X)                                                                                                      \
+    X(hash_batch, STAGE_LOOKUP)                                                                                        \
+    X(fingerprint_batch, STAGE_DEDUP)                                                                                  \
+    X(guess_batch, STAGE_LOOKUP)                                                                                       \
+    X(dedup, STAGE_DEDUP)                                                                                              \
+    X(find_batch, STAGE_LOOKUP)                                                                                        \
+    X(meter_batch, STAGE_METER)                                                                                        \
+    X(settle, STAGE_AGGREGATE)
 
-static inline __attribute__((always_inline)) void process(struct worker *w, struct batch *b, bool decoded)
+void worker_process_decoded(struct worker *w, struct batch *b)
 {
-    uint32_t n = b->n;
-
-    if (!decoded) {
-        clamp_times(w, b);
-        pass_decode(w, b, 0, n);
-    }
-    hash_range(w, b, 0, n);
-    pass_fingerprint(w, b, 0, n);
-    guess_range(w, b, 0, n);
-    pass_dedup(w, b, 0, n);
-    find_range(w, b, 0, n);
-    w->changes_seen = w->table.changes;
-    if (n != 0)
-        meter_range(w, b, 0, n);
-    settle(w);
+#define X(pass, stage) pass(w, b);
+    PASSES(X)
+#undef X
 }
 
 void worker_process(struct worker *w, struct batch *b)
 {
-    process(w, b, false);
-}
-
-void worker_process_decoded(struct worker *w, struct batch *b)
-{
-    process(w, b, true);
+    decode(w, b);
+    worker_process_decoded(w, b);
 }
 
 void worker_process_timed(struct worker *w, struct batch *b, uint64_t ticks[WORKER_STAGES])
 {
-    static const struct {
-        void (*pass)(struct worker *w, struct batch *b, uint32_t from, uint32_t to);
-        unsigned stage;
-    } passes[] = {
-        {pass_decode, 0}, {hash_range, 2}, {pass_fingerprint, 1}, {guess_range, 2}, {pass_dedup, 1}, {find_range, 2},
-    };
+    uint64_t since = __builtin_ia32_rdtsc(), now;
 
-    clamp_times(w, b);
-    uint64_t t = __builtin_ia32_rdtsc();
-    for (unsigned i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
-        passes[i].pass(w, b, 0, b->n);
-        t = lap(&ticks[passes[i].stage], t);
-    }
-    w->changes_seen = w->table.changes;
-    if (b->n != 0)
-        meter_range(w, b, 0, b->n);
-    t = lap(&ticks[3], t);
-    settle(w);
-    lap(&ticks[4], t);
+#define X(pass, stage)                                                                                                 \
+    pass(w, b);                                                                                                        \
+    now = __builtin_ia32_rdtsc();                                                                                      \
+    ticks[stage] += now - since;                                                                                       \
+    since = now;
+    X(decode, STAGE_DECODE)
+    PASSES(X)
+#undef X
 }
 
 const char *worker_stage_name(unsigned stage)
 {
-    static const char *const names[WORKER_STAGES] = {"decode", "dedup", "lookup", "meter", "aggregate"};
+    static const char *const names[WORKER_STAGES] = {
+        [STAGE_DECODE] = "decode", [STAGE_DEDUP] = "dedup",         [STAGE_LOOKUP] = "lookup",
+        [STAGE_METER] = "meter",   [STAGE_AGGREGATE] = "aggregate",
+    };
 
     return names[stage];
 }

@@ -184,26 +184,21 @@ static bool wide_may(void)
     return ways == DECODE_WIDE;
 }
 
-void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options)
+void decode_batch(struct batch *b, const struct decode_options *options)
 {
     enum layer first = first_layer(b->link);
     bool may_be_plain = first == LAYER_ethernet && !options->vlan_in_key;
 
-    for (uint32_t i = 0; from == 0 && i < b->n && i < DECODE_AHEAD; i++)
+    for (uint32_t i = 0; i < b->n && i < DECODE_AHEAD; i++)
         decode_fetch(&b->pkt[i]);
     if (may_be_plain && wide_may()) {
-        decode_wide(b, from, to, options);
+        decode_wide(b, options);
         return;
     }
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < b->n; i++) {
         if (i + DECODE_AHEAD < b->n)
             decode_fetch(&b->pkt[i + DECODE_AHEAD]);
         if (!may_be_plain || !decode_plain(&b->pkt[i]))
             decode_one(&b->pkt[i], first, options);
     }
-}
-
-void decode_batch(struct batch *b, const struct decode_options *options)
-{
-    decode_range(b, 0, b->n, options);
 }

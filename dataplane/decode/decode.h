@@ -95,9 +95,8 @@ struct decode_options {
     struct fragments *fragments; /* of the worker; NULL: every fragment stands for itself */
 };
 
-/* Decodes every packet of the batch; packets [from, to), of which the headers of what follows are fetched as well. */
+/* Decodes every packet of the batch. */
 void decode_batch(struct batch *b, const struct decode_options *options);
-void decode_range(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options);
 
 /* Which of the short ways is taken where it may be: asked of the processor at the first burst. A test sets it. */
 enum { DECODE_ANY, DECODE_NARROW, DECODE_WIDE };

@@ -107,11 +107,11 @@ static inline WIDE __attribute__((always_inline)) bool decode_one_wide(struct pk
     return true;
 }
 
-WIDE void decode_wide(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options)
+WIDE void decode_wide(struct batch *b, const struct decode_options *options)
 {
     const struct wide c = {_mm512_loadu_si512(known_mask), _mm512_loadu_si512(known), taken()};
 
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < b->n; i++) {
         if (i + DECODE_AHEAD < b->n)
             decode_fetch(&b->pkt[i + DECODE_AHEAD]);
         if (__builtin_expect(!decode_one_wide(&b->pkt[i], &c), 0))
@@ -126,9 +126,9 @@ bool decode_wide_can(void)
     return false;
 }
 
-void decode_wide(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options)
+void decode_wide(struct batch *b, const struct decode_options *options)
 {
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < b->n; i++)
         decode_narrow(&b->pkt[i], options);
 }
 

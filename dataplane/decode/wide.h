@@ -11,7 +11,7 @@
 /* Has this processor what it takes? */
 bool decode_wide_can(void);
 
-void decode_wide(struct batch *b, uint32_t from, uint32_t to, const struct decode_options *options);
+void decode_wide(struct batch *b, const struct decode_options *options);
 
 /* decode.c: one packet of Ethernet, by the short way in plain C or else by the walk. */
 void decode_narrow(struct pkt *p, const struct decode_options *options);
