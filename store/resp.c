@@ -129,13 +129,13 @@ static enum part count_node(struct resp *r, size_t elements)
 /* One node: its line, and the text behind it. */
 static enum part scan_node(struct resp *r)
 {
-    const char *at = r->bytes + r->at + r->scanned;
     size_t there = r->len - r->at - r->scanned, line = 0, text = 0;
-    bool is_line = there != 0 && (*at == '+' || *at == '-');
     long long n = 0;
 
-    if (there == 0)
+    if (there == 0) /* maybe there is no memory yet, either */
         return PART_MORE;
+    const char *at = r->bytes + r->at + r->scanned;
+    bool is_line = *at == '+' || *at == '-';
     if (!is_line && *at != ':' && *at != '$' && *at != '*')
         return bad(r, "an unknown type of reply");
     enum part part = is_line ? find_line(r, at + 1, there - 1, &line) : find_number(r, at + 1, there - 1, &line, &n);
