@@ -11,12 +11,12 @@
 #define EPOCH  (1700000000ull * NS_PER_S)
 #define STEADY (5000ull * NS_PER_S) /* since the machine was started */
 
-/* Asks every 100 us for `s` seconds from steady time *t on, the system's clock being `off_ns` away from EPOCH at
+/* Asks every millisecond for `s` seconds from steady time *t on, the system's clock being `off_ns` away from EPOCH at
  * STEADY; checks that time never runs back and passes as the steady clock does, to a thousandth. Returns the last time.
  */
 static uint64_t run(struct live_clock *c, uint64_t *t, unsigned s, int64_t off_ns)
 {
-    const uint64_t every_ns = 100000;
+    const uint64_t every_ns = NS_PER_MS;
     uint64_t last_ns = 0;
 
     for (uint64_t end = *t + s * NS_PER_S; *t < end; *t += every_ns) {
