@@ -48,7 +48,12 @@ printf 'sensor:\n  name: lab\n  state_dir: %s/state\nwindow:\n  length: 1s\ncapt
 probe_pid=$!
 for _ in {1..200}; do
     grep -q 'captures on' "$scratch/probe.log" && break
-    kill -0 "$probe_pid" 2>/dev/null || skip "the probe cannot capture here: $(tail -n 1 "$scratch/probe.log")"
+    if ! kill -0 "$probe_pid" 2>/dev/null; then
+        code=0
+        wait "$probe_pid" || code=$?
+        ((code < 128)) || fail "the probe died of signal $((code - 128))"
+        skip "the probe cannot capture here: $(tail -n 1 "$scratch/probe.log")"
+    fi
     sleep 0.05
 done
 

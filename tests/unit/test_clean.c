@@ -167,8 +167,10 @@ static void feed(struct way *way, const struct frame *frames, uint32_t n)
     }
 }
 
-/* often 0: nothing happens to the traffic. */
-static void both_ways(enum mix mix, uint32_t often, uint64_t gap_ns)
+/* often 0: nothing happens to the traffic. From chunk `turn` on its mix is `later`, and half of the hosts have no IP
+ * ids.
+ */
+static void both_ways_turning(enum mix mix, uint32_t often, uint64_t gap_ns, unsigned turn, enum mix later)
 {
     static struct frame frames[CHUNK];
     static uint32_t ids[CHUNK];
@@ -184,6 +186,8 @@ static void both_ways(enum mix mix, uint32_t often, uint64_t gap_ns)
     way_open(&way[1], true);
     for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
         uint32_t n = CHUNK;
+        if (chunk >= turn)
+            traffic.mix = chunk % 8 < 6 ? later : mix;
         traffic_fill(&traffic, frames, n, ids);
         if (often != 0 && chunk > 2)
             n = mangle(frames, n, often, &shift_ns);
@@ -195,13 +199,27 @@ static void both_ways(enum mix mix, uint32_t often, uint64_t gap_ns)
     worker_finish(way[1].worker);
     n_messages += compare_rings(way);
     ck_assert_uint_gt(n_messages, FLOWS);
-    if (mix == MIX_TCP && often == 0) /* else both were the same way */
+    if (mix == MIX_TCP && later == mix && often == 0) /* else both were the same way */
         ck_assert_uint_lt(10 * worker_general_pkts(way[0].worker), worker_general_pkts(way[1].worker));
     ck_assert_mem_eq(worker_ledger(way[0].worker), worker_ledger(way[1].worker), sizeof(struct ledger));
     way_close(&way[0]);
     way_close(&way[1]);
     traffic_fini(&traffic);
 }
+
+static void both_ways(enum mix mix, uint32_t often, uint64_t gap_ns)
+{
+    both_ways_turning(mix, often, gap_ns, CHUNKS, mix);
+}
+
+/* A mirror begins to copy everything after flows have settled that it does not, and stops, and begins. */
+START_TEST(a_mirror_begins_to_copy)
+{
+    both_ways_turning(MIX_TCP, 0, 1000, 20, MIX_DUP);
+    both_ways_turning(MIX_TCP, 300, 1000, 20, MIX_DUP);
+    both_ways_turning(MIX_TCP, 300, 100000, 10, MIX_DUP);
+}
+END_TEST
 
 /* Packets 1 us apart (a flow's 0.2 ms), and 1 ms (0.2 s: what waits in a record grows old). */
 START_TEST(clean_packets_do_as_all)
@@ -215,4 +233,4 @@ START_TEST(clean_packets_do_as_all)
 }
 END_TEST
 
-UNIT_MAIN("clean", samples_leave_the_ring_as_one_by_one, clean_packets_do_as_all)
+UNIT_MAIN("clean", samples_leave_the_ring_as_one_by_one, clean_packets_do_as_all, a_mirror_begins_to_copy)
