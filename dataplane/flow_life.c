@@ -175,19 +175,18 @@ static bool client_is_a(const struct worker *w, const struct site_id *client, co
 static void learn_path(struct worker *w, struct flow *f, const struct pkt *p)
 {
     struct agg_table *paths = &w->agg[METER_PATH];
-    struct rec_scope from_client = {.scope = WINDOW_PATH, .mirror = w->o.mirror}, from_server = from_client;
+    const struct site_id client = site_lookup(w->o.sites, &p->key.addr[f->client], p->key.af);
+    const struct site_id server = site_lookup(w->o.sites, &p->key.addr[1 - f->client], p->key.af);
+    const struct rec_scope from_client = {.scope = WINDOW_PATH, .mirror = w->o.mirror, .site = {client, server}};
+    const struct rec_scope from_server = {.scope = WINDOW_PATH, .mirror = w->o.mirror, .site = {server, client}};
 
-    for (unsigned e = 0; e < 2; e++)
-        from_client.site[e != f->client] = site_lookup(w->o.sites, &p->key.addr[e], p->key.af);
-    from_server.site[0] = from_client.site[1];
-    from_server.site[1] = from_client.site[0];
     f->path_a = f->client;
     if ((f->path = (uint16_t)agg_find(paths, &from_client)) != 0)
         return;
     f->path_a = 1u - f->client;
     if ((f->path = (uint16_t)agg_find(paths, &from_server)) != 0)
         return;
-    bool forward = client_is_a(w, &from_client.site[0], &from_client.site[1]);
+    bool forward = client_is_a(w, &client, &server);
     f->path_a = (forward ? f->client : 1u - f->client) & 1u;
     f->path = (uint16_t)agg_get(paths, forward ? &from_client : &from_server);
 }
@@ -267,7 +266,7 @@ uint32_t flow_make(struct worker *w, struct pkt *p)
     uint32_t index = flow_table_insert(&w->table, p->hash, &p->id, &p->key, &victim);
 
     if (index == FLOW_NONE && victim != FLOW_NONE) {
-        w->table.evicted++;
+        w->table.evicted += !(flow_at(&w->table, victim)->flags & FLOW_CLOSED); /* what was over loses nothing */
         flow_end(w, victim, FLOW_END_EVICTED);
         index = flow_table_insert(&w->table, p->hash, &p->id, &p->key, &victim);
     }

@@ -12,9 +12,10 @@
 
 #include "dataplane/memory.h"
 
-#define FIRST_ENOUGH 6u  /* slots in use below which the first bucket is taken without comparing */
-#define NEIGHBOURS   16u /* buckets */
-#define SWEEP_AHEAD  4u  /* records fetched in front of the sweep's hand */
+#define FIRST_ENOUGH 6u /* slots in use below which the first bucket is taken without comparing */
+#define LOOK_LEAST   8u /* records that are asked when there is none left */
+#define LOOK_MOST    128u
+#define SWEEP_AHEAD  4u /* records fetched in front of the sweep's hand */
 
 static uint32_t bucket_count(uint32_t n_flows)
 {
@@ -101,34 +102,74 @@ static unsigned used_slots(const struct bucket *b)
     return BUCKET_SLOTS - (unsigned)__builtin_popcount(bucket_matches(b, 0));
 }
 
-/* Which of two flows is to go? One that was never answered before one that was, so that a flood of SYNs, or of keys
- * that collide, evicts its own kind; else the one that is idle longer. */
-static bool goes_first(const struct flow *a, const struct flow *b)
+/* Who can be missed: 0 a flow that is over and only waits for late packets; 1 one that was never answered, so that a
+ * flood of SYNs, or of keys that collide, evicts its own kind; 2 all others. */
+static unsigned worth(const struct flow *f)
 {
-    if (flow_is_two_way(a) != flow_is_two_way(b))
-        return flow_is_two_way(b);
-    return a->last_ns < b->last_ns;
+    return (f->flags & FLOW_CLOSED) ? 0 : flow_is_two_way(f) ? 2 : 1;
 }
 
-static void consider(const struct flow_table *t, uint32_t bucket, uint32_t *victim)
+/* Among equals the one goes that is idle longer. */
+static bool goes_first(const struct flow *a, const struct flow *b)
+{
+    unsigned worth_a = worth(a), worth_b = worth(b);
+
+    return worth_a != worth_b ? worth_a < worth_b : a->last_ns < b->last_ns;
+}
+
+static void consider(const struct flow_table *t, uint32_t index, uint32_t *victim)
+{
+    if (*victim == FLOW_NONE || goes_first(&t->flow[index], &t->flow[*victim]))
+        *victim = index;
+}
+
+static void consider_bucket(const struct flow_table *t, uint32_t bucket, uint32_t *victim)
 {
     const struct bucket *b = &t->bucket[bucket];
 
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        if (b->sig[i] != 0 && (*victim == FLOW_NONE || goes_first(&t->flow[b->index[i]], &t->flow[*victim])))
-            *victim = b->index[i];
+        if (b->sig[i] != 0)
+            consider(t, b->index[i], victim);
 }
 
-/* When it is records that there are none of, not slots, the neighbours are asked as well. */
-static uint32_t victim_of(const struct flow_table *t, uint32_t one, uint32_t two, bool slots)
+/* Records are what there are none left of: some are asked in turn, until one of them can be missed. Whole records are
+ * fetched in advance, since the flow that goes is read to its end, and its record written. */
+static uint32_t victim_in_turn(struct flow_table *t)
 {
     uint32_t victim = FLOW_NONE;
 
-    consider(t, one, &victim);
-    consider(t, two, &victim);
-    for (uint32_t i = 1; slots && i <= NEIGHBOURS && (victim == FLOW_NONE || flow_is_two_way(&t->flow[victim])); i++)
-        consider(t, (one + i) & t->bucket_mask, &victim);
+    for (uint32_t n = 0; n < LOOK_MOST && n < t->fresh; n++) {
+        if (victim != FLOW_NONE && worth(&t->flow[victim]) < (n < LOOK_LEAST ? 1 : 2))
+            break;
+        if (t->victims_hand >= t->fresh)
+            t->victims_hand = 0;
+        uint32_t index = t->victims_hand++;
+        flow_prefetch(t, index + SWEEP_AHEAD, 0, sizeof(struct flow) / 64);
+        if (flow_is_live(&t->flow[index]))
+            consider(t, index, &victim);
+    }
     return victim;
+}
+
+/* Slots are: all in whose place the new one could be are asked. */
+static uint32_t victim_of_buckets(const struct flow_table *t, uint32_t one, uint32_t two)
+{
+    uint32_t victim = FLOW_NONE;
+
+    consider_bucket(t, one, &victim);
+    consider_bucket(t, two, &victim);
+    return victim;
+}
+
+/* All zero, by stores that what comes next can read from: those of a string instruction, which the compiler would make
+ * of it, would have to reach the cache first. */
+static void clear_record(struct flow *f)
+{
+    typedef uint64_t words __attribute__((vector_size(16), may_alias));
+    volatile words *to = (volatile words *)(void *)f;
+
+    for (unsigned i = 0; i < sizeof(*f) / sizeof(*to); i++)
+        to[i] = (words){0};
 }
 
 static uint32_t take_record(struct flow_table *t)
@@ -137,7 +178,7 @@ static uint32_t take_record(struct flow_table *t)
 
     if (index != FLOW_NONE) {
         t->free_head = (uint32_t)t->flow[index].last_ns;
-        memset(&t->flow[index], 0, sizeof(t->flow[index]));
+        clear_record(&t->flow[index]);
         return index;
     }
     return t->fresh < t->n_flows ? t->fresh++ : FLOW_NONE;
@@ -157,7 +198,7 @@ uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct sho
     uint32_t index = room != 0 ? take_record(t) : FLOW_NONE;
 
     if (index == FLOW_NONE) {
-        *ret_victim = victim_of(t, one, two, room != 0);
+        *ret_victim = room != 0 ? victim_in_turn(t) : victim_of_buckets(t, one, two);
         return FLOW_NONE;
     }
     unsigned slot = (unsigned)__builtin_ctz(room) / 2;

@@ -8,9 +8,10 @@
  * A bucket is one cache line: eight 16-bit signatures and eight 32-bit record indices. A key lives in one of two
  * buckets (its second is the first xor a value derived from the signature); an insert takes the first while it
  * has room to spare, else the emptier one, so that one prefetch nearly always hits. When both are full, one of
- * their flows is evicted, and counted: the idlest of those that were never answered, else the idlest. The hash is
- * seeded per process, so that nobody outside can prepare collisions. Records come from a free list, most recently freed
- * first: memory that was never needed is never touched.
+ * their flows makes room: one that is over, else the idlest of those that were never answered, else the idlest. When no
+ * record is left, the same is asked of some records in turn. The hash is seeded per process, so that nobody outside can
+ * prepare collisions. Records come from a free list, most recently freed first: memory that was never needed is never
+ * touched.
  *
  * A record holds the whole key of an IPv4 flow. The addresses of an IPv6 flow lie in an array beside the records, and
  * the record has a seeded digest of them, so that an unequal key is nearly always seen without that line.
@@ -60,7 +61,8 @@ struct flow_table {
     uint32_t free_head, fresh; /* free list through last_ns; records from fresh on were never used */
     uint64_t seed[2];
 
-    uint32_t hand; /* of the sweep */
+    uint32_t hand;         /* of the sweep */
+    uint32_t victims_hand; /* the same for who has to make room */
     uint32_t active;
     uint32_t changes; /* inserts and releases: what was found before one may be wrong after it */
     uint64_t evicted;

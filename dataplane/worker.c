@@ -461,7 +461,7 @@ static inline __attribute__((always_inline)) void fetch_found(const struct worke
     unsigned dir = p->sender ^ f->path_a;
 
     flow_prefetch(&w->table, p->flow, 1, FIND_LINES);
-    if (!f->is_clean) /* the general way may want all of it */
+    if (!f->is_clean || clean_kind(p, p->flags) != 0) /* the general way may want all of it */
         flow_prefetch(&w->table, p->flow, FIND_LINES, sizeof(struct flow) / 64);
     __builtin_prefetch(&path->c.dir[dir], 1);
     __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + dir], 1);

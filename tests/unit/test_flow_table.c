@@ -189,6 +189,37 @@ START_TEST(full_buckets_name_the_idlest)
 }
 END_TEST
 
+/* No record is left: a flow that is over makes room, else one without an answer, else the idlest of those asked. */
+START_TEST(a_full_table_names_who_can_be_missed)
+{
+    const uint32_t n_flows = 64; /* fewer than are asked, so that each is */
+    uint32_t victim;
+
+    ck_assert_int_eq(flow_table_init(&table, n_flows), 0);
+    for (uint32_t n = 0; n < n_flows; n++) {
+        struct flow *f = flow_at(&table, insert(n, &victim));
+        f->last_ns = 1000 + (n * 7) % n_flows; /* n = 0 is the idlest */
+        f->side[0].pkts = f->side[1].pkts = 1;
+    }
+    ck_assert_uint_eq(insert(n_flows, &victim), FLOW_NONE);
+    ck_assert_uint_eq(flow_at(&table, victim)->last_ns, 1000);
+    flow_at(&table, 40)->side[1].pkts = 0;
+    for (unsigned i = 0; i < 3; i++) { /* whatever comes first in turn */
+        ck_assert_uint_eq(insert(n_flows, &victim), FLOW_NONE);
+        ck_assert_uint_eq(victim, 40);
+    }
+    flow_at(&table, 40)->side[1].pkts = 1;
+    flow_at(&table, 20)->flags |= FLOW_CLOSED;
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(insert(n_flows, &victim), FLOW_NONE);
+        ck_assert_uint_eq(victim, 20);
+    }
+    flow_table_release(&table, victim);
+    ck_assert_uint_ne(insert(n_flows, &victim), FLOW_NONE);
+    flow_table_fini(&table);
+}
+END_TEST
+
 START_TEST(all_records_can_be_used)
 {
     uint32_t victim, n_full = 0;
@@ -251,4 +282,5 @@ END_TEST
 
 UNIT_MAIN("flow_table", found_until_released, every_byte_of_the_key_counts, the_tunnels_window_is_no_part_of_the_key,
           signatures_match_with_and_without_vectors, hashes_are_seeded, full_buckets_name_the_idlest,
-          all_records_can_be_used, the_sweep_sees_every_flow_in_each_round, the_sweep_is_bounded)
+          a_full_table_names_who_can_be_missed, all_records_can_be_used, the_sweep_sees_every_flow_in_each_round,
+          the_sweep_is_bounded)
