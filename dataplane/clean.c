@@ -132,10 +132,10 @@ static __attribute__((noinline, cold)) void settle_any(struct worker *w, const s
 /* Is nothing of that needed? All statistics have room for one sample more. */
 static inline bool is_simple(const struct flow *f, unsigned s, unsigned what)
 {
-    uint64_t sums = f->rtt[s].sum_n | f->think.sum_n | f->response.sum_n;
+    uint64_t sums = f->rtt[s].sum_n | f->ts_rtt[s].sum_n;
 
-    if (what & FINDING_TS_RTT)
-        sums |= f->ts_rtt[s].sum_n;
+    if (what & (FINDING_THINK | FINDING_RESPONSE))
+        sums |= f->think.sum_n | f->response.sum_n;
     return ((sums & RTT_FULL >> 1) | (f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL))) == 0 && rtt_hook == NULL;
 }
 

@@ -327,8 +327,8 @@ static inline __attribute__((always_inline)) void clean_fetch(const struct worke
 {
     const struct flow *any = flow_at(&w->table, 0);
 
-    __builtin_prefetch((what & ~(unsigned)FINDING_TS_RTT) != 0 ? f->rtt : any->rtt, 1);
-    __builtin_prefetch((what & FINDING_TS_RTT) != 0 ? f->ts_rtt : any->rtt, 1);
+    __builtin_prefetch((what & (FINDING_RTT | FINDING_TS_RTT)) != 0 ? f->rtt : any->rtt, 1);
+    __builtin_prefetch((what & (FINDING_THINK | FINDING_RESPONSE)) != 0 ? &f->response : any->rtt, 1);
 }
 
 /* The whole packet; false if it is not as clean as that. It must belong to f. */

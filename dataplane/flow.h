@@ -155,12 +155,12 @@ struct flow {
     /* lines 1 and 2 */
     struct tcp_side side[2];
 
-    /* line 3: what samples go to */
-    struct rtt_small rtt[2]; /* tap <-> endpoint by its ACKs */
-    struct rtt_small response, think;
+    /* line 3: what samples of an ACK go to */
+    struct rtt_small rtt[2];    /* tap <-> endpoint by its ACKs */
+    struct rtt_small ts_rtt[2]; /* ... by its TSecr */
 
     /* line 4: what a packet rarely needs */
-    struct rtt_small ts_rtt[2]; /* tap <-> endpoint by its TSecr */
+    struct rtt_small response, think;
     uint64_t first_ns;
     uint32_t syn_ns, synack_ns; /* low 32 bits; with FLOW_HS_SERVER and FLOW_HS_CLIENT the handshake's two parts */
     uint32_t trouble;           /* block, 0 = none */
@@ -169,7 +169,7 @@ struct flow {
     uint16_t dup_pkts[2];
 } __attribute__((aligned(64)));
 static_assert(offsetof(struct flow, side) == 64 && offsetof(struct flow, rtt) == 192 &&
-                  offsetof(struct flow, ts_rtt) == 256 && sizeof(struct flow) == 320,
+                  offsetof(struct flow, response) == 256 && sizeof(struct flow) == 320,
               "lines as marked");
 
 /* Durations in 32 bits, in the order of their length: exact in ns below 2^31, in whole us above, at most 35 min. */
