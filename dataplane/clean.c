@@ -102,15 +102,6 @@ void count_more_windows(struct worker *w, const struct flow *f, const struct pkt
 
 /* ---- what waits ---- */
 
-static inline void fetch(const struct worker *w, const struct finding *x)
-{
-    const struct flow *f = flow_at(&w->table, x->p->flow);
-    const struct agg *path = &w->agg[METER_PATH].entry[f->path];
-    const struct hist *h = &path->hist[WINDOW_HIST_RTT_A + (x->p->sender ^ f->path_a)];
-
-    __builtin_prefetch(&h->bucket[hist_index(x->rtt_ns) % HIST_BUCKETS], 1);
-}
-
 /* With all that a meter may have: windows of a VLAN or tunnel, counters that are full, a hook that listens. */
 static __attribute__((noinline, cold)) void settle_any(struct worker *w, const struct finding *x)
 {
@@ -172,8 +163,6 @@ static inline void settle(struct worker *w, const struct finding *x)
 
 void clean_settle_all(struct worker *w)
 {
-    for (uint32_t i = 0; i < w->n_findings; i++)
-        fetch(w, &w->finding[i]);
     for (uint32_t i = 0; i < w->n_findings; i++)
         settle(w, &w->finding[i]);
     w->n_findings = 0;

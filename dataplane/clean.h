@@ -14,7 +14,7 @@
  * clean packet leaves its flow clean.
  *
  * What a packet finds out (a round trip, a turn of the conversation) goes into a list and is worked off behind the
- * burst, when the lines of the flow's statistics and of the histograms have come: clean_settle. Before a packet of
+ * burst, when the lines of the flow's statistics have come: clean_settle. Before a packet of
  * the same flow takes the general way, before any flow ends and before a window does, the list is worked off, too, so
  * that nothing is seen in another order.
  */
