@@ -80,10 +80,13 @@ static int add_sensor(struct cli *cli, struct source *source, const struct schem
     return code;
 }
 
+/* A name that was asked for and is not there is an error, as everywhere; that nothing is there at all is none. */
 static int print_windows(struct cli *cli, const struct window_rows *rows, const char *empty)
 {
     struct error e;
 
+    if (rows->n == 0 && cli->args.n_rest != 0)
+        return cli_fail(cli, CLI_ERROR, "%s", empty);
     if (rows->n == 0 && cli->view.mode == TABLE_HUMAN) {
         fprintf(stderr, "%s\n", empty);
         return CLI_OK;
@@ -117,14 +120,14 @@ static int run_windows(struct cli *cli, enum window_scope scope, const char *his
 static int run_paths(struct cli *cli)
 {
     return run_windows(cli, WINDOW_PATH, PATH_HISTORY,
-                       cli->args.n_rest ? "No windows of this path in that time; see: spanward paths"
+                       cli->args.n_rest ? "no windows of this path in that time; see: spanward paths"
                                         : "No path in the newest window.");
 }
 
 static int run_services(struct cli *cli)
 {
     return run_windows(cli, WINDOW_SERVICE, SERVICE_HISTORY,
-                       cli->args.n_rest ? "No windows of this service in that time; see: spanward services"
+                       cli->args.n_rest ? "no windows of this service in that time; see: spanward services"
                                         : "No service in the newest window.");
 }
 
@@ -133,7 +136,7 @@ static int run_links(struct cli *cli, enum window_scope scope)
     char empty[160];
 
     if (cli->args.n_rest != 0)
-        snprintf(empty, sizeof(empty), "No windows of this %s in that time; see: spanward %ss",
+        snprintf(empty, sizeof(empty), "no windows of this %s in that time; see: spanward %ss",
                  window_scope_name(scope), window_scope_name(scope));
     else
         snprintf(empty, sizeof(empty), "No %s in the newest window.", window_scope_name(scope));

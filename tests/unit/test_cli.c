@@ -880,8 +880,9 @@ START_TEST(paths_worst_first)
     ck_assert_int_eq(with_redis("paths clean~hq --utc"), 0);
     expect_in(out, "2023-11-14 22:14:00Z");
     ck_assert_ptr_null(strstr(out, "branch"));
-    ck_assert_int_eq(with_redis("paths no~where"), 0);
-    expect_one_line("No windows of this path");
+    ck_assert_int_eq(with_redis("paths no~where"), CLI_ERROR);
+    expect_one_line("no windows of this path in that time; see: spanward paths");
+    ck_assert_int_eq(with_redis("paths no~where --json"), CLI_ERROR);
     ck_assert_int_eq(with_redis("paths --tier week"), CLI_USAGE);
     expect_one_line("--tier is one of");
     ck_assert_int_eq(with_redis("paths clean~hq --since soon"), CLI_USAGE);
