@@ -123,7 +123,7 @@ struct pkt {
     uint8_t sender; /* endpoint (0, 1) that sent this packet */
     uint8_t ttl;
     uint8_t n_vlans;
-    uint8_t shard; /* see shard.h */
+    uint8_t pad;
 
     /* the rest, from decode */
     uint16_t l3_off; /* of the innermost IP header */

@@ -303,7 +303,7 @@ static inline void clean_count(struct worker *w, struct flow *f, struct pkt *p, 
     c->t->pkts++;
     c->t->bytes = bytes;
     f->last_ns = c->ts_ns;
-    if (__builtin_expect(f->is_settled & dedup_is_settled(&w->dedup.evidence[p->shard]), 1))
+    if (__builtin_expect(f->is_settled && dedup_is_no_news(&w->dedup, p), 1))
         f->id_last[c->s] = p->ip_id;
     else
         clean_learn(w, f, p);

@@ -167,7 +167,6 @@ void dedup_fingerprint_batch(struct dedup *d, struct batch *b)
         struct pkt *p = &b->pkt[i];
         if (p->verdict != PKT_FLOW)
             continue;
-        p->shard = (uint8_t)shard_of_pkt(p);
         p->fingerprint = fingerprint(p);
     }
     for (uint32_t i = 0; i < b->n; i++)
@@ -195,20 +194,21 @@ static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
 
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
 {
+    unsigned shard = shard_of_pkt(p);
     bool proof = dedup_is_proof(f, p) || is_no_repeat(p, full_rtt_ns);
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
-    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[p->shard];
+    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[shard];
     bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
-    bool known = p->copy == COPY_HOP ? d->proven_hop[p->shard][p->hop % HOPS] == p->hop : mirror_copies;
+    bool known = p->copy == COPY_HOP ? d->proven_hop[shard][p->hop % HOPS] == p->hop : mirror_copies;
     bool copy = in_time && (proof || known);
 
     if (proof && !(copy && p->copy == COPY_HOP)) { /* a second hop says nothing of how the mirror copies */
         dedup_learn(&f->evidence, copy);
-        dedup_learn(&d->evidence[p->shard], copy);
+        dedup_learn_shard(d, shard, copy);
     }
     if (!copy)
         dedup_track_id(f, p);
     else if (proof && p->copy == COPY_HOP)
-        d->proven_hop[p->shard][p->hop % HOPS] = p->hop;
+        d->proven_hop[shard][p->hop % HOPS] = p->hop;
     return copy;
 }

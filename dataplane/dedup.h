@@ -41,6 +41,7 @@ struct dedup {
     struct dedup_entry *entry;
     uint32_t set_mask;
     struct copy_evidence evidence[SHARDS];
+    uint32_t n_copying;                /* shards whose evidence has copies */
     uint32_t proven_hop[SHARDS][HOPS]; /* by low bits; 0 = none */
 };
 
@@ -48,7 +49,7 @@ int dedup_init(struct dedup *d);
 void dedup_fini(struct dedup *d);
 size_t dedup_bytes(const struct dedup *d);
 
-/* Sets shard and fingerprint of every packet that belongs to a flow, and fetches where it is looked up. */
+/* Sets the fingerprint of every packet that belongs to a flow, and fetches where it is looked up. */
 void dedup_fingerprint_batch(struct dedup *d, struct batch *b);
 
 /* Sets copy, copy_delay_ns and hop of every packet that belongs to a flow. */
@@ -92,6 +93,26 @@ static inline void dedup_learn(struct copy_evidence *e, bool copy)
     }
 }
 
+/* The same for what the packets of a shard have in common. */
+static inline void dedup_learn_shard(struct dedup *d, unsigned shard, bool copy)
+{
+    struct copy_evidence *e = &d->evidence[shard];
+
+    d->n_copying -= e->copies != 0;
+    dedup_learn(e, copy);
+    d->n_copying += e->copies != 0;
+}
+
+/*
+ * Another original of a settled flow, which sent p, is no news to anybody: its shard has learnt of every packet that
+ * the flow has, and so is settled, too, unless it knows of copies. Without any in sight nobody asks which shard that
+ * is.
+ */
+static inline bool dedup_is_no_news(const struct dedup *d, const struct pkt *p)
+{
+    return d->n_copying == 0 || dedup_is_settled(&d->evidence[shard_of_pkt(p)]);
+}
+
 static inline void dedup_track_id(struct flow *f, const struct pkt *p)
 {
     unsigned s = p->sender;
@@ -109,9 +130,9 @@ bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t 
 /* Learns from a packet that is no candidate. Call this or dedup_judge once per packet, in order. */
 static inline void dedup_original(struct dedup *d, struct flow *f, const struct pkt *p)
 {
-    if (dedup_is_proof(f, p)) {
+    if (dedup_is_proof(f, p) && !(dedup_is_settled(&f->evidence) && dedup_is_no_news(d, p))) {
         dedup_learn(&f->evidence, false);
-        dedup_learn(&d->evidence[p->shard], false);
+        dedup_learn_shard(d, shard_of_pkt(p), false);
     }
     dedup_track_id(f, p);
 }
