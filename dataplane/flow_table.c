@@ -103,10 +103,10 @@ static unsigned used_slots(const struct bucket *b)
 }
 
 /* Who can be missed: 0 a flow that is over and only waits for late packets; 1 one that was never answered, so that a
- * flood of SYNs, or of keys that collide, evicts its own kind; 2 all others. */
+ * flood of SYNs, or of keys that collide, evicts its own kind; 2 all others. The first line of a clean one tells. */
 static unsigned worth(const struct flow *f)
 {
-    return (f->flags & FLOW_CLOSED) ? 0 : flow_is_two_way(f) ? 2 : 1;
+    return (f->flags & FLOW_CLOSED) ? 0 : f->is_clean || flow_is_two_way(f) ? 2 : 1;
 }
 
 /* Among equals the one goes that is idle longer. */
@@ -132,8 +132,17 @@ static void consider_bucket(const struct flow_table *t, uint32_t bucket, uint32_
             consider(t, b->index[i], victim);
 }
 
-/* Records are what there are none left of: some are asked in turn, until one of them can be missed. Whole records are
- * fetched in advance, since the flow that goes is read to its end, and its record written. */
+/* First lines are fetched in advance; and all of a flow that may go, since it is read to its end. */
+static void fetch_ahead(const struct flow_table *t, uint32_t index)
+{
+    uint32_t next = index + SWEEP_AHEAD;
+
+    flow_prefetch(t, next + SWEEP_AHEAD, 0, 1);
+    if (next < t->fresh && !t->flow[next].is_clean)
+        flow_prefetch(t, next, 1, sizeof(struct flow) / 64);
+}
+
+/* Records are what there are none left of: some are asked in turn, until one of them can be missed. */
 static uint32_t victim_in_turn(struct flow_table *t)
 {
     uint32_t victim = FLOW_NONE;
@@ -144,7 +153,7 @@ static uint32_t victim_in_turn(struct flow_table *t)
         if (t->victims_hand >= t->fresh)
             t->victims_hand = 0;
         uint32_t index = t->victims_hand++;
-        flow_prefetch(t, index + SWEEP_AHEAD, 0, sizeof(struct flow) / 64);
+        fetch_ahead(t, index);
         if (flow_is_live(&t->flow[index]))
             consider(t, index, &victim);
     }
