@@ -61,7 +61,7 @@ struct analytics {
     struct windows windows;
     struct rollup rollup;
     struct objects pending_hosts; /* of flows since the last window closed; none without a store */
-    struct objects totals;
+    struct objects totals;        /* of the run: mirrors; without NDJSON nobody asks for more */
     struct topn topn;
     uint64_t top_start_ns[2]; /* of the running minute and hour, UINT64_MAX = none */
     struct mirror_watch watch[ANALYTICS_MIRRORS_MAX];
@@ -165,7 +165,8 @@ static void handle_flow(struct analytics *a, const struct rec_flow *f)
     bool wanted = false;
 
     a->result.flows++;
-    if ((a->publisher != NULL && topn_add_hosts(&a->pending_hosts, f) != 0) || topn_add_hosts(&a->totals, f) != 0)
+    if ((a->publisher != NULL && topn_add_hosts(&a->pending_hosts, f) != 0) ||
+        (a->ndjson != NULL && topn_add_hosts(&a->totals, f) != 0))
         no_memory(a);
     if (a->publisher != NULL) {
         if (a->top_start_ns[0] == UINT64_MAX)
@@ -226,6 +227,16 @@ static void publish_objects(struct analytics *a, enum schema_tier tier, const st
     for (size_t i = 0; i < n_hosts && i < HOSTS_STORED; i++)
         publish_object(a, tier, c, host[i]);
     free(host);
+}
+
+static void handle_part(struct analytics *a, const struct rec_window *part)
+{
+    bool in_totals = a->ndjson != NULL || part->key.scope == WINDOW_MIRROR;
+
+    if (!windows_part(&a->windows, part))
+        a->result.bad_messages++;
+    else if (in_totals && windows_add_part(&a->totals, part, &a->circuits) == -ENOMEM)
+        no_memory(a);
 }
 
 static const struct object *find_mirror(const struct objects *o, uint32_t mirror)
@@ -427,10 +438,7 @@ static void handle(struct analytics *a, unsigned ring, const struct rec_hdr *hdr
         handle_flow(a, message);
         return;
     case REC_WINDOW:
-        if (!windows_part(&a->windows, message))
-            a->result.bad_messages++;
-        else if (windows_add_part(&a->totals, message, &a->circuits) == -ENOMEM)
-            no_memory(a);
+        handle_part(a, message);
         return;
     case REC_WINDOW_END:
         handle_end(a, ring, message);
@@ -577,9 +585,6 @@ static void *run(void *arg)
         finish_ndjson(a);
     if (a->publisher != NULL)
         finish_store(a);
-    if (totals_collect(&a->totals, &a->names, a->result.first_ns, a->result.last_ns, &a->result.total,
-                       &a->result.n_totals) != 0)
-        no_memory(a);
     return NULL;
 }
 
@@ -673,11 +678,4 @@ void analytics_join(struct analytics *a, struct analytics_result *ret_result)
     assert(result == 0);
     *ret_result = a->result;
     analytics_free(a);
-}
-
-void analytics_result_fini(struct analytics_result *r)
-{
-    free(r->total);
-    r->total = NULL;
-    r->n_totals = 0;
 }

@@ -591,7 +591,6 @@ static int read_files(struct probe *p)
         code = close_records(p, true);
     else
         close_records(p, false);
-    analytics_result_fini(&result);
     if (e.text[0] != '\0')
         log_warn("%s", e.text);
     return code == EXIT_DONE && end == RX_PCAP_CUT ? EXIT_CUT : code;
@@ -658,7 +657,6 @@ static int capture(struct probe *p)
     int reported = report(p, &result);
     for (unsigned i = 0; i < p->o.n_devices; i++)
         rx_dpdk_trouble(rx, i, say_trouble, (void *)(uintptr_t)p->mirror_name[i]);
-    analytics_result_fini(&result);
     rx_dpdk_close(rx);
     code = code != EXIT_DONE ? code : reported;
     int closed = close_records(p, code == EXIT_DONE);
