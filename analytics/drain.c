@@ -658,6 +658,7 @@ int analytics_start(const struct analytics_options *options, struct analytics **
         windows_init(&a->windows, options->n_rings, options->window_ns, seed, on_base_closed, a) != 0)
         result = error_set(e, -ENOMEM, "no memory for analytics");
     a->windows.circuits = &a->circuits;
+    a->windows.mirrors_only = options->store_url == NULL;
     if (result == 0)
         result = set_up_sinks(a, e);
     if (result == 0 && (result = -pthread_create(&a->thread, NULL, run, a)) != 0)
