@@ -35,6 +35,7 @@
 #define MIRROR_NAME_BYTES  64
 #define DNS_ENTRIES        65536u
 #define FILE_LANE_BURSTS   64u
+#define FILE_BUCKETS       32768u /* a large page */
 #define FILE_RING_BYTES    (2u << 20)
 #define FILE_TCP_IDLE_NS   (600 * NS_PER_S)
 #define FILE_OTHER_IDLE_NS (120 * NS_PER_S)
@@ -442,6 +443,7 @@ static int make_worker(struct probe *p, unsigned i)
         .id = (uint16_t)i,
         .mirror = p->ring_mirror[i],
         .flows = (uint32_t)(config_u64(c, "capture.flows") / p->n_workers),
+        .buckets = p->o.n_files != 0 ? FILE_BUCKETS : 0,
         .trouble_blocks = (uint32_t)(config_u64(c, "capture.trouble_blocks") / p->n_workers),
         .dns_entries = DNS_ENTRIES,
         .max_paths = (uint32_t)config_u64(c, "window.max_paths"),

@@ -10,7 +10,8 @@
  * has room to spare, else the emptier one, so that one prefetch nearly always hits. When both are full, one of
  * their flows is evicted, and counted: the idlest of those that were never answered, else the idlest. The hash is
  * seeded per process, so that nobody outside can prepare collisions. Records come from a free list, most recently freed
- * first: memory that was never needed is never touched.
+ * first: memory that was never needed is never touched. A table that starts small uses a part of its buckets, and twice
+ * as many whenever half of the slots are taken: for who may wait while flows move (files).
  *
  * A record holds the whole key of an IPv4 flow. The addresses of an IPv6 flow lie in an array beside the records, and
  * the record has a seeded digest of them, so that an unequal key is nearly always seen without that line.
@@ -57,6 +58,7 @@ struct flow_table {
     struct flow *flow;
     struct ip6_pair *ip6; /* of the record of the same index */
     uint32_t n_flows, bucket_mask;
+    uint32_t last_mask;        /* bucket_mask when all buckets are in use */
     uint32_t free_head, fresh; /* free list through last_ns; records from fresh on were never used */
     uint64_t seed[2];
 
@@ -68,6 +70,9 @@ struct flow_table {
 
 int flow_table_init(struct flow_table *t, uint32_t n_flows);
 void flow_table_fini(struct flow_table *t);
+
+/* Begins with at most n_buckets (a power of two) of an empty table's buckets. */
+void flow_table_start_small(struct flow_table *t, uint32_t n_buckets);
 
 /* The short form of a key. */
 static inline void flow_key_shorten(const struct flow_table *t, const struct flow_key *key, struct short_key *ret)
