@@ -366,6 +366,15 @@ enum capfile_status capfile_next(struct capfile *file, struct capfile_packet *re
     return file->format->next(file, ret_packet);
 }
 
+enum capfile_status capfile_next_few(struct capfile *file, struct capfile_packet *ret_packets, unsigned max,
+                                     unsigned *ret_n)
+{
+    unsigned n = file->format->next_few != NULL ? file->format->next_few(file, ret_packets, max) : 0;
+
+    *ret_n = n != 0 ? n : 1;
+    return n != 0 ? CAPFILE_PACKET : file->format->next(file, ret_packets);
+}
+
 const char *capfile_reason(const struct capfile *file)
 {
     return file->reason.text;
