@@ -48,16 +48,6 @@ static const _Alignas(64) uint8_t order[2][64] = {
 static const _Alignas(64) uint8_t constant[2][64] = {{CONSTANTS}, {CONSTANTS, [AT(sender)] = 1}};
 #undef CONSTANTS
 
-/* Bytes that come from the packet: those that order names. */
-static uint64_t taken(void)
-{
-    uint64_t bytes = 0;
-
-    for (unsigned i = 0; i < 64; i++)
-        bytes |= (uint64_t)(order[0][i] != 0) << i;
-    return bytes;
-}
-
 bool decode_wide_can(void)
 {
     __builtin_cpu_init();
@@ -69,7 +59,7 @@ bool decode_wide_can(void)
 
 struct wide {
     __m512i mask, known;
-    __mmask64 taken;
+    __mmask64 taken; /* bytes that come from the packet: those that order names */
 };
 
 static inline WIDE __attribute__((always_inline)) bool decode_one_wide(struct pkt *p, const struct wide *c)
@@ -109,7 +99,9 @@ static inline WIDE __attribute__((always_inline)) bool decode_one_wide(struct pk
 
 WIDE void decode_wide(struct batch *b, const struct decode_options *options)
 {
-    const struct wide c = {_mm512_loadu_si512(known_mask), _mm512_loadu_si512(known), taken()};
+    const __m512i named = _mm512_load_si512(order[0]);
+    const struct wide c = {_mm512_loadu_si512(known_mask), _mm512_loadu_si512(known),
+                           _mm512_test_epi8_mask(named, named)};
 
     for (uint32_t i = 0; i < b->n; i++) {
         if (i + DECODE_AHEAD < b->n)
