@@ -7,7 +7,7 @@
  * the mirrors, and feeds two sinks: the store (optional) and a stream of NDJSON records (optional).
  *
  * Use: fill the options, analytics_start; let the workers run (each ends with REC_EOF); analytics_join when they are
- * done; analytics_result_fini. A worker that ends without REC_EOF is no trouble: after analytics_join was called, a
+ * done. A worker that ends without REC_EOF is no trouble: after analytics_join was called, a
  * ring that is empty counts as ended.
  *
  * Reading files: the writer side waits for room in the ring, so nothing is lost; without `live`, NDJSON flows and
@@ -84,15 +84,12 @@ struct analytics_mirror {
     struct verdict verdict;
 };
 
-/* The whole run. `total` holds one window per object over everything, sorted by scope, then bytes descending, then
- * name. */
+/* The whole run. */
 struct analytics_result {
     int status;         /* 0, or -errno of the first sink that failed for good */
     struct error error; /* its reason */
     unsigned n_mirrors;
     struct analytics_mirror mirror[ANALYTICS_MIRRORS_MAX];
-    struct window *total;
-    size_t n_totals;
     uint64_t first_ns, last_ns; /* data time seen in windows; 0 = none */
     uint64_t flows, events, windows_closed, late_parts, bad_messages;
     uint64_t ring_dropped; /* messages that found a ring full (workers' count) */
@@ -111,6 +108,5 @@ int analytics_start(const struct analytics_options *options, struct analytics **
 
 /* Waits until the rings are drained and the sinks have everything (a store that is away gets 5 s more). Frees a. */
 void analytics_join(struct analytics *a, struct analytics_result *ret_result);
-void analytics_result_fini(struct analytics_result *r);
 
 #endif

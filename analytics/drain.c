@@ -2,9 +2,9 @@
 
 /*
  * The analytics thread: polls the workers' rings in turn, a bounded number of messages each, and hands each message to
- * what needs it. When all rings are empty it gives the store a batch and sleeps for a millisecond. Nothing here waits
- * for a worker, and no worker waits for anything here except through a full ring: reading files, that is the intended
- * back-pressure.
+ * what needs it. When all rings are empty it gives the store a batch and sleeps for a millisecond or some more. Nothing
+ * here waits for a worker, and no worker waits for anything here except through a full ring: reading files, that is the
+ * intended back-pressure.
  *
  *   flow   -> hosts, top lists, NDJSON          window part -> totals, assembly -> roll-up -> store
  *   event  -> store, NDJSON                     window end  -> ledger, assembly
@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@
 
 #define TURN_MESSAGES   512 /* of one ring before the next has its turn */
 #define IDLE_NS         NS_PER_MS
+#define IDLE_DOUBLINGS  3
 #define FILL_HOLD       0.5  /* reading files: share of the spool above which the rings wait */
 #define HOLD_PATIENCE   2000 /* of IDLE_NS: a store that is away for so long costs records, not for ever the run */
 #define HOSTS_STORED    128  /* hosts of a window that are published: those with most bytes */
@@ -55,13 +57,14 @@ struct analytics {
     struct analytics_options o;
     pthread_t thread;
     atomic_bool producers_done;
+    sem_t wake; /* ends a sleep when producers_done was set */
 
     struct object_names names;
     struct circuits circuits;
     struct windows windows;
     struct rollup rollup;
     struct objects pending_hosts; /* of flows since the last window closed; none without a store */
-    struct objects totals;
+    struct objects totals;        /* of the run: mirrors; without NDJSON nobody asks for more */
     struct topn topn;
     uint64_t top_start_ns[2]; /* of the running minute and hour, UINT64_MAX = none */
     struct mirror_watch watch[ANALYTICS_MIRRORS_MAX];
@@ -165,7 +168,8 @@ static void handle_flow(struct analytics *a, const struct rec_flow *f)
     bool wanted = false;
 
     a->result.flows++;
-    if ((a->publisher != NULL && topn_add_hosts(&a->pending_hosts, f) != 0) || topn_add_hosts(&a->totals, f) != 0)
+    if ((a->publisher != NULL && topn_add_hosts(&a->pending_hosts, f) != 0) ||
+        (a->ndjson != NULL && topn_add_hosts(&a->totals, f) != 0))
         no_memory(a);
     if (a->publisher != NULL) {
         if (a->top_start_ns[0] == UINT64_MAX)
@@ -226,6 +230,16 @@ static void publish_objects(struct analytics *a, enum schema_tier tier, const st
     for (size_t i = 0; i < n_hosts && i < HOSTS_STORED; i++)
         publish_object(a, tier, c, host[i]);
     free(host);
+}
+
+static void handle_part(struct analytics *a, const struct rec_window *part)
+{
+    bool in_totals = a->ndjson != NULL || part->key.scope == WINDOW_MIRROR;
+
+    if (!windows_part(&a->windows, part))
+        a->result.bad_messages++;
+    else if (in_totals && windows_add_part(&a->totals, part, &a->circuits) == -ENOMEM)
+        no_memory(a);
 }
 
 static const struct object *find_mirror(const struct objects *o, uint32_t mirror)
@@ -427,10 +441,7 @@ static void handle(struct analytics *a, unsigned ring, const struct rec_hdr *hdr
         handle_flow(a, message);
         return;
     case REC_WINDOW:
-        if (!windows_part(&a->windows, message))
-            a->result.bad_messages++;
-        else if (windows_add_part(&a->totals, message, &a->circuits) == -ENOMEM)
-            no_memory(a);
+        handle_part(a, message);
         return;
     case REC_WINDOW_END:
         handle_end(a, ring, message);
@@ -471,9 +482,23 @@ static unsigned drain_ring(struct analytics *a, unsigned ring)
     return n;
 }
 
-static void idle(void)
+static void idle(struct analytics *a, uint64_t ns)
 {
-    nanosleep(&(struct timespec){.tv_nsec = IDLE_NS}, NULL);
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t until_ns = (uint64_t)until.tv_nsec + ns;
+    until.tv_sec += (time_t)(until_ns / NS_PER_S);
+    until.tv_nsec = (long)(until_ns % NS_PER_S);
+    sem_clockwait(&a->wake, CLOCK_MONOTONIC, &until);
+}
+
+/* Reading files without a store, a long silence is followed by more of it, and the ring's writer can wait. */
+static uint64_t idle_ns(const struct analytics *a, unsigned turns)
+{
+    if (a->o.live || a->publisher != NULL)
+        return IDLE_NS;
+    return IDLE_NS << (turns < IDLE_DOUBLINGS ? turns : IDLE_DOUBLINGS);
 }
 
 /* Reading files, the rings wait for the store rather than the spool lose records. */
@@ -481,7 +506,7 @@ static void hold_for_store(struct analytics *a)
 {
     for (unsigned waited = 0; publisher_fill(a->publisher) > FILL_HOLD && waited < HOLD_PATIENCE;) {
         if (publisher_step(a->publisher) == 0) {
-            idle();
+            idle(a, IDLE_NS);
             waited++;
         }
     }
@@ -553,6 +578,7 @@ static void finish_ndjson(struct analytics *a)
 static void *run(void *arg)
 {
     struct analytics *a = arg;
+    unsigned idle_turns = 0;
 
     while (!all_ended(a)) {
         unsigned n = 0;
@@ -564,7 +590,9 @@ static void *run(void *arg)
         if (a->publisher != NULL && a->o.stop != NULL && publisher_lost_name(a->publisher))
             *a->o.stop = 1;
         if (n == 0 && sent == 0)
-            idle();
+            idle(a, idle_ns(a, idle_turns++));
+        else
+            idle_turns = 0;
     }
     rollup_finish(&a->rollup);
     if (a->windows.result != 0 || a->rollup.result != 0)
@@ -577,9 +605,6 @@ static void *run(void *arg)
         finish_ndjson(a);
     if (a->publisher != NULL)
         finish_store(a);
-    if (totals_collect(&a->totals, &a->names, a->result.first_ns, a->result.last_ns, &a->result.total,
-                       &a->result.n_totals) != 0)
-        no_memory(a);
     return NULL;
 }
 
@@ -595,6 +620,7 @@ static void analytics_free(struct analytics *a)
     objects_fini(&a->totals);
     topn_fini(&a->topn);
     free(a->worker);
+    sem_destroy(&a->wake);
     free(a);
 }
 
@@ -644,6 +670,7 @@ int analytics_start(const struct analytics_options *options, struct analytics **
     a->names = (struct object_names){options->sites,     options->services, options->mirror_names,
                                      options->n_mirrors, options->circuits, options->n_circuits};
     a->top_start_ns[0] = a->top_start_ns[1] = UINT64_MAX;
+    sem_init(&a->wake, 0, 0);
     objects_init(&a->pending_hosts, seed);
     objects_init(&a->totals, seed);
     topn_init(&a->topn);
@@ -653,6 +680,7 @@ int analytics_start(const struct analytics_options *options, struct analytics **
         windows_init(&a->windows, options->n_rings, options->window_ns, seed, on_base_closed, a) != 0)
         result = error_set(e, -ENOMEM, "no memory for analytics");
     a->windows.circuits = &a->circuits;
+    a->windows.mirrors_only = options->store_url == NULL;
     if (result == 0)
         result = set_up_sinks(a, e);
     if (result == 0 && (result = -pthread_create(&a->thread, NULL, run, a)) != 0)
@@ -668,16 +696,10 @@ int analytics_start(const struct analytics_options *options, struct analytics **
 void analytics_join(struct analytics *a, struct analytics_result *ret_result)
 {
     atomic_store_explicit(&a->producers_done, true, memory_order_release);
+    sem_post(&a->wake);
     int result = pthread_join(a->thread, NULL);
 
     assert(result == 0);
     *ret_result = a->result;
     analytics_free(a);
-}
-
-void analytics_result_fini(struct analytics_result *r)
-{
-    free(r->total);
-    r->total = NULL;
-    r->n_totals = 0;
 }

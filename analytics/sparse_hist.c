@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,10 +95,16 @@ int sparse_hist_add(struct sparse_hist *h, uint64_t n, uint64_t sum_ns, uint64_t
     if (n == 0)
         return 0;
     while (n_items > 0) {
-        for (used = 0; n_items > 0 && used <= HIST_BUCKETS; items++, n_items--)
-            if (items->index <= HIST_BUCKETS && items->count != 0)
-                cell[used++] = cell_of(items->index, items->count);
-        qsort(cell, used, sizeof(*cell), compare_cells);
+        bool in_order = true; /* as workers send them */
+        for (used = 0; n_items > 0 && used <= HIST_BUCKETS; items++, n_items--) {
+            if (items->index > HIST_BUCKETS || items->count == 0)
+                continue;
+            cell[used] = cell_of(items->index, items->count);
+            in_order &= used == 0 || cell[used - 1] <= cell[used];
+            used++;
+        }
+        if (!in_order)
+            qsort(cell, used, sizeof(*cell), compare_cells);
         uint32_t unique = 0;
         for (uint32_t i = 0; i < used; i++) {
             if (unique > 0 && cell_index(cell[unique - 1]) == cell_index(cell[i]))

@@ -59,32 +59,3 @@ void totals_write(const struct objects *totals, const struct object_names *names
     }
     free(s);
 }
-
-int totals_collect(const struct objects *totals, const struct object_names *names, uint64_t first_ns, uint64_t last_ns,
-                   struct window **ret_windows, size_t *ret_n)
-{
-    static const unsigned rank[WINDOW_SCOPE_COUNT] = {0, 1, 2, 3, 4, 5, 6};
-    struct sorted *s = sort_objects(totals, rank);
-    size_t room = 0, taken = 0;
-    size_t of_scope[WINDOW_SCOPE_COUNT] = {0};
-
-    for (unsigned i = 0; i < WINDOW_SCOPE_COUNT; i++)
-        room += totals->per_scope[i] < TOTALS_PER_SCOPE ? totals->per_scope[i] : TOTALS_PER_SCOPE;
-    struct window *w = calloc(room + 1, sizeof(*w));
-    if (s == NULL || w == NULL) {
-        free(s);
-        free(w);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < totals->n; i++) {
-        if (of_scope[s[i].x->key.scope]++ >= TOTALS_PER_SCOPE)
-            continue;
-        w[taken].start_ns = first_ns;
-        w[taken].length_ns = last_ns - first_ns;
-        object_to_window(s[i].x, names, &w[taken++]);
-    }
-    free(s);
-    *ret_windows = w;
-    *ret_n = taken;
-    return 0;
-}

@@ -132,8 +132,9 @@ bool windows_part(struct windows *x, const struct rec_window *part)
         x->late_parts++;
         return true;
     }
+    bool wanted = !x->mirrors_only || part->key.scope == WINDOW_MIRROR;
     struct windows_open *w = open_at(x, part->start_ns);
-    if (w != NULL && windows_add_part(&w->objects, part, x->circuits) == -ENOMEM)
+    if (w != NULL && wanted && windows_add_part(&w->objects, part, x->circuits) == -ENOMEM)
         x->result = -ENOMEM;
     keep_bounded(x);
     return true;

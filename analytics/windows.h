@@ -33,6 +33,7 @@ struct windows_open;
 struct windows {
     uint64_t length_ns, seed, watermark_ns;
     const struct circuits *circuits; /* NULL: none */
+    bool mirrors_only;               /* nobody asks for the other objects: they are left out */
     struct windows_worker *worker;
     unsigned n_workers;
     struct windows_open **open;

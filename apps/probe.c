@@ -35,6 +35,8 @@
 #define MIRROR_NAME_BYTES  64
 #define DNS_ENTRIES        65536u
 #define FILE_LANE_BURSTS   64u
+#define FILE_BUCKETS       32768u /* a large page */
+#define FILE_RING_BYTES    (2u << 20)
 #define FILE_TCP_IDLE_NS   (600 * NS_PER_S)
 #define FILE_OTHER_IDLE_NS (120 * NS_PER_S)
 
@@ -418,18 +420,30 @@ static uint64_t setting_ns(const struct probe *p, const char *name, uint64_t for
     return files && !config_is_set(p->config, name) ? for_files_ns : config_u64(p->config, name);
 }
 
+/* Live, the ring has to hold what comes while the store is slow. A file waits, and then a ring that stays in the cache
+ * is the better one: a large one would be filled once with fresh pages, and each record fetched from memory again. */
+static size_t ring_bytes(const struct probe *p)
+{
+    uint64_t wanted = config_u64(p->config, "capture.ring");
+    size_t bytes = 1 << 20;
+
+    if (p->o.n_files != 0 && !config_is_set(p->config, "capture.ring"))
+        wanted = FILE_RING_BYTES;
+    while (bytes < wanted)
+        bytes <<= 1;
+    return bytes;
+}
+
 static int make_worker(struct probe *p, unsigned i)
 {
     const struct config *c = p->config;
-    size_t ring_bytes = 1 << 20;
 
-    while (ring_bytes < config_u64(c, "capture.ring"))
-        ring_bytes <<= 1;
-    p->ring[i] = spsc_new(ring_bytes);
+    p->ring[i] = spsc_new(ring_bytes(p));
     const struct worker_options options = {
         .id = (uint16_t)i,
         .mirror = p->ring_mirror[i],
         .flows = (uint32_t)(config_u64(c, "capture.flows") / p->n_workers),
+        .buckets = p->o.n_files != 0 ? FILE_BUCKETS : 0,
         .trouble_blocks = (uint32_t)(config_u64(c, "capture.trouble_blocks") / p->n_workers),
         .dns_entries = DNS_ENTRIES,
         .max_paths = (uint32_t)config_u64(c, "window.max_paths"),
@@ -591,7 +605,6 @@ static int read_files(struct probe *p)
         code = close_records(p, true);
     else
         close_records(p, false);
-    analytics_result_fini(&result);
     if (e.text[0] != '\0')
         log_warn("%s", e.text);
     return code == EXIT_DONE && end == RX_PCAP_CUT ? EXIT_CUT : code;
@@ -658,7 +671,6 @@ static int capture(struct probe *p)
     int reported = report(p, &result);
     for (unsigned i = 0; i < p->o.n_devices; i++)
         rx_dpdk_trouble(rx, i, say_trouble, (void *)(uintptr_t)p->mirror_name[i]);
-    analytics_result_fini(&result);
     rx_dpdk_close(rx);
     code = code != EXIT_DONE ? code : reported;
     int closed = close_records(p, code == EXIT_DONE);

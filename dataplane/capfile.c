@@ -5,9 +5,11 @@
  * of members, through zlib), into one buffer of fixed size that slides over the file. The formats (pcap_format.c,
  * pcapng_format.c, libpcap_format.c) find packets in the buffer and leave them there; see capfile.h for the contract.
  *
- * The buffer moves only in capfile_refill, and only as far as it must: what is left of a record goes to the front
+ * The buffer moves only in capfile_refill: what is left of a record goes to the front when it is the smaller part, or
  * when the rest would not fit behind it. A record that is larger than the buffer is damage. Nothing that is read from
- * the file decides how much memory is taken.
+ * the file decides how much memory is taken. No more is read at once than stays in a core's cache until it is looked
+ * at, beside what the pipeline touches meanwhile. (Mapping the file was tried: its page faults cost more than the
+ * copying.)
  *
  * Faults of the input (a gzip stream that ends early, a read error) show up behind the last whole packet, so that
  * everything before is delivered. Bytes behind the last gzip member that are no further member are padding, as for
@@ -29,7 +31,8 @@
 #include "dataplane/capfile_format.h"
 
 #define PACKED_BYTES (256u << 10)
-#define HEAD_BYTES   28u /* a pcapng section header; enough to tell all formats */
+#define READ_BYTES   (256u << 10) /* at once; half or twice as much is as good */
+#define HEAD_BYTES   28u          /* a pcapng section header; enough to tell all formats */
 #define NAME_TAIL    100u
 
 struct unpack {
@@ -167,6 +170,8 @@ int capfile_fill(struct capfile *file)
 {
     uint8_t *to = file->buf + file->end;
     size_t room = file->size - file->end;
+    if (room > READ_BYTES)
+        room = READ_BYTES;
     int64_t n = file->unpack != NULL ? read_unpacked(file, to, room) : read_input(file, to, room);
 
     if (n == -EINTR)
@@ -183,7 +188,7 @@ void capfile_refill(struct capfile *file)
     file->recycled = true;
     if (file->input_ended || file->want == 0)
         return;
-    if (file->start == file->end || file->start + file->want > file->size) {
+    if (file->end - file->start <= file->start || file->start + file->want > file->size) {
         memmove(file->buf, file->buf + file->start, file->end - file->start);
         file->base += file->start;
         file->end -= file->start;
@@ -359,6 +364,15 @@ void capfile_close(struct capfile *file)
 enum capfile_status capfile_next(struct capfile *file, struct capfile_packet *ret_packet)
 {
     return file->format->next(file, ret_packet);
+}
+
+enum capfile_status capfile_next_few(struct capfile *file, struct capfile_packet *ret_packets, unsigned max,
+                                     unsigned *ret_n)
+{
+    unsigned n = file->format->next_few != NULL ? file->format->next_few(file, ret_packets, max) : 0;
+
+    *ret_n = n != 0 ? n : 1;
+    return n != 0 ? CAPFILE_PACKET : file->format->next(file, ret_packets);
 }
 
 const char *capfile_reason(const struct capfile *file)

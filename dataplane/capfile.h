@@ -56,6 +56,10 @@ int capfile_open_input(const char *name, const struct capfile_input *input, size
 void capfile_close(struct capfile *file);
 
 enum capfile_status capfile_next(struct capfile *file, struct capfile_packet *ret_packet);
+/* The same for up to max > 0 packets of one link type that are there already; if the status is CAPFILE_PACKET, *ret_n
+ * says how many. Only where looking ahead tells nothing new about the file's interfaces are there more than one. */
+enum capfile_status capfile_next_few(struct capfile *file, struct capfile_packet *ret_packets, unsigned max,
+                                     unsigned *ret_n);
 /* Reads once. May read nothing when a signal came; then capfile_next asks again. */
 void capfile_refill(struct capfile *file);
 

@@ -20,6 +20,8 @@ struct capfile_format {
     /* Reads the file header. -errno and e. */
     int (*open)(struct capfile *file, struct error *e);
     enum capfile_status (*next)(struct capfile *file, struct capfile_packet *ret_packet);
+    /* Up to max packets of one link type that next would give, or none, which says nothing. NULL: one at a time. */
+    unsigned (*next_few)(struct capfile *file, struct capfile_packet *ret_packets, unsigned max);
     uint32_t (*interface_link)(const struct capfile *file, unsigned i);
     void (*close)(struct capfile *file); /* or NULL */
 };

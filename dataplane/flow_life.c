@@ -18,8 +18,9 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/worker_state.h"
 
-#define SWEEP_MAX  256u /* records looked at per burst, and how many of them may be live: bounded work */
-#define EXPIRE_MAX 64u
+#define SWEEP_MAX    256u /* records looked at per burst, and how many of them may be live: bounded work */
+#define EXPIRE_MAX   64u
+#define FINISH_AHEAD 8u /* records fetched in front of the one that ends */
 
 /* ---- the end ---- */
 
@@ -124,8 +125,10 @@ void flows_finish(struct worker *w)
 {
     uint32_t cursor = 0, index;
 
-    while ((index = flow_table_next(&w->table, &cursor)) != FLOW_NONE)
+    while ((index = flow_table_next(&w->table, &cursor)) != FLOW_NONE) {
+        flow_table_fetch_ahead(&w->table, index, FINISH_AHEAD);
         flow_end(w, index, is_idle(w, flow_at(&w->table, index)) ? FLOW_END_IDLE : FLOW_END_EOF);
+    }
 }
 
 /* ---- the beginning ---- */

@@ -30,7 +30,8 @@ int flow_table_init(struct flow_table *t, uint32_t n_flows)
 {
     uint32_t n_buckets = bucket_count(n_flows);
 
-    *t = (struct flow_table){.n_flows = n_flows, .bucket_mask = n_buckets - 1, .free_head = FLOW_NONE};
+    *t = (struct flow_table){
+        .n_flows = n_flows, .bucket_mask = n_buckets - 1, .last_mask = n_buckets - 1, .free_head = FLOW_NONE};
     if (getrandom(t->seed, sizeof(t->seed), 0) != sizeof(t->seed))
         return -EIO;
     t->bucket = memory_map(n_buckets * sizeof(*t->bucket));
@@ -45,10 +46,16 @@ int flow_table_init(struct flow_table *t, uint32_t n_flows)
 
 void flow_table_fini(struct flow_table *t)
 {
-    memory_unmap(t->bucket, ((size_t)t->bucket_mask + 1) * sizeof(*t->bucket));
+    memory_unmap(t->bucket, ((size_t)t->last_mask + 1) * sizeof(*t->bucket));
     memory_unmap(t->flow, t->n_flows * sizeof(*t->flow));
     memory_unmap(t->ip6, t->n_flows * sizeof(*t->ip6));
     *t = (struct flow_table){0};
+}
+
+void flow_table_start_small(struct flow_table *t, uint32_t n_buckets)
+{
+    if (n_buckets - 1 < t->bucket_mask)
+        t->bucket_mask = n_buckets - 1;
 }
 
 /* ---- keys ---- */
@@ -170,6 +177,45 @@ static uint32_t victim_of_buckets(const struct flow_table *t, uint32_t one, uint
     return victim;
 }
 
+/* ---- growth ---- */
+
+/* A flow of bucket b goes to where it is found with twice as many buckets: b itself or the one n further on, which has
+ * room for all that b had. */
+static void split_bucket(struct flow_table *t, uint32_t b, uint32_t n)
+{
+    struct bucket *from = &t->bucket[b], *to = &t->bucket[b + n];
+
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        if (from->sig[i] == 0)
+            continue;
+        uint64_t hash = flow_hash(t, &t->flow[from->index[i]].key);
+        uint32_t home = flow_bucket(t, hash);
+        if ((home & (n - 1)) != b) /* it is in its second one */
+            home = flow_other_bucket(t, home, from->sig[i]);
+        if (home == b)
+            continue;
+        to->sig[i] = from->sig[i];
+        to->index[i] = from->index[i];
+        from->sig[i] = 0;
+    }
+}
+
+static void grow(struct flow_table *t)
+{
+    uint32_t n = t->bucket_mask + 1;
+
+    t->bucket_mask = 2 * n - 1;
+    for (uint32_t b = 0; b < n; b++)
+        split_bucket(t, b, n);
+}
+
+static bool is_half_full(const struct flow_table *t)
+{
+    return t->active / (BUCKET_SLOTS / 2) > t->bucket_mask;
+}
+
+/* ---- making and releasing flows ---- */
+
 /* All zero, by stores that what comes next can read from: those of a string instruction, which the compiler would make
  * of it, would have to reach the cache first. */
 static void clear_record(struct flow *f)
@@ -196,6 +242,8 @@ static uint32_t take_record(struct flow_table *t)
 uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct short_key *id, const struct flow_key *key,
                            uint32_t *ret_victim)
 {
+    if (__builtin_expect(t->bucket_mask != t->last_mask, 0) && is_half_full(t))
+        grow(t);
     uint16_t sig = flow_signature(hash);
     uint32_t one = flow_bucket(t, hash);
     uint32_t two = flow_other_bucket(t, one, sig);
@@ -204,6 +252,10 @@ uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct sho
     /* The first is the one that is prefetched; the choice of two is kept for when it gets full. */
     struct bucket *b = &t->bucket[used_one < FIRST_ENOUGH || used_one <= used_two ? one : two];
     uint32_t room = bucket_matches(b, 0);
+    if (room == 0 && t->bucket_mask != t->last_mask) {
+        grow(t);
+        return flow_table_insert(t, hash, id, key, ret_victim);
+    }
     uint32_t index = room != 0 ? take_record(t) : FLOW_NONE;
 
     if (index == FLOW_NONE) {
@@ -277,6 +329,5 @@ uint32_t flow_table_next(const struct flow_table *t, uint32_t *cursor)
 
 size_t flow_table_bytes(const struct flow_table *t)
 {
-    return ((size_t)t->bucket_mask + 1) * sizeof(*t->bucket) +
-           (size_t)t->n_flows * (sizeof(*t->flow) + sizeof(*t->ip6));
+    return ((size_t)t->last_mask + 1) * sizeof(*t->bucket) + (size_t)t->n_flows * (sizeof(*t->flow) + sizeof(*t->ip6));
 }

@@ -11,7 +11,8 @@
  * their flows makes room: one that is over, else the idlest of those that were never answered, else the idlest. When no
  * record is left, the same is asked of some records in turn. The hash is seeded per process, so that nobody outside can
  * prepare collisions. Records come from a free list, most recently freed first: memory that was never needed is never
- * touched.
+ * touched. A table that starts small uses a part of its buckets, and twice as many whenever half of the slots are
+ * taken: for who may wait while flows move (files).
  *
  * A record holds the whole key of an IPv4 flow. The addresses of an IPv6 flow lie in an array beside the records, and
  * the record has a seeded digest of them, so that an unequal key is nearly always seen without that line.
@@ -58,6 +59,7 @@ struct flow_table {
     struct flow *flow;
     struct ip6_pair *ip6; /* of the record of the same index */
     uint32_t n_flows, bucket_mask;
+    uint32_t last_mask;        /* bucket_mask when all buckets are in use */
     uint32_t free_head, fresh; /* free list through last_ns; records from fresh on were never used */
     uint64_t seed[2];
 
@@ -70,6 +72,9 @@ struct flow_table {
 
 int flow_table_init(struct flow_table *t, uint32_t n_flows);
 void flow_table_fini(struct flow_table *t);
+
+/* Begins with at most n_buckets (a power of two) of an empty table's buckets. */
+void flow_table_start_small(struct flow_table *t, uint32_t n_buckets);
 
 /* The short form of a key. */
 static inline void flow_key_shorten(const struct flow_table *t, const struct flow_key *key, struct short_key *ret)
@@ -208,6 +213,16 @@ static inline __attribute__((always_inline)) void flow_prefetch(const struct flo
 
     for (unsigned line = from; line < to; line++)
         __builtin_prefetch(record + 64 * line, 1);
+}
+
+/* For who releases one record after another: fetches the bucket of that one, and the record as far again ahead. */
+static inline __attribute__((always_inline)) void flow_table_fetch_ahead(const struct flow_table *t, uint32_t index,
+                                                                         uint32_t ahead)
+{
+    if (index + ahead >= t->fresh)
+        return;
+    flow_table_prefetch(t, flow_hash(t, &t->flow[index + ahead].key));
+    flow_prefetch(t, index + 2 * ahead, 0, sizeof(struct flow) / 64);
 }
 
 /*

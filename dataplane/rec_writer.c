@@ -14,7 +14,7 @@ void *rec_reserve(struct rec_writer *w, enum rec_type type, size_t len_bytes)
     struct rec_hdr *hdr = spsc_reserve(w->ring, len_bytes);
 
     while (hdr == NULL && w->may_wait) {
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
         hdr = spsc_reserve(w->ring, len_bytes);
     }
     if (hdr == NULL) {

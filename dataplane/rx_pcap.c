@@ -35,9 +35,11 @@
 struct source {
     struct capfile *file;
     bool has_next;
-    struct capfile_packet next; /* in the file's buffer, if has_next */
-    uint32_t known_link;        /* LINKTYPE that `link` was looked up for */
-    enum link_type link;        /* or LINK_UNSUPPORTED */
+    const struct capfile_packet *next; /* in the file's buffer, if has_next: one of */
+    struct capfile_packet ready[BATCH_MAX];
+    unsigned n_ready;
+    uint32_t known_link; /* LINKTYPE that `link` was looked up for */
+    enum link_type link; /* or LINK_UNSUPPORTED */
 };
 
 struct link_filter {
@@ -132,10 +134,10 @@ static bool is_wanted(const struct rx_pcap *rx, const struct source *s)
     const struct link_filter *f = &rx->filter[s->link];
     uint32_t skip = s->link == LINK_NULL ? NULL_BYTES : 0;
 
-    if (!f->is_compiled || s->next.cap_len < skip)
+    if (!f->is_compiled || s->next->cap_len < skip)
         return false;
-    const struct pcap_pkthdr hdr = {.caplen = s->next.cap_len - skip, .len = s->next.wire_len - skip};
-    return pcap_offline_filter(&f->program, &hdr, s->next.data + skip) != 0;
+    const struct pcap_pkthdr hdr = {.caplen = s->next->cap_len - skip, .len = s->next->wire_len - skip};
+    return pcap_offline_filter(&f->program, &hdr, s->next->data + skip) != 0;
 }
 
 /* ---- packets ---- */
@@ -167,12 +169,14 @@ static void count_drop(struct rx_pcap *rx, enum ledger_drop why)
         worker_count_unknown(rx->worker, 1);
 }
 
-/* Finds the source's next packet. Packets in the batch may lie in its buffer, so they go before it is refilled. */
-static void fetch(struct rx_pcap *rx, struct source *s)
+/* Packets in the batch may lie in the source's buffer, so they go before it is refilled. */
+static void fetch_more(struct rx_pcap *rx, struct source *s)
 {
     enum capfile_status status;
 
-    while ((status = capfile_next(s->file, &s->next)) == CAPFILE_REFILL) {
+    s->next = s->ready;
+    s->n_ready = 0;
+    while ((status = capfile_next_few(s->file, s->ready, BATCH_MAX, &s->n_ready)) == CAPFILE_REFILL) {
         let_go(rx);
         rx->stopped = rx->stop != NULL && *rx->stop;
         if (rx->stopped)
@@ -184,12 +188,21 @@ static void fetch(struct rx_pcap *rx, struct source *s)
         rx->stopped = true;
         return;
     }
-    if (s->has_next && s->next.link != s->known_link) {
-        s->known_link = s->next.link;
-        s->link = link_of(s->next.link);
+    if (s->has_next && s->next->link != s->known_link) {
+        s->known_link = s->next->link;
+        s->link = link_of(s->next->link);
     }
     if (status == CAPFILE_CUT && rx->reason.text[0] == '\0')
         error_set(&rx->reason, -EIO, "%s; analysed up to there", capfile_reason(s->file));
+}
+
+/* Finds the source's next packet. */
+static inline void fetch(struct rx_pcap *rx, struct source *s)
+{
+    if (s->next + 1 < s->ready + s->n_ready)
+        s->next++;
+    else
+        fetch_more(rx, s);
 }
 
 static void count_unsupported(struct rx_pcap *rx, const struct source *s)
@@ -200,10 +213,8 @@ static void count_unsupported(struct rx_pcap *rx, const struct source *s)
                   capfile_name(s->file), linktype_name(s->known_link), s->known_link);
 }
 
-static void add_packet(struct rx_pcap *rx, const struct source *s)
+static inline void add_packet(struct rx_pcap *rx, const struct source *s, const struct capfile_packet *from)
 {
-    const struct capfile_packet *from = &s->next;
-
     if (rx->batch.n != 0 && rx->batch.link != s->link)
         flush(rx);
     rx->batch.link = s->link;
@@ -225,7 +236,19 @@ static void take_packet(struct rx_pcap *rx, const struct source *s)
     else if (rx->has_filter && !is_wanted(rx, s))
         count_drop(rx, LEDGER_filtered);
     else
-        add_packet(rx, s);
+        add_packet(rx, s, s->next);
+}
+
+/* The source's packets that are ready, the last of them excepted. Returns how many. */
+static unsigned take_ready(struct rx_pcap *rx, struct source *s)
+{
+    const struct capfile_packet *first = s->next, *last = s->ready + s->n_ready - 1;
+
+    if (s->link == LINK_UNSUPPORTED || rx->has_filter)
+        return 0;
+    for (; s->next < last; s->next++)
+        add_packet(rx, s, s->next);
+    return (unsigned)(last - first);
 }
 
 /* ---- files ---- */
@@ -263,7 +286,7 @@ static int open_source(struct rx_pcap *rx, struct source *s, const char *path, c
         return error;
     rx->total_bytes += capfile_total_bytes(s->file);
     s->known_link = UINT32_MAX;
-    fetch(rx, s);
+    fetch_more(rx, s);
     return check_links(rx, s, filter, e);
 }
 
@@ -318,7 +341,7 @@ static struct source *earliest(struct rx_pcap *rx, const struct source *except)
 
     for (unsigned i = 0; i < rx->n_sources; i++) {
         struct source *s = &rx->source[i];
-        if (s != except && s->has_next && (first == NULL || s->next.ts_ns < first->next.ts_ns))
+        if (s != except && s->has_next && (first == NULL || s->next->ts_ns < first->next->ts_ns))
             first = s;
     }
     return first;
@@ -340,15 +363,20 @@ static void read_source(struct rx_pcap *rx, struct source *s, const struct sourc
     bool wins_ties = s < other;
 
     do {
+        uint64_t n = 1;
+        if (other == NULL)
+            n += take_ready(rx, s);
         take_packet(rx, s);
         fetch(rx, s);
-        if (++rx->n_pkts % PROGRESS_PKTS == 0) {
+        rx->n_pkts += n;
+        if (rx->n_pkts % PROGRESS_PKTS < n) {
             rx->stopped = rx->stopped || *rx->stop;
             if (rx->on_progress != NULL)
                 rx->on_progress(rx->ctx, share_read(rx));
         }
-    } while (!rx->stopped && s->has_next &&
-             (other == NULL || s->next.ts_ns < other->next.ts_ns || (wins_ties && s->next.ts_ns == other->next.ts_ns)));
+    } while (
+        !rx->stopped && s->has_next &&
+        (other == NULL || s->next->ts_ns < other->next->ts_ns || (wins_ties && s->next->ts_ns == other->next->ts_ns)));
 }
 
 static enum rx_pcap_end run(struct rx_pcap *rx, const volatile int *stop, void (*on_progress)(void *ctx, double share),

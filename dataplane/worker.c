@@ -83,6 +83,8 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
         worker_free(w);
         return -ENOMEM;
     }
+    if (options->buckets != 0)
+        flow_table_start_small(&w->table, options->buckets);
     set_patience(w);
     struct rec_scope mirror = {.scope = WINDOW_MIRROR, .mirror = options->mirror};
     w->mirror_agg = agg_get(&w->agg[METER_MIRROR], &mirror);

@@ -22,6 +22,7 @@ struct worker_options {
     uint16_t id;
     uint32_t mirror;
     uint32_t flows;          /* table size of this worker */
+    uint32_t buckets;        /* of the table, to begin with: a power of two; 0: all */
     uint32_t trouble_blocks; /* nodes of its pool */
     uint32_t dns_entries;
     uint32_t max_paths, max_services;

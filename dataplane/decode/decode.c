@@ -6,6 +6,7 @@
 
 #include "dataplane/decode/decode.h"
 #include "dataplane/decode/fragment.h"
+#include "dataplane/decode/inside.h"
 #include "dataplane/decode/plain.h"
 #include "dataplane/decode/wide.h"
 
@@ -166,7 +167,7 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
 
 void decode_narrow(struct pkt *p, const struct decode_options *options)
 {
-    if (!decode_plain(p))
+    if (!decode_plain(p) && !decode_inside(p))
         decode_one(p, LAYER_ethernet, options);
 }
 
@@ -198,7 +199,9 @@ void decode_batch(struct batch *b, const struct decode_options *options)
     for (uint32_t i = 0; i < b->n; i++) {
         if (i + DECODE_AHEAD < b->n)
             decode_fetch(&b->pkt[i + DECODE_AHEAD]);
-        if (!may_be_plain || !decode_plain(&b->pkt[i]))
+        if (may_be_plain)
+            decode_narrow(&b->pkt[i], options);
+        else
             decode_one(&b->pkt[i], first, options);
     }
 }

@@ -29,13 +29,6 @@ enum gre_flag {
     GRE_VERSION = 0x0007,
 };
 
-static uint32_t nvgre_id(uint32_t key)
-{
-    uint32_t vsid = key >> 8;
-
-    return vsid >= 0x1000 ? vsid : key;
-}
-
 static void push_vlan(struct pkt *p, uint16_t vlan)
 {
     if (p->n_vlans < MAX_VLANS)

@@ -38,6 +38,16 @@ static_assert(offsetof(struct pkt, payload_off) == offsetof(struct pkt, l3_off) 
                   offsetof(struct pkt, outer_off) == offsetof(struct pkt, payload_cap) + 6,
               "offsets; what is captured, no tunnel");
 static_assert(offsetof(struct pkt, l2_hash) == offsetof(struct pkt, verdict) + 4, "verdict and place");
+static_assert(offsetof(struct short_key, tunnel_id) == 12 && offsetof(struct short_key, tunnel) == 21, "plain_tcp");
+
+/* What is known of a tunnel over IPv4 when the datagram inside is reached. */
+struct plain_tunnel {
+    uint32_t type, id;         /* as in struct pkt */
+    uint32_t key_type, key_id; /* as in struct flow_key */
+    uint32_t outer_off;
+    uint32_t wire_end; /* of what the carrier holds, on the wire */
+    uint32_t l2_hash;
+};
 
 /* Endpoints in canonical order without a branch, since which one sent the packet nobody can foretell. Returns the
  * sender. */
@@ -54,8 +64,9 @@ static inline unsigned plain_id(struct pkt *p, const uint8_t *ip, const uint8_t 
     return swap;
 }
 
-/* The IP header is at l3; the tags are taken. */
-static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, uint32_t l3, unsigned n_vlans)
+/* The IP header is at l3; the tags are taken. In a tunnel: t; otherwise NULL, a constant. */
+static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, uint32_t l3, unsigned n_vlans,
+                                                            const struct plain_tunnel *t)
 {
     const uint8_t *ip = p->data + l3, *tcp = ip + 20;
     uint32_t cap_len = p->cap_len, wire_len = p->wire_len;
@@ -66,7 +77,9 @@ static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, uint3
 
     if (ip[9] != 6 || (lengths & 0x3fff) != 0) /* no fragment */
         return false;
-    if (header_bytes < 20 || payload_off > end || end > wire_len || payload_off > cap_len)
+    if (header_bytes < 20 || payload_off > end || payload_off > cap_len)
+        return false;
+    if (end > (t != NULL ? t->wire_end : wire_len))
         return false;
     p->n_sack = 0;
     p->tcp_seq = load_be32(tcp + 4);
@@ -89,8 +102,16 @@ static inline __attribute__((always_inline)) bool plain_tcp(struct pkt *p, uint3
     store64(&p->tcp_window,
             (middle & UINT16_MAX) | (uint64_t)flags << 16 | sender << 32 | ttl << 40 | (uint64_t)n_vlans << 48);
     store64(&p->l3_off, l3 | (l3 + 20) << 16 | (uint64_t)payload_off << 32);
-    store64(&p->payload_cap, captured_end - payload_off);
-    store64(&p->verdict, PKT_FLOW | (uint64_t)l2_pair_hash(p->data) << 32);
+    if (t != NULL) {
+        store64(&p->payload_cap,
+                (captured_end - payload_off) | (uint64_t)t->type << 32 | 4ull << 40 | (uint64_t)t->outer_off << 48);
+        p->tunnel_id = t->id;
+        p->id.w[1] |= (uint64_t)t->key_id << 32;
+        p->id.w[2] |= (uint64_t)t->key_type << 40;
+    } else {
+        store64(&p->payload_cap, captured_end - payload_off);
+    }
+    store64(&p->verdict, PKT_FLOW | (uint64_t)(t != NULL ? t->l2_hash : l2_pair_hash(p->data)) << 32);
     p->has_id = 1;
     p->has_key = 0;
     return true;
@@ -104,11 +125,11 @@ static inline bool decode_plain(struct pkt *p)
     if (__builtin_expect(p->cap_len < 54 || p->rx_vlan != RX_NO_VLAN, 0))
         return false;
     if (__builtin_expect(load_be32(h + 12) >> 8 == 0x080045, 1)) /* type of the frame; version and header length */
-        return plain_tcp(p, 14, 0);
+        return plain_tcp(p, 14, 0, NULL);
     if (load_be16(h + 12) != 0x8100 || p->cap_len < 58 || load_be32(h + 16) >> 8 != 0x080045)
         return false;
     p->vlan[0] = load_be16(h + 14) & 0x0fff;
-    return plain_tcp(p, 18, 1);
+    return plain_tcp(p, 18, 1, NULL);
 }
 
 #else

@@ -77,6 +77,14 @@ static inline enum layer next_by_udp_port(struct cursor *c, struct pkt *p)
     }
 }
 
+/* The tenant in an NVGRE key: see gre.c. */
+static inline uint32_t nvgre_id(uint32_t key)
+{
+    uint32_t vsid = key >> 8;
+
+    return vsid >= 0x1000 ? vsid : key;
+}
+
 /* What follows in PPP, RFC 1661; leaves the cursor behind the protocol number. */
 enum layer next_by_ppp(struct cursor *c, struct pkt *p);
 

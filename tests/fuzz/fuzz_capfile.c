@@ -13,6 +13,8 @@
 
 #include "dataplane/capfile.h"
 
+#define FEW 5u /* packets asked for at once, where the input comes at one go */
+
 struct feed {
     const uint8_t *at;
     size_t left, chunk;
@@ -62,22 +64,26 @@ static struct run read_through(const uint8_t *data, size_t size, size_t chunk, s
     const struct capfile_input input = {.read = feed_read, .ctx = &feed};
     struct run r = {.stop_after = stop_after};
     struct capfile *file = NULL;
-    struct capfile_packet packet;
+    struct capfile_packet packet[FEW];
     struct error e = {""};
+    unsigned n = 1;
 
     r.error = capfile_open_input("fuzz", &input, buffer_bytes, &file, &e);
     if (r.error != 0) {
         check_reason(e.text, true);
         return r;
     }
-    while ((r.end = capfile_next(file, &packet)) < CAPFILE_EOF) {
+    while ((r.end = chunk != SIZE_MAX ? capfile_next(file, packet) : capfile_next_few(file, packet, FEW, &n)) <
+           CAPFILE_EOF) {
         if (r.end == CAPFILE_REFILL) {
             capfile_refill(file);
             continue;
         }
-        r.digest = digest_packet(r.digest, &packet);
-        if (++r.n == stop_after)
-            r.digest_at = r.digest;
+        for (unsigned i = 0; i < n; i++) {
+            r.digest = digest_packet(r.digest, &packet[i]);
+            if (++r.n == stop_after)
+                r.digest_at = r.digest;
+        }
     }
     check_reason(capfile_reason(file), r.end == CAPFILE_CUT);
     for (unsigned i = 0; i < capfile_interfaces(file); i++)

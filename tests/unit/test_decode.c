@@ -13,6 +13,7 @@
 #include "dataplane/decode/wide.h"
 #include "dataplane/flow_table.h"
 #include "tests/unit/packet.h"
+#include "tests/unit/wrap.h"
 #include "tests/unit/unit.h"
 
 static const struct decode_options no_options;
@@ -501,6 +502,8 @@ static void same_packet(const struct pkt *a, const struct pkt *b)
     ck_assert(a->payload_len == b->payload_len && a->payload_cap == b->payload_cap && a->sender == b->sender);
     ck_assert(a->ip_id == b->ip_id && a->frag_off == b->frag_off && a->l2_hash == b->l2_hash);
     ck_assert(a->n_vlans == b->n_vlans && a->tunnel == b->tunnel && a->outer_af == b->outer_af);
+    if (a->tunnel != TUNNEL_NONE)
+        ck_assert(a->tunnel_id == b->tunnel_id && a->outer_off == b->outer_off);
     ck_assert_mem_eq(a->vlan, b->vlan, sizeof(a->vlan[0]) * a->n_vlans);
     ck_assert_mem_eq(a->key.addr, b->key.addr, sizeof(a->key.addr));
     ck_assert(a->key.port[0] == b->key.port[0] && a->key.port[1] == b->key.port[1] && a->key.proto == b->key.proto);
@@ -512,6 +515,15 @@ static void same_packet(const struct pkt *a, const struct pkt *b)
     if (a->flags & PKT_HAS_TS)
         ck_assert(a->tsval == b->tsval && a->tsecr == b->tsecr);
     ck_assert_mem_eq(a->sack, b->sack, sizeof(a->sack[0]) * a->n_sack);
+}
+
+static void put_tag(struct packet *p, uint8_t tag)
+{
+    memmove(p->byte + 16, p->byte + 12, p->len - 12);
+    p->byte[12] = 0x81;
+    p->byte[13] = 0;
+    p->byte[14] = tag;
+    p->len += 4;
 }
 
 /* Plain TCP takes a short way, of which there are two: whatever is done to a packet, it says the same as the walk. */
@@ -526,13 +538,8 @@ static void short_way_and_walk_agree(void)
         random = random * 1664525 + 1013904223;
         make_tcp4(timestamps_and_sack, (uint8_t)(random >> 28 < 12 ? 12 : 32), random >> 8 & 31);
         struct packet mangled = packet;
-        if (random >> 16 & 1) { /* a tag */
-            memmove(mangled.byte + 16, packet.byte + 12, packet.len - 12);
-            mangled.byte[12] = 0x81;
-            mangled.byte[13] = 0;
-            mangled.byte[14] = (uint8_t)(random >> 4);
-            mangled.len = packet.len + 4;
-        }
+        if (random >> 16 & 1)
+            put_tag(&mangled, (uint8_t)(random >> 4));
         mangled.wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
         if (random >> 17 & 1)
             mangled.byte[random % mangled.len] ^= (uint8_t)(1u << (random >> 20 & 7));
@@ -551,6 +558,56 @@ static void short_way_and_walk_agree(void)
     ck_assert_uint_gt(n_short, 8000);
     flow_table_fini(&table);
 }
+
+/* The same through each tunnel, some of which have a short way. */
+static void short_way_and_walk_agree_inside(const struct wrap *wrap, unsigned least_short)
+{
+    static const struct decode_options walk = {.vlan_in_key = true};
+    static struct flow_table table;
+    uint32_t random = 1;
+    unsigned n_short = 0;
+
+    ck_assert_int_eq(flow_table_init(&table, 64), 0);
+    for (unsigned round = 0; round < 2000; round++) {
+        struct packet mangled = {.len = 0};
+        random = random * 1664525 + 1013904223;
+        make_tcp4(timestamps_and_sack, (uint8_t)(random >> 28 < 12 ? 12 : 32), random >> 8 & 31);
+        if (wrap->carries == WRAP_ETHERNET && (random >> 16 & 1))
+            put_tag(&packet, (uint8_t)(random >> 4));
+        wrap->fn(&mangled, &packet, random >> 15 & 1);
+        if (random >> 7 & 1)
+            put_tag(&mangled, (uint8_t)(random >> 5));
+        mangled.wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
+        for (unsigned n = random >> 17 & 3; n != 0 && n < 3; n--)
+            mangled.byte[(random >> n) % mangled.len] ^= (uint8_t)(1u << (random >> (19 + n) & 7));
+        uint32_t cap = random >> 18 & 3 ? mangled.len : random % (mangled.len + 1);
+        struct pkt fast = *decode_cut(&mangled, cap, LINK_ETHERNET, &no_options);
+        struct pkt slow = *decode_cut(&mangled, cap, LINK_ETHERNET, &walk);
+        same_packet(&fast, &slow);
+        if (!fast.has_id || fast.tunnel == TUNNEL_NONE)
+            continue;
+        struct short_key id = {0};
+        flow_key_shorten(&table, &fast.key, &id);
+        ck_assert_mem_eq(&id, &fast.id, sizeof(id));
+        ck_assert(fast.key.tunnel == slow.key.tunnel && fast.tunnel == wrap->type);
+        n_short++;
+    }
+    ck_assert_msg(n_short >= least_short, "%s: %u of 2000 by the short way", wrap->name, n_short);
+    flow_table_fini(&table);
+}
+
+START_TEST(the_short_way_and_the_walk_agree_inside_tunnels)
+{
+    static const char *const has_short[] = {"VXLAN", "Geneve", "GTP-U", "GRE", "NVGRE", "ERSPAN II", "IP in IPv4"};
+
+    for (unsigned i = 0; i < N_WRAPS; i++) {
+        unsigned least = 0;
+        for (unsigned k = 0; k < sizeof(has_short) / sizeof(has_short[0]); k++)
+            least += strcmp(wraps[i].name, has_short[k]) == 0 ? 600 : 0;
+        short_way_and_walk_agree_inside(&wraps[i], least);
+    }
+}
+END_TEST
 
 START_TEST(the_short_way_and_the_walk_agree)
 {
@@ -574,4 +631,5 @@ UNIT_MAIN("decode", every_field_of_tcp_over_ipv4, cut_at_every_length, headers_c
           options_that_lie_end_the_walk, headers_that_contradict_themselves, the_ip_length_counts_not_the_frame,
           fragments, ipv6_extension_headers, tags, link_types, frames_without_ip, icmp_keys,
           udp_length_bounds_the_payload, ipv4_never_equals_ipv6, both_directions_have_one_key,
-          the_short_way_and_the_walk_agree, the_wide_way_and_the_walk_agree)
+          the_short_way_and_the_walk_agree, the_short_way_and_the_walk_agree_inside_tunnels,
+          the_wide_way_and_the_walk_agree)

@@ -55,6 +55,33 @@ static uint32_t insert(uint32_t n, uint32_t *ret_victim)
     return insert_at(hash_of(&key), &key, ret_victim);
 }
 
+/* What was found stays found while the table grows, and nobody is evicted that a full one would have had room for. */
+START_TEST(a_small_table_grows)
+{
+    uint32_t victim, index[3000];
+
+    ck_assert_int_eq(flow_table_init(&table, 4096), 0);
+    flow_table_start_small(&table, 4);
+    size_t bytes = flow_table_bytes(&table);
+    for (uint32_t n = 0; n < 3000; n++) {
+        index[n] = insert(n, &victim);
+        ck_assert_uint_ne(index[n], FLOW_NONE);
+        if (n % 3 == 0)
+            flow_table_release(&table, index[n]);
+        if ((n & (n + 1)) != 0)
+            continue;
+        for (uint32_t k = 0; k <= n; k++)
+            ck_assert_uint_eq(find(k), k % 3 == 0 ? FLOW_NONE : index[k]);
+    }
+    ck_assert_uint_eq(table.active, 2000);
+    ck_assert_uint_gt(table.bucket_mask, 400);
+    ck_assert_uint_eq(flow_table_bytes(&table), bytes);
+    for (uint32_t n = 0; n < 3000; n++)
+        ck_assert_uint_eq(find(n), n % 3 == 0 ? FLOW_NONE : index[n]);
+    flow_table_fini(&table);
+}
+END_TEST
+
 START_TEST(found_until_released)
 {
     uint32_t victim, index[500];
@@ -280,7 +307,7 @@ START_TEST(the_sweep_is_bounded)
 }
 END_TEST
 
-UNIT_MAIN("flow_table", found_until_released, every_byte_of_the_key_counts, the_tunnels_window_is_no_part_of_the_key,
-          signatures_match_with_and_without_vectors, hashes_are_seeded, full_buckets_name_the_idlest,
-          a_full_table_names_who_can_be_missed, all_records_can_be_used, the_sweep_sees_every_flow_in_each_round,
-          the_sweep_is_bounded)
+UNIT_MAIN("flow_table", a_small_table_grows, found_until_released, every_byte_of_the_key_counts,
+          the_tunnels_window_is_no_part_of_the_key, signatures_match_with_and_without_vectors, hashes_are_seeded,
+          full_buckets_name_the_idlest, a_full_table_names_who_can_be_missed, all_records_can_be_used,
+          the_sweep_sees_every_flow_in_each_round, the_sweep_is_bounded)

@@ -167,7 +167,6 @@ START_TEST(all_arrives)
     ck_assert_msg(r.status == 0, "%s", r.error.text);
     ck_assert(r.stored);
     ck_assert_uint_eq(r.reconnects, 0);
-    analytics_result_fini(&r);
     assert_stored(130);
 }
 END_TEST
@@ -209,7 +208,6 @@ START_TEST(a_killed_server_gets_all_of_it_once)
     ck_assert(r.stored);
     ck_assert_uint_ge(r.reconnects, 1);
     ck_assert_uint_eq(r.spool_dropped, 0);
-    analytics_result_fini(&r);
     assert_stored(100);
 }
 END_TEST
@@ -237,7 +235,6 @@ START_TEST(a_store_that_stays_away_costs_counted_items)
     ck_assert_uint_eq(r.flows, 300); /* the rings were drained all the same */
     ck_assert_uint_eq(r.windows_closed, 300);
     ck_assert_uint_gt(r.spool_dropped, 300 * 4);
-    analytics_result_fini(&r);
 }
 END_TEST
 
@@ -306,7 +303,6 @@ START_TEST(a_full_server_is_an_outage)
     analytics_join(a, &r);
     ck_assert_msg(r.status == 0, "%s", r.error.text);
     ck_assert_uint_eq(r.spool_dropped, 0);
-    analytics_result_fini(&r);
     store_close(s);
     assert_stored(20);
 }
@@ -541,7 +537,6 @@ START_TEST(a_refusal_for_good_is_told)
     ck_assert_int_eq(r.status, -EIO);
     ck_assert_msg(strstr(r.error.text, "WRONGTYPE") != NULL, "%s", r.error.text);
     ck_assert(!r.stored);
-    analytics_result_fini(&r);
     store_close(s);
 }
 END_TEST

@@ -210,6 +210,14 @@ static inline void wrap_geneve(struct packet *o, const struct packet *in, unsign
     wrap_rest(o, in, 0);
 }
 
+static inline void wrap_geneve_bare(struct packet *o, const struct packet *in, unsigned dir)
+{
+    wrap_udp(o, dir, 6081);
+    packet_u32(o, 0x6558);
+    packet_u32(o, 43u << 8);
+    wrap_rest(o, in, 0);
+}
+
 static inline void wrap_gtpu(struct packet *o, const struct packet *in, unsigned dir)
 {
     wrap_udp(o, dir, 2152);
@@ -310,6 +318,7 @@ static const struct wrap wraps[] = {
     {"VXLAN-GPE, Ethernet", wrap_gpe_ethernet, WRAP_ETHERNET, TUNNEL_VXLAN_GPE, 4, true, 5},
     {"VXLAN-GPE, IP", wrap_gpe_ip, WRAP_IP, TUNNEL_VXLAN_GPE, 4, true, 5},
     {"Geneve, options", wrap_geneve, WRAP_ETHERNET, TUNNEL_GENEVE, 4, true, 42},
+    {"Geneve", wrap_geneve_bare, WRAP_ETHERNET, TUNNEL_GENEVE, 4, true, 43},
     {"GTP-U", wrap_gtpu, WRAP_IP, TUNNEL_GTPU, 4, false, 1000},
     {"GTP-U, extension headers", wrap_gtpu_extended, WRAP_IP, TUNNEL_GTPU, 4, false, 1000},
     {"IP in IPv4", wrap_ip_in_ip4, WRAP_IP, TUNNEL_IPIP, 4, false, 0},
