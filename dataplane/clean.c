@@ -102,7 +102,7 @@ void count_more_windows(struct worker *w, const struct flow *f, const struct pkt
 
 /* ---- what waits ---- */
 
-/* With all that a meter may have: windows of a VLAN or tunnel, counters that are full, a hook that listens. */
+/* With all that may happen to a meter: counters that are full, a hook that listens. */
 static __attribute__((noinline, cold)) void settle_any(struct worker *w, const struct finding *x)
 {
     struct flow *f = flow_at(&w->table, x->p->flow);
@@ -127,7 +127,20 @@ static inline bool is_simple(const struct flow *f, unsigned s, unsigned what)
 
     if (what & (FINDING_THINK | FINDING_RESPONSE))
         sums |= f->think.sum_n | f->response.sum_n;
-    return ((sums & RTT_FULL >> 1) | (f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL))) == 0 && rtt_hook == NULL;
+    return (sums & RTT_FULL >> 1) == 0 && rtt_hook == NULL;
+}
+
+/* A duration into the windows that count it by the client's side: the service's, and the VLAN's and tunnel's if any. */
+static inline void settle_windows(struct worker *w, const struct flow *f, enum window_hist which, uint32_t bucket,
+                                  uint64_t ns)
+{
+    hist_add_at(&w->agg[METER_SERVICE].entry[f->service].hist[which], bucket, ns);
+    if (__builtin_expect((f->flags & (FLOW_IN_VLAN | FLOW_IN_TUNNEL)) == 0, 1))
+        return;
+    if (f->flags & FLOW_IN_VLAN)
+        hist_add_at(&w->agg[METER_VLAN].entry[f->vlan_agg].hist[which], bucket, ns);
+    if (f->flags & FLOW_IN_TUNNEL)
+        hist_add_at(&w->agg[METER_TUNNEL].entry[f->key.tunnel_agg].hist[which], bucket, ns);
 }
 
 /* In the order in which one packet's own are taken on the general way: its ACK, its data, its timestamps. */
@@ -135,7 +148,6 @@ static inline void settle(struct worker *w, const struct finding *x)
 {
     struct flow *f = flow_at(&w->table, x->p->flow);
     struct hist *path = w->agg[METER_PATH].entry[f->path].hist;
-    struct hist *service = w->agg[METER_SERVICE].entry[f->service].hist;
     unsigned s = x->p->sender, what = x->what;
 
     if (__builtin_expect(!is_simple(f, s, what), 0)) {
@@ -145,7 +157,7 @@ static inline void settle(struct worker *w, const struct finding *x)
     if (what & FINDING_RTT) {
         uint32_t bucket = hist_index(x->rtt_ns);
         hist_add_at(&path[WINDOW_HIST_RTT_A + (s ^ f->path_a)], bucket, x->rtt_ns);
-        hist_add_at(&service[WINDOW_HIST_RTT_A + (s ^ f->client)], bucket, x->rtt_ns);
+        settle_windows(w, f, WINDOW_HIST_RTT_A + (s ^ f->client), bucket, x->rtt_ns);
         rtt_small_add(&f->rtt[s], x->rtt_ns);
     }
     if (what & FINDING_THINK) {
@@ -154,7 +166,7 @@ static inline void settle(struct worker *w, const struct finding *x)
         uint64_t response_ns = tcp_response_ns(f, s, x->turn_ns);
         uint32_t bucket = hist_index(response_ns);
         hist_add_at(&path[WINDOW_HIST_RESPONSE], bucket, response_ns);
-        hist_add_at(&service[WINDOW_HIST_RESPONSE], bucket, response_ns);
+        settle_windows(w, f, WINDOW_HIST_RESPONSE, bucket, response_ns);
         rtt_small_add(&f->response, response_ns);
     }
     if (what & FINDING_TS_RTT)
