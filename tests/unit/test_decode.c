@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "dataplane/decode/decode.h"
+#include "dataplane/decode/plain.h"
 #include "dataplane/decode/wide.h"
 #include "dataplane/flow_table.h"
+#include "dataplane/shard.h"
 #include "tests/unit/packet.h"
 #include "tests/unit/wrap.h"
 #include "tests/unit/unit.h"
@@ -559,6 +561,52 @@ static void short_way_and_walk_agree(void)
     flow_table_fini(&table);
 }
 
+/* The same over IPv6, with addresses that differ early, late or not at all. */
+START_TEST(the_short_way_and_the_walk_agree_over_ipv6)
+{
+    static const struct decode_options walk = {.vlan_in_key = true};
+    uint32_t random = 1, n_short = 0, n_sender[2] = {0};
+
+    for (unsigned round = 0; round < 20000; round++) {
+        random = random * 1664525 + 1013904223;
+        struct ip_spec six = {.from = {0x20, 1}, .to = {0x20, 1}, .proto = 6, .ttl = 60};
+        struct tcp_spec t = {
+            .from = random >> 14, .to = 443, .seq = random, .ack = ~random, .flags = TCP_ACK, .window = 7};
+        t.n_options = random >> 28 < 12 ? 12 : 32;
+        memcpy(t.option, timestamps_and_sack, t.n_options);
+        six.from[random >> 12 & 15] ^= random >> 20 & 1;
+        six.to[random >> 8 & 15] ^= random >> 21 & 1;
+        packet_ethernet(&packet, 1, 2, 0x86dd);
+        packet_ipv6(&packet, &six);
+        packet_tcp(&packet, &t);
+        packet_payload(&packet, random, random >> 8 & 31);
+        packet_finish(&packet);
+        struct packet mangled = packet;
+        if (random >> 16 & 1)
+            put_tag(&mangled, (uint8_t)(random >> 4));
+        mangled.wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
+        if (random >> 17 & 1)
+            mangled.byte[random % mangled.len] ^= (uint8_t)(1u << (random >> 20 & 7));
+        uint32_t cap = random >> 18 & 3 ? mangled.len : random % (mangled.len + 1);
+        struct pkt fast = *decode_cut(&mangled, cap, LINK_ETHERNET, &no_options);
+        struct pkt slow = *decode_cut(&mangled, cap, LINK_ETHERNET, &walk);
+        same_packet(&fast, &slow);
+        struct pkt again = fast;
+        again.data = mangled.byte;
+        again.has_key = 0;
+        again.id.af = 4; /* of the packet before */
+        if (cap == mangled.len && decode_plain(&again) && again.has_key) {
+            same_packet(&again, &slow);
+            ck_assert_uint_eq(shard_of_pkt(&again), shard_of_pkt(&slow));
+            n_sender[again.sender]++;
+            n_short++;
+        }
+    }
+    ck_assert_uint_gt(n_short, 8000);
+    ck_assert(n_sender[0] > 1000 && n_sender[1] > 1000);
+}
+END_TEST
+
 /* The same through each tunnel, some of which have a short way. */
 static void short_way_and_walk_agree_inside(const struct wrap *wrap, unsigned least_short)
 {
@@ -631,5 +679,5 @@ UNIT_MAIN("decode", every_field_of_tcp_over_ipv4, cut_at_every_length, headers_c
           options_that_lie_end_the_walk, headers_that_contradict_themselves, the_ip_length_counts_not_the_frame,
           fragments, ipv6_extension_headers, tags, link_types, frames_without_ip, icmp_keys,
           udp_length_bounds_the_payload, ipv4_never_equals_ipv6, both_directions_have_one_key,
-          the_short_way_and_the_walk_agree, the_short_way_and_the_walk_agree_inside_tunnels,
-          the_wide_way_and_the_walk_agree)
+          the_short_way_and_the_walk_agree, the_short_way_and_the_walk_agree_over_ipv6,
+          the_short_way_and_the_walk_agree_inside_tunnels, the_wide_way_and_the_walk_agree)
