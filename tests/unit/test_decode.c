@@ -528,6 +528,17 @@ static void put_tag(struct packet *p, uint8_t tag)
     p->len += 4;
 }
 
+/* A tag, padding, another bit, a cut: each sometimes. Returns how much of it is captured. */
+static uint32_t mangle(struct packet *p, uint32_t random)
+{
+    if (random >> 16 & 1)
+        put_tag(p, (uint8_t)(random >> 4));
+    p->wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
+    if (random >> 17 & 1)
+        p->byte[random % p->len] ^= (uint8_t)(1u << (random >> 20 & 7));
+    return random >> 18 & 3 ? p->len : random % (p->len + 1);
+}
+
 /* Plain TCP takes a short way, of which there are two: whatever is done to a packet, it says the same as the walk. */
 static void short_way_and_walk_agree(void)
 {
@@ -540,12 +551,7 @@ static void short_way_and_walk_agree(void)
         random = random * 1664525 + 1013904223;
         make_tcp4(timestamps_and_sack, (uint8_t)(random >> 28 < 12 ? 12 : 32), random >> 8 & 31);
         struct packet mangled = packet;
-        if (random >> 16 & 1)
-            put_tag(&mangled, (uint8_t)(random >> 4));
-        mangled.wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
-        if (random >> 17 & 1)
-            mangled.byte[random % mangled.len] ^= (uint8_t)(1u << (random >> 20 & 7));
-        uint32_t cap = random >> 18 & 3 ? mangled.len : random % (mangled.len + 1);
+        uint32_t cap = mangle(&mangled, random);
         struct pkt fast = *decode_cut(&mangled, cap, LINK_ETHERNET, &no_options);
         struct pkt slow = *decode_cut(&mangled, cap, LINK_ETHERNET, &walk);
         same_packet(&fast, &slow);
@@ -582,12 +588,7 @@ START_TEST(the_short_way_and_the_walk_agree_over_ipv6)
         packet_payload(&packet, random, random >> 8 & 31);
         packet_finish(&packet);
         struct packet mangled = packet;
-        if (random >> 16 & 1)
-            put_tag(&mangled, (uint8_t)(random >> 4));
-        mangled.wire_extra = random >> 24 & 3 ? 0 : random >> 10 & 63;
-        if (random >> 17 & 1)
-            mangled.byte[random % mangled.len] ^= (uint8_t)(1u << (random >> 20 & 7));
-        uint32_t cap = random >> 18 & 3 ? mangled.len : random % (mangled.len + 1);
+        uint32_t cap = mangle(&mangled, random);
         struct pkt fast = *decode_cut(&mangled, cap, LINK_ETHERNET, &no_options);
         struct pkt slow = *decode_cut(&mangled, cap, LINK_ETHERNET, &walk);
         same_packet(&fast, &slow);
