@@ -56,7 +56,7 @@ static struct flow_names names_of(struct worker *w, const struct flow *f)
     struct flow_names names = {.key = flow_key_of(&w->table, f)};
     const struct rec_scope *path = &w->agg[METER_PATH].id[f->path].key;
 
-    names.service = service_of(w, f, &names.key);
+    names.service = f->service != 0 ? w->agg[METER_SERVICE].id[f->service].key.service : service_of(w, f, &names.key);
     for (unsigned e = 0; e < 2; e++)
         names.site[e] =
             f->path != 0 ? path->site[e != f->path_a] : site_lookup(w->o.sites, &names.key.addr[e], names.key.af);
