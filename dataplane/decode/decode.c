@@ -167,7 +167,7 @@ static void decode_one(struct pkt *p, enum layer first, const struct decode_opti
 
 void decode_narrow(struct pkt *p, const struct decode_options *options)
 {
-    if (!decode_plain(p) && !decode_inside(p))
+    if (!decode_plain(p, 6) && !decode_inside(p) && !decode_plain(p, 17))
         decode_one(p, LAYER_ethernet, options);
 }
 

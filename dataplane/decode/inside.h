@@ -26,7 +26,7 @@ static inline uint32_t inside_hash(uint32_t hash, uint32_t layer)
 /* A datagram at `at`. */
 static inline bool inside_ip(struct pkt *p, uint32_t at, unsigned n_vlans, const struct plain_tunnel *t)
 {
-    return p->cap_len >= at + 40 && p->data[at] == 0x45 && plain_tcp(p, at, n_vlans, t, 4);
+    return p->cap_len >= at + 40 && p->data[at] == 0x45 && plain_ip(p, at, n_vlans, t, 4, 6);
 }
 
 /* A frame at `at`, and in it a datagram. */
@@ -38,11 +38,11 @@ static inline bool inside_ethernet(struct pkt *p, uint32_t at, unsigned n_vlans,
         return false;
     t->l2_hash = inside_hash(t->l2_hash, l2_pair_hash(h));
     if (load_be32(h + 12) >> 8 == 0x080045)
-        return plain_tcp(p, at + 14, n_vlans, t, 4);
+        return plain_ip(p, at + 14, n_vlans, t, 4, 6);
     if (load_be16(h + 12) != 0x8100 || p->cap_len < at + 58 || load_be32(h + 16) >> 8 != 0x080045)
         return false;
     p->vlan[n_vlans] = load_be16(h + 14) & 0x0fff;
-    return plain_tcp(p, at + 18, n_vlans + 1, t, 4);
+    return plain_ip(p, at + 18, n_vlans + 1, t, 4, 6);
 }
 
 /* Nobody sends from a group address: where nothing else tells, such a thing is no frame. */

@@ -61,9 +61,10 @@ enum layer try_udp_port(struct cursor *c, struct pkt *p);
 #define UDP_VXLAN_OLD 8472u /* before the port was assigned, and still the default of Linux */
 #define UDP_TZSP      37008u
 
-static inline enum layer next_by_udp_port(struct cursor *c, struct pkt *p)
+/* An L2TP responder may answer to any port. */
+static inline bool udp_may_be_tunnel(uint16_t from, uint16_t to)
 {
-    switch (p->key.port[1]) {
+    switch (to) {
     case UDP_L2TP:
     case UDP_GTPU:
     case UDP_VXLAN:
@@ -71,10 +72,15 @@ static inline enum layer next_by_udp_port(struct cursor *c, struct pkt *p)
     case UDP_GENEVE:
     case UDP_VXLAN_OLD:
     case UDP_TZSP:
-        return try_udp_port(c, p);
-    default: /* an L2TP responder may answer to any port */
-        return p->key.port[0] == UDP_L2TP ? try_udp_port(c, p) : LAYER_DONE;
+        return true;
+    default:
+        return from == UDP_L2TP;
     }
+}
+
+static inline enum layer next_by_udp_port(struct cursor *c, struct pkt *p)
+{
+    return udp_may_be_tunnel(p->key.port[0], p->key.port[1]) ? try_udp_port(c, p) : LAYER_DONE;
 }
 
 /* The tenant in an NVGRE key: see gre.c. */
