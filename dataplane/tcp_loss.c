@@ -12,7 +12,8 @@
  *
  *  0. R's ACK is ahead of the data, or covers a hole: data that still comes within max(2 ms, min RTT tap-R) was only
  *     reordered by the mirror. No loss, no sample (nor from what stands alone where that happens often: tcp_rtt.c).
- *  1. Copies made by the mirror never get here (see dedup.c).
+ *  1. Copies made by the mirror never get here (see dedup.c), except a second hop whose first sight was forgotten:
+ * is_forgotten_copy.
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
  * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
  * repeat's, the loss was real. Without timestamps: real when R had reported the gap by SACK; else spurious when the ACK
@@ -40,12 +41,14 @@
 
 #include "dataplane/tcp_loss.h"
 
+#include "dataplane/dedup.h"
 #include "dataplane/loss_lists.h"
 #include "dataplane/pmtu.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define PACKET_NODES      24u  /* what one packet may need */
 #define HELD_SHARE        200u /* one copy in so many held back; a sample has two ends, so less leaves 99 % of them right */
+#define HOP_SHARE         8u  /* where one packet in so many is seen again elsewhere, a copy may have been forgotten */
 #define RUN_PARTS         16u /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
@@ -521,6 +524,51 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         VERDICT(m, s, downstream, lost_downstream_pkts, start, end);
 }
 
+void loss_hop_copy(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    c->hop = m->p->hop;
+    c->hop_ns = m->now_ns;
+}
+
+/* Does R report some of [start, end) missing that the tap has seen? */
+static bool is_missing(const struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].missing; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(range_at(m, i)->start, end) && seq_lt(start, range_at(m, i)->end))
+            return true;
+    return false;
+}
+
+/*
+ * A copy whose first sight has left the table of fingerprints (dedup.h): it is at the place where the mirror shows the
+ * packets of this direction for the second time. A repeat would have been seen at the first place before, and been
+ * recognised here, unless the mirror missed just that. So what R asked for is none, nor what is newer than all else.
+ */
+static bool is_forgotten_copy(const struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    const struct tcp_side *t = &m->f->side[s];
+
+    if (c->hop != m->p->hop || m->now_ns - c->hop_ns > COPY_HOP_MAX_NS || c->second_hop_pkts * HOP_SHARE < t->pkts)
+        return false;
+    if ((m->p->flags & PKT_HAS_TS) && seq_lt(t->ts_max, m->p->tsval))
+        return false;
+    return seq_le(end, t->nxt) && !is_missing(m, s, start, end);
+}
+
+/* It is no data of the network's. A packet it stays, since the ledger and the flow have counted it as one. */
+static void leave_out_copy(struct meter *m, unsigned s)
+{
+    const struct pkt *p = m->p;
+
+    m->f->data_pkts[s] -= p->payload_len != 0;
+    m->is_data = m->is_judged = false;
+    trace_verdict(m, s, VERDICT_hop, p->tcp_seq, p->tcp_seq + p->payload_len);
+    loss_hop_copy(m, s);
+}
+
 /*
  * From before the first byte seen. When the receiver reported it missing it is a repeat, of a segment that may have
  * passed the tap before anybody looked: lost, on an unknown side.
@@ -543,7 +591,12 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         return;
     }
     start = seq_max(start, t->base);
+    bool filled = fill(m, s, start, end);
+    if (!filled && is_forgotten_copy(m, s, start, end)) {
+        leave_out_copy(m, s);
+        return;
+    }
     rtt_forget_above(m, s, start);
-    if (!fill(m, s, start, end))
+    if (!filled)
         repeat(m, s, start, end);
 }

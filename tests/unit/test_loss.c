@@ -645,11 +645,35 @@ START_TEST(second_hops_are_no_evidence_of_copies)
 }
 END_TEST
 
-/* ---- rule 0 for samples: the mirror holds copies back ---- */
-
 #define SACK_HANDSHAKE                                                                                                 \
     C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
         C(11, 1001, 0, 5001)
+
+/* What the table of fingerprints does not know (here: by its IP id) at a place where copies are seen. */
+START_TEST(a_copy_that_the_table_forgot)
+{
+#define BEHIND .ttl = 63, .mac = 9
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(21, 1001, 100, 5001, .id = 7, BEHIND),
+                           C(21.5, 1101, 100, 5001, .id = 8), C(22, 1201, 100, 5001, .id = 9),
+                           C(23, 1101, 100, 5001, .id = 1, BEHIND), S(31, 5001, 0, 1201), S(32, 5001, 0, 1301),
+                           C(40, 1301, 100, 5001, .id = 10), S(50, 5001, 0, 1401));
+    VERDICTS(d, C2S, 0);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].second_hop_pkts, 1);
+    ck_assert_uint_eq(d->flow[0].rtt[S2C].n, 4); /* the SYN and each but the first, whose ACK was not seen */
+    drive_free(d);
+    /* the receiver asked for it: of a repeat the mirror missed the first sight */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(21, 1001, 100, 5001, .id = 7, BEHIND),
+             C(21.5, 1101, 100, 5001, .id = 8), C(22, 1201, 100, 5001, .id = 9), S(32, 5001, 0, 1101, SACK(1201, 1301)),
+             C(34, 1101, 100, 5001, .id = 10, BEHIND), S(44, 5001, 0, 1301));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].second_hop_pkts, 1);
+    drive_free(d);
+#undef BEHIND
+}
+END_TEST
+
+/* ---- rule 0 for samples: the mirror holds copies back ---- */
+
 #define OVERTAKEN(t, seq)                                                                                              \
     C(t, (seq) + 100, 100, 5001, TS(1000 + (t), 1)), C((t) + 2, seq, 100, 5001, TS(999 + (t), 1)),                     \
         S((t) + 10, 5001, 0, (seq) + 200, TS(2, 1000 + (t)))
@@ -702,4 +726,4 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
           absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, an_edge_that_stands_between_tells,
           a_partial_ack_complains, second_hops_are_no_evidence_of_copies, what_stands_alone_may_have_been_held,
-          a_complaint_behind_the_ack_that_covers_it)
+          a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot)
