@@ -16,7 +16,8 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
-#define SANE_JUMP (1 << 30) /* further ahead than any window: not of this connection */
+#define UPDATE_PARTS 8u        /* of its window: nobody tells of less for its own sake (RFC 9293, 3.8.6.2.2) */
+#define SANE_JUMP    (1 << 30) /* further ahead than any window: not of this connection */
 
 static bool is_pure_syn(const struct pkt *p)
 {
@@ -209,6 +210,21 @@ static bool is_idle_ack(const struct meter *m, const struct tcp_side *t, uint32_
            !(p->tcp_flags & (TCP_SYN | TCP_FIN));
 }
 
+/* A pure ACK of what was acknowledged before, while data are outstanding. */
+static void repeats_ack(struct meter *m, unsigned s)
+{
+    const struct pkt *p = m->p;
+    unsigned before = m->f->side[p->sender].window;
+
+    if (p->tcp_window == before) {
+        METER_COUNT(m, p->sender, dup_acks, 1);
+        if (p->n_sack == 0)
+            loss_dup_ack(m, s);
+    } else if (p->n_sack == 0 && p->tcp_window > before && p->tcp_window - before < before / UPDATE_PARTS) {
+        loss_grown_ack(m, s);
+    }
+}
+
 static void on_ack(struct meter *m)
 {
     const struct pkt *p = m->p;
@@ -233,10 +249,8 @@ static void on_ack(struct meter *m)
         loss_acked(m, s, ack);
         t->una = ack;
     } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 && !is_overtaken(m, p) &&
-               p->tcp_window == m->f->side[receiver].window && !(p->tcp_flags & TCP_FIN)) {
-        METER_COUNT(m, receiver, dup_acks, 1);
-        if (p->n_sack == 0)
-            loss_dup_ack(m, s);
+               !(p->tcp_flags & TCP_FIN)) {
+        repeats_ack(m, s);
     } else if (is_idle_ack(m, t, ack)) {
         loss_idle_ack(m, s);
     }
@@ -295,7 +309,7 @@ static void pick_up(struct tcp_side *t, uint32_t start, uint32_t end)
     bool ack_beyond = (t->flags & SIDE_ACK_SEEN) && seq_lt(start, t->una);
 
     if (!(t->flags & SIDE_ACK_SEEN))
-        t->una = start;
+        t->una = start - 1; /* even an ACK of what lies before is none that repeats another */
     t->base = ack_beyond ? seq_min(t->una, end) : start;
     t->nxt = ack_beyond ? seq_max(t->una, end) : end;
     t->flags |= SIDE_BASE | SIDE_DATA_SEEN;

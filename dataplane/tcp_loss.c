@@ -229,6 +229,8 @@ static uint32_t *hole_cut(struct meter *m, unsigned s, uint32_t *link, uint32_t 
         loss_node_remove(m, s, link);
         return link;
     }
+    if (!(m->f->flags & FLOW_SACK) && seq_le(start, hole->start))
+        hole->flags &= (uint16_t)~NODE_SIGNALLED; /* R has spoken of its first byte only: what follows it may have */
     if (seq_lt(hole->start, start) && seq_lt(end, hole->end)) {
         loss_hole_split(m, s, hole, end);
         hole->end = start;

@@ -24,6 +24,9 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack);
 /* The peer of s repeated its ACK without reason but a missing segment. */
 void loss_dup_ack(struct meter *m, unsigned s);
 
+/* The same with a window that has grown a little: it may have been on the way anyhow. */
+void loss_grown_ack(struct meter *m, unsigned s);
+
 /* The peer of s repeated its ACK with nothing outstanding: some segment came twice. */
 void loss_idle_ack(struct meter *m, unsigned s);
 

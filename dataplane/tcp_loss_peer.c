@@ -361,6 +361,40 @@ static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_
     }
 }
 
+/* R lacks the holes that begin below `highest`, as far as it has not reported them. */
+static void signal_holes(struct meter *m, unsigned s, uint32_t highest)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].holes; i != 0; i = range_at(m, i)->next) {
+        struct range *hole = range_at(m, i);
+        if (!seq_lt(hole->start, highest))
+            break;
+        if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
+            hole->flags |= NODE_SIGNALLED;
+            hole->signal_ns = m->now_ns;
+        }
+    }
+}
+
+/*
+ * The ACK brings R's edge over a repeat and stops at a hole. What S had sent before that repeat is missing there then:
+ * without SACK the next byte, else all that R does not report. S knows it now (RFC 6582, RFC 8985).
+ */
+static void repair_tells(struct meter *m, unsigned s, uint32_t ack)
+{
+    uint32_t una = m->f->side[s].una, highest = ack;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL || !seq_le(una, r->start) || !seq_le(r->end, ack))
+            continue; /* no repeat, or none of this ACK's */
+        highest = seq_max(highest, ack + 1);
+        if (m->f->flags & FLOW_SACK)
+            highest = seq_max(highest, r->nxt);
+    }
+    if (highest != ack)
+        signal_holes(m, s, highest);
+}
+
 void loss_acked(struct meter *m, unsigned s, uint32_t ack)
 {
     struct tcp_side *t = &m->f->side[s];
@@ -374,6 +408,8 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
         missing_covered(m, s, t->una, ack, true);
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
+    if (c->holes != 0 && c->pending != 0)
+        repair_tells(m, s, ack);
     if (c->pending != 0 && !(m->f->flags & FLOW_SACK))
         edge_moves(m, s);
     if (c->pending != 0)
@@ -412,18 +448,10 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
 /* R complains: what lies below `highest` and was not reported is missing there. */
 static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 {
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t from = m->f->side[s].una;
 
-    for (uint32_t i = c->holes; i != 0; i = range_at(m, i)->next) {
-        struct range *hole = range_at(m, i);
-        if (!seq_lt(hole->start, highest))
-            break;
-        if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
-            hole->flags |= NODE_SIGNALLED;
-            hole->signal_ns = m->now_ns;
-        }
-    }
+    signal_holes(m, s, highest);
     notice_late(m, s, highest);
     for (uint32_t i = c->sacked; i != 0 && seq_lt(from, highest); i = range_at(m, i)->next) {
         if (seq_lt(from, range_at(m, i)->start))
@@ -435,8 +463,8 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 }
 
 /*
- * Does a needless repeat explain a duplicate ACK? It is used up then. The answer takes a round trip to R, and it comes
- * before R acknowledges what S sent after the repeat.
+ * Does a needless repeat explain a duplicate ACK? It is used up then. The answer takes a round trip to R, and it is an
+ * ACK of all that S had sent before the repeat: R has that, or it complains, whatever made it speak.
  */
 static bool is_echo(struct meter *m, unsigned s)
 {
@@ -448,7 +476,7 @@ static bool is_echo(struct meter *m, unsigned s)
             loss_node_remove(m, s, link);
             continue;
         }
-        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, una) || m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s)) {
+        if (!(r->flags & NODE_ECHO) || r->nxt != una || m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s)) {
             link = &range_at(m, *link)->next;
             continue;
         }
@@ -493,6 +521,14 @@ void loss_dup_ack(struct meter *m, unsigned s)
         return;
     trouble_of(m)->dir[s].dup_ack_ns = m->now_ns;
     signal_missing(m, s, t->una + 1);
+}
+
+/* It confirms what the tap has seen for itself, and makes no complaint of its own. */
+void loss_grown_ack(struct meter *m, unsigned s)
+{
+    if (!(m->f->side[s].flags & SIDE_TROUBLE) || (m->f->flags & FLOW_SACK) || may_be_copy(m) || is_echo(m, s))
+        return;
+    notice_late(m, s, m->f->side[s].una + 1);
 }
 
 void loss_idle_ack(struct meter *m, unsigned s)

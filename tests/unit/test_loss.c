@@ -313,6 +313,11 @@ START_TEST(mid_stream_only_later_bytes_are_judged)
     d = PLAY(S(0, 5001, 0, 1101), C(1, 1001, 100, 5001), C(2, 1101, 100, 5001), S(12, 5001, 0, 1201));
     VERDICTS(d, C2S, 0); /* the ACK was there first: what it covers was before our time */
     drive_free(d);
+    d = PLAY(C(0, 1001, 100, 5001), C(0.1, 1101, 100, 5001), S(5, 5001, 0, 901), S(10, 5001, 0, 1001),
+             S(20, 5001, 0, 1201));
+    VERDICTS(d, S2C, 0); /* the first ACK of what lies before repeats none */
+    VERDICTS(d, C2S, 0);
+    drive_free(d);
 }
 END_TEST
 
@@ -649,6 +654,56 @@ END_TEST
     C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
         C(11, 1001, 0, 5001)
 
+/* A complaint without SACK is about one byte. When that is there, the rest of the gap need not have been missing. */
+START_TEST(a_complaint_about_the_head_of_a_gap)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.3, 1301, 100, 5001), S(30, 5001, 0, 1101), S(30.3, 5001, 0, 1101),
+             C(60, 1101, 100, 5001), S(72, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_upstream_pkts = 1, .capture_lost_bytes = 100, .capture_gaps = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* An ACK that brings the edge over a repeat and up to a hole makes a sender fill that, too, before R speaks of it. */
+START_TEST(a_repair_tells_of_the_next_gap)
+{
+    struct drive *d =
+        PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = NO_ID), C(20.1, 1101, 100, 5001, .id = NO_ID),
+             S(30.2, 5001, 0, 1001, SACK(1101, 1201)), C(31.5, 1001, 100, 5001, .id = NO_ID),
+             C(36, 1301, 100, 5001, .id = NO_ID), S(41.5, 5001, 0, 1201), C(43, 1201, 100, 5001, .id = NO_ID),
+             S(46, 5001, 0, 1201, SACK(1301, 1401)), S(53, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* The answer to a needless repeat acknowledges all that had been sent before it; a complaint does not. */
+START_TEST(a_complaint_is_no_answer_to_a_repeat)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), S(30, 5001, 0, 1201), C(31, 1301, 100, 5001),
+             C(31.3, 1201, 100, 5001), C(31.5, 1101, 100, 5001), S(41, 5001, 0, 1201), S(41.3, 5001, 0, 1401),
+             S(41.5, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A receiver that has read a little meanwhile says so in its duplicate ACK. */
+START_TEST(a_complaint_with_a_grown_window)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(31, 1201, 100, 5001),
+                           C(31.3, 1101, 100, 5001), S(41, 5001, 0, 1101, .window = 8010), S(41.3, 5001, 0, 1301));
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(31, 1201, 100, 5001), C(31.3, 1101, 100, 5001),
+             S(41, 5001, 0, 1101, .window = 16000), S(41.3, 5001, 0, 1301));
+    VERDICTS(d, C2S, 0); /* a window that opens speaks for itself; the mirror had them out of order */
+    drive_free(d);
+}
+END_TEST
+
 /* What the table of fingerprints does not know (here: by its IP id) at a place where copies are seen. */
 START_TEST(a_copy_that_the_table_forgot)
 {
@@ -726,4 +781,5 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
           absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, an_edge_that_stands_between_tells,
           a_partial_ack_complains, second_hops_are_no_evidence_of_copies, what_stands_alone_may_have_been_held,
-          a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot)
+          a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot, a_complaint_about_the_head_of_a_gap,
+          a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat, a_complaint_with_a_grown_window)
