@@ -310,7 +310,7 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
         c->count.retrans_bytes += m->p->payload_len;
     }
     bool lost = !late && flow_is_two_way(m->f); /* else nobody knows what R had */
-    struct range note = {.start = start, .end = end, .flags = NODE_FILL};
+    struct range note = {.start = start, .end = end, .flags = NODE_FILL | (hole->flags & NODE_SIGNALLED)};
     note.flags |= (uint16_t)((late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0));
     note.signal_ns = m->now_ns - hole->seen_ns;
     note_evidence(&note, m, s);
@@ -501,6 +501,22 @@ static bool is_unmissed(const struct meter *m, unsigned s, const struct range *r
     return is_answerable(m, s, copy->nxt) && trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
 }
 
+/*
+ * There is no room to wait for what R says of a repeat. Without SACK it needs what is at its edge; a sender that has
+ * timed out sends all the rest again, too.
+ */
+static void verdict_at_once(struct meter *m, unsigned s, const struct range *r)
+{
+    bool asked = (r->flags & NODE_SIGNALLED) || (!(m->f->flags & FLOW_SACK) && r->start == m->f->side[s].una);
+
+    if (!flow_is_two_way(m->f))
+        return;
+    if (asked || ((m->f->flags & FLOW_SACK) && !(r->flags & NODE_YOUNG)))
+        VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+    else
+        VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
+}
+
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -522,8 +538,8 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     r.flags |= is_unmissed(m, s, &r) ? NODE_UNMISSED : 0;
     note_evidence(&r, m, s);
     pmtu_repeat(m);
-    if (!pending_add(m, s, &r) && flow_is_two_way(m->f))
-        VERDICT(m, s, downstream, lost_downstream_pkts, start, end);
+    if (!pending_add(m, s, &r))
+        verdict_at_once(m, s, &r);
 }
 
 void loss_hop_copy(struct meter *m, unsigned s)

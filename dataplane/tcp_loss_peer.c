@@ -185,6 +185,28 @@ static void edge_moves(struct meter *m, unsigned s)
     }
 }
 
+/* Did the edge, where it stands, wait for something that passed later than r? Then it says nothing of r. */
+static bool edge_waits_for_later(const struct meter *m, unsigned s, const struct range *r)
+{
+    uint32_t una = m->f->side[s].una;
+
+    for (uint32_t i = r->next; i != 0; i = range_at(m, i)->next)
+        if (seq_le(range_at(m, i)->start, una) && seq_lt(una, range_at(m, i)->end))
+            return true;
+    return false;
+}
+
+/*
+ * Without SACK R's edge stops at every gap. Where it moves over a filled one from below, R had had those bytes, and the
+ * mirror, if it is known to miss segments, had not shown them.
+ */
+static bool was_unseen(const struct meter *m, unsigned s, const struct range *fill, bool cumulative)
+{
+    return (fill->flags & (NODE_UPSTREAM | NODE_SIGNALLED)) == NODE_UPSTREAM && cumulative &&
+           !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, fill->start) && trouble_of(m)->mirror_misses &&
+           !edge_waits_for_later(m, s, fill);
+}
+
 /* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
 static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
 {
@@ -192,6 +214,10 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
 
     if (spurious)
         spurious_verdict(m, s, r);
+    if (was_unseen(m, s, r, cumulative)) {
+        unseen_verdict(m, s, r);
+        r->flags = NODE_ECHO;
+    }
     if ((r->flags & (NODE_FILL | NODE_UPSTREAM | NODE_LATE)) == NODE_FILL)
         return false;
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));

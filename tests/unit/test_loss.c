@@ -607,6 +607,28 @@ START_TEST(a_long_replay_is_judged_whole)
 }
 END_TEST
 
+/* The same between new data, so that no two share a node: verdicts without waiting, and the flow says so. */
+START_TEST(a_replay_without_room_is_needless)
+{
+    static struct step steps[3 * LONG_RUN + 16];
+    const struct step start[] = {HANDSHAKE};
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < LONG_RUN; i++)
+        steps[n++] = (struct step)C(20 + 0.001 * i, 1001 + 100 * i, 100, 5001);
+    for (unsigned i = 0; i < LONG_RUN; i++) {
+        steps[n++] = (struct step)C(400 + 0.002 * i, 1001 + 100 * i, 100, 5001);
+        steps[n++] = (struct step)C(400.001 + 0.002 * i, 1001 + 100 * (LONG_RUN + i), 100, 5001);
+    }
+    steps[n++] = (struct step)S(412, 5001, 0, 1001 + 200 * LONG_RUN);
+    struct drive *d = play_with(drive_options(), steps, n);
+    VERDICTS(d, C2S, .retrans_pkts = LONG_RUN, .spurious_pkts = LONG_RUN);
+    ck_assert(d->flow[0].flags & RFLOW_LOSS_UNSURE);
+    drive_free(d);
+}
+END_TEST
+
 /* A repeat that was needed moves the edge to the next gap, or over all that had been sent. */
 START_TEST(an_edge_that_stands_between_tells)
 {
@@ -687,6 +709,27 @@ START_TEST(a_complaint_is_no_answer_to_a_repeat)
              S(41.5, 5001, 0, 1401), C(2000, 1401, 0, 5001));
     VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
     drive_free(d);
+}
+END_TEST
+
+/* Without SACK, behind a mirror that misses segments: an edge that moves over a fill had not waited for it. */
+START_TEST(a_fill_that_the_edge_moves_over)
+{
+#define MISSED C(20, 1001, 100, 5001), C(20.1, 1201, 100, 5001), S(30, 5001, 0, 1301)
+    struct drive *d =
+        PLAY(HANDSHAKE, MISSED, C(50, 1301, 100, 5001), C(50.1, 1501, 100, 5001), S(60.1, 5001, 0, 1301),
+             C(300, 1301, 100, 5001), C(300.1, 1401, 100, 5001), S(310, 5001, 0, 1601), C(2000, 1601, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .spurious_pkts = 1, .capture_lost_bytes = 200,
+             .capture_gaps = 2);
+    drive_free(d);
+    /* it did wait: the edge stops in front of the fill */
+    d = PLAY(HANDSHAKE, MISSED, C(50, 1301, 100, 5001), C(50.1, 1501, 100, 5001), S(60.1, 5001, 0, 1301),
+             C(300, 1301, 100, 5001), C(300.1, 1401, 100, 5001), S(310, 5001, 0, 1401), S(310.1, 5001, 0, 1601),
+             C(2000, 1601, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .lost_upstream_pkts = 1, .capture_lost_bytes = 100,
+             .capture_gaps = 1);
+    drive_free(d);
+#undef MISSED
 }
 END_TEST
 
@@ -779,7 +822,8 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
           a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous, a_dsack_is_about_one_repeat,
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
-          absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, an_edge_that_stands_between_tells,
-          a_partial_ack_complains, second_hops_are_no_evidence_of_copies, what_stands_alone_may_have_been_held,
-          a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot, a_complaint_about_the_head_of_a_gap,
-          a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat, a_complaint_with_a_grown_window)
+          absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, a_replay_without_room_is_needless,
+          an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
+          what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
+          a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
+          a_complaint_with_a_grown_window, a_fill_that_the_edge_moves_over)
