@@ -13,6 +13,7 @@
 #define SETS         16384u
 #define WAYS         4u
 #define SAMPLE_BYTES 16u
+#define HASTY_PKTS   256u
 #define EVIDENCE_MIN 4u /* originals of a flow before it speaks for itself */
 
 int dedup_init(struct dedup *d)
@@ -193,6 +194,20 @@ static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
            (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
 }
 
+/*
+ * Equal in all, within microseconds, and no id or timestamp could tell them apart. A sender without SACK that recovers
+ * from a loss does send a segment and at once again; a mirror that copies does so at other times, too, and is known.
+ */
+static bool is_hasty_repeat(const struct dedup *d, const struct flow *f, const struct pkt *p)
+{
+    bool has_id = (p->flags & PKT_HAS_IP_ID) && p->ip_id != 0 && id_state_of(f, p->sender) != ID_CONSTANT;
+    uint32_t copies = (uint32_t)f->dup_pkts[0] + f->dup_pkts[1], pkts = f->side[p->sender].pkts;
+
+    return p->copy == COPY_SAME && p->id.proto == 6 && !has_id && !(f->flags & FLOW_SACK) &&
+           (f->side[p->sender].flags & SIDE_TROUBLE) && f->evidence.copies == 0 && d->evidence[p->shard].copies == 0 &&
+           pkts >= HASTY_PKTS && copies * HASTY_PKTS < pkts;
+}
+
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
 {
     bool proof = dedup_is_proof(f, p) || is_no_repeat(p, full_rtt_ns);
@@ -201,6 +216,12 @@ bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t 
     bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
     bool known = p->copy == COPY_HOP ? d->proven_hop[p->shard][p->hop % HOPS] == p->hop : mirror_copies;
     bool copy = in_time && (proof || known);
+
+    if (copy && is_hasty_repeat(d, f, p)) {
+        dedup_learn(&d->evidence[p->shard], true); /* it may be a mirror that begins to copy: the next one tells */
+        dedup_track_id(f, p);
+        return false;
+    }
 
     if (proof && !(copy && p->copy == COPY_HOP)) { /* a second hop says nothing of how the mirror copies */
         dedup_learn(&f->evidence, copy);

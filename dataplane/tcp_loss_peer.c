@@ -331,6 +331,20 @@ static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t e
 }
 
 /*
+ * A complaint ended, and no repeat was seen: reordering, or a repeat that the mirror missed? It has missed that much of
+ * all segments, so it should have missed as much of the repeats. A mirror that has missed none is trusted.
+ */
+static bool is_likelier_reordered(const struct meter *m, unsigned s)
+{
+    const struct rec_tcp_dir *n = &trouble_of(m)->dir[s].count;
+    uint64_t data = m->f->data_pkts[s];
+
+    if (!trouble_of(m)->mirror_misses && data >= TRUSTED_PKTS)
+        return true;
+    return n->reordered_pkts * data > (uint64_t)n->lost_downstream_pkts * n->capture_gaps;
+}
+
+/*
  * R had complained about r since since_ns and has it now: was it sent again? The ACK that moves the left edge over r
  * echoes the TSval of what filled it, and S had sent none newer than r's when the complaint began. Without timestamps,
  * a repeat takes a round trip, and a mirror that has shown all else will have shown it.
@@ -342,7 +356,7 @@ static bool was_repaired(const struct meter *m, unsigned s, const struct range *
 
     if (at_edge && (r->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS))
         return seq_lt(r->tsval, m->p->tsecr);
-    if (!trouble_of(m)->mirror_misses && m->f->data_pkts[s] >= TRUSTED_PKTS)
+    if (is_likelier_reordered(m, s))
         rtt_ns = rtt_ns > REORDER_MAX_NS ? rtt_ns : REORDER_MAX_NS;
     return rtt_ns != 0 && m->now_ns - since_ns >= rtt_ns;
 }

@@ -733,6 +733,51 @@ START_TEST(a_fill_that_the_edge_moves_over)
 }
 END_TEST
 
+/* A network that is known to reorder, and a mirror that misses one segment in many, but has shown no repeat at all. */
+START_TEST(a_long_complaint_where_segments_overtake)
+{
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1201, 100, 5001), S(30, 5001, 0, 1301),
+                           C(50, 1301, 100, 5001), C(50.1, 1401, 100, 5001), S(60, 5001, 0, 1301, SACK(1401, 1501)),
+                           S(61, 5001, 0, 1501), C(80, 1501, 100, 5001), C(80.1, 1601, 100, 5001),
+                           S(90, 5001, 0, 1501, SACK(1601, 1701)), S(110, 5001, 0, 1701));
+    VERDICTS(d, C2S, .reordered_pkts = 2, .capture_lost_bytes = 100, .capture_gaps = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* Without IP id and timestamps. The mirror has copied none of 300 segments; then a sender that recovers sends twice. */
+START_TEST(a_hasty_repeat_is_no_copy)
+{
+    static struct step steps[640];
+    const struct step start[] = {HANDSHAKE};
+    const struct step recovery[] = {
+        C(400, 31001, 100, 5001, .id = NO_ID),
+        C(400.1, 31101, 100, 5001, .id = NO_ID),
+        S(410.1, 5001, 0, 31001),
+        C(430, 31001, 100, 5001, .id = NO_ID),
+        C(430.1, 31201, 100, 5001, .id = NO_ID),
+        C(430.2, 31201, 100, 5001, .id = NO_ID),
+        S(440, 5001, 0, 31201),
+        S(440.1, 5001, 0, 31301),
+        S(440.2, 5001, 0, 31301),
+        C(2000, 31301, 0, 5001, .id = NO_ID),
+    };
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < 300; i++) {
+        steps[n++] = (struct step)C(20 + i, 1001 + 100 * i, 100, 5001, .id = NO_ID);
+        steps[n++] = (struct step)S(20.5 + i, 5001, 0, 1101 + 100 * i);
+    }
+    memcpy(steps + n, recovery, sizeof(recovery));
+    n += sizeof(recovery) / sizeof(recovery[0]);
+    struct drive *d = play_with(drive_options(), steps, n);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 0);
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* A receiver that has read a little meanwhile says so in its duplicate ACK. */
 START_TEST(a_complaint_with_a_grown_window)
 {
@@ -826,4 +871,5 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
           what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
-          a_complaint_with_a_grown_window, a_fill_that_the_edge_moves_over)
+          a_complaint_with_a_grown_window, a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake,
+          a_fill_that_the_edge_moves_over)
