@@ -50,6 +50,9 @@ static inline uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
     return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
 }
 
+/* R acknowledges in order what came late at the tap: so it did, as it seems, only there. For what flows share. */
+void loss_may_be_held(struct meter *m, uint64_t by_ns);
+
 /* A copy of what s sent was held back by the mirror, by that much or more: rule 0. */
 void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns);
 

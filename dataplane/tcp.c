@@ -95,6 +95,17 @@ static void reopen_refused(struct meter *m)
     t->una = p->tcp_seq;
 }
 
+/* One of the handshake's two parts, which began at `since` and ends now; sets its flag if it can be known. */
+static uint32_t handshake_part(struct meter *m, uint32_t since, unsigned flag)
+{
+    uint64_t part_ns = m->now_ns - flow_whole_ns(m->f, since);
+
+    if (rtt_may_be_held(m, part_ns))
+        return since;
+    m->f->flags |= (uint16_t)flag;
+    return rtt_pack(part_ns);
+}
+
 static void on_syn(struct meter *m)
 {
     struct flow *f = m->f;
@@ -122,10 +133,8 @@ static void on_syn(struct meter *m)
     f->flags |= FLOW_SYNACK_SEEN;
     if (t->flags & peer->flags & SIDE_SACK_PERM)
         f->flags |= FLOW_SACK;
-    if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base) {
-        f->syn_ns = rtt_pack(m->now_ns - flow_whole_ns(f, f->syn_ns));
-        f->flags |= FLOW_HS_SERVER;
-    }
+    if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base)
+        f->syn_ns = handshake_part(m, f->syn_ns, FLOW_HS_SERVER);
 }
 
 static void set_turn(struct flow *f, uint64_t now_ns)
@@ -143,10 +152,8 @@ static void on_established(struct meter *m)
     if (f->last_data != f->client)
         set_turn(f, m->now_ns);
     METER_TALLY(m, connects, 1);
-    if (!(server->flags & SIDE_SYN_REPEATED) && !(f->flags & FLOW_SYNACK_FIRST)) {
-        f->synack_ns = rtt_pack(m->now_ns - flow_whole_ns(f, f->synack_ns));
-        f->flags |= FLOW_HS_CLIENT;
-    }
+    if (!(server->flags & SIDE_SYN_REPEATED) && !(f->flags & FLOW_SYNACK_FIRST))
+        f->synack_ns = handshake_part(m, f->synack_ns, FLOW_HS_CLIENT);
 }
 
 static void on_rst(struct meter *m)

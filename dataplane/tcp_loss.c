@@ -282,12 +282,33 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
     return true;
 }
 
+/* Is it a 32nd of the shorter round trip? */
+static bool matters(const struct meter *m, uint64_t by_ns)
+{
+    uint64_t a_ns = min_rtt_ns(m->f, 0), b_ns = min_rtt_ns(m->f, 1);
+
+    return a_ns != 0 && b_ns != 0 && by_ns >= (a_ns < b_ns ? a_ns : b_ns) / HELD_PARTS;
+}
+
+void loss_may_be_held(struct meter *m, uint64_t by_ns)
+{
+    struct held_evidence *h = &m->pools->held[m->p->shard];
+    uint32_t by = by_ns < UINT32_MAX ? (uint32_t)by_ns : UINT32_MAX;
+
+    if (!matters(m, by_ns))
+        return;
+    if (m->now_ns - h->latest_ns > HELD_FORGET_NS)
+        *h = (struct held_evidence){0};
+    h->latest_ns = m->now_ns;
+    h->longest_ns = by > h->longest_ns ? by : h->longest_ns;
+    h->copies++;
+}
+
 void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    uint64_t a_ns = min_rtt_ns(m->f, 0), b_ns = min_rtt_ns(m->f, 1);
 
-    if (a_ns == 0 || b_ns == 0 || by_ns < (a_ns < b_ns ? a_ns : b_ns) / HELD_PARTS)
+    if (!matters(m, by_ns))
         return;
     c->held_ns = by_ns > c->held_ns ? by_ns : c->held_ns;
     if (++c->held_copies > 1 && (uint64_t)c->held_copies * HELD_SHARE >= m->f->data_pkts[s])
@@ -304,6 +325,7 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     bool late = is_reordered(m, s, hole, start), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
     if (late && noticed) {
+        m->pools->held[m->p->shard].noticed++;
         VERDICT(m, s, reordered, reordered_pkts, start, end);
     } else if (!late) {
         METER_COUNT(m, s, retrans_pkts, 1);

@@ -220,6 +220,8 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
     }
     if ((r->flags & (NODE_FILL | NODE_UPSTREAM | NODE_LATE)) == NODE_FILL)
         return false;
+    if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
+        loss_may_be_held(m, r->signal_ns);
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
     r->covered_ns = m->now_ns;
     return true;
@@ -481,6 +483,7 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
             loss_is_sacked(m, s, r->start, r->end))
             continue;
         r->flags &= (uint16_t)~NODE_LATE;
+        m->pools->held[m->p->shard].noticed++;
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
     }
 }

@@ -93,6 +93,17 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
  */
 bool rtt_is_bounded(const struct meter *m, unsigned responder);
 
+#define HELD_FORGET_NS (10 * NS_PER_S)
+
+/* The same for a handshake, whose packets stand alone: may the mirror have held one of them for a 32nd of its time? */
+static inline bool rtt_may_be_held(const struct meter *m, uint64_t rtt_ns)
+{
+    const struct held_evidence *h = &m->pools->held[m->p->shard];
+
+    return h->copies > 1 && h->copies > h->noticed && m->now_ns - h->latest_ns <= HELD_FORGET_NS &&
+           h->longest_ns >= rtt_ns / HELD_PARTS;
+}
+
 /* The peer of s acknowledged `ack` by a packet that is not bounded: no sample. */
 void rtt_skip(struct meter *m, unsigned s, uint32_t ack);
 

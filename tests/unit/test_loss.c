@@ -840,6 +840,25 @@ START_TEST(what_stands_alone_may_have_been_held)
 }
 END_TEST
 
+#define NEXT_CONNECTION                                                                                                \
+    C(100, 1401, 0, 5001, RST), C(200, 90000, 0, 0, SYN), S(210, 70000, 0, 90001, SYNACK), C(211, 90001, 0, 70001)
+
+/* What one connection has shown of the mirror holds for the handshake of the next, whose packets stand alone. */
+START_TEST(a_handshake_behind_a_mirror_that_holds_copies)
+{
+    const uint32_t both = RFLOW_HAS_HANDSHAKE_SERVER | RFLOW_HAS_HANDSHAKE_CLIENT;
+    struct drive *d = PLAY(SACK_HANDSHAKE, OVERTAKEN(20, 1001), OVERTAKEN(50, 1201), NEXT_CONNECTION);
+
+    ck_assert_uint_eq(d->n_flows, 2);
+    ck_assert_uint_eq(d->flow[0].flags & both, both);
+    ck_assert_uint_eq(d->flow[1].flags & both, 0);
+    drive_free(d);
+    d = PLAY(SACK_HANDSHAKE, OVERTAKEN(20, 1001), NEXT_CONNECTION); /* once is no evidence */
+    ck_assert_uint_eq(d->flow[1].flags & both, both);
+    drive_free(d);
+}
+END_TEST
+
 /* An ACK that another overtook brings its complaint late. */
 START_TEST(a_complaint_behind_the_ack_that_covers_it)
 {
@@ -871,5 +890,5 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
           what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
-          a_complaint_with_a_grown_window, a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake,
-          a_fill_that_the_edge_moves_over)
+          a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window, a_hasty_repeat_is_no_copy,
+          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
