@@ -99,8 +99,9 @@ struct tcp_trouble {
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
     uint64_t dup_ack_ns;  /* the latest complaint without SACK */
     uint64_t second_hop_pkts;
-    uint64_t hop_ns; /* when the latest of them was seen */
-    uint32_t hop;    /* ... and where */
+    uint64_t hop_ns;    /* when the latest of them was seen */
+    uint32_t hop;       /* ... and where */
+    uint32_t overtaken; /* segments that came late at R and not at the tap */
     struct rec_tcp_dir count;
 };
 

@@ -461,6 +461,19 @@ void loss_mark(struct meter *m, unsigned s)
     c->mark_seq[1] = m->f->side[s].nxt;
 }
 
+/* Trouble begins, and no such moment is known: what is in flight, and is about to be forgotten, tells one. */
+static void mark_from_flight(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t by_ns = m->now_ns - young_ns(m->f) / 2;
+    uint32_t end;
+
+    if ((m->f->side[s].flags & SIDE_TROUBLE) || !rtt_sent_by(m, s, by_ns, &end))
+        return;
+    c->mark_ns[1] = by_ns;
+    c->mark_seq[1] = end;
+}
+
 /* Were the bytes from `start` on sent for the first time less than a round trip ago? */
 static bool is_young(const struct meter *m, unsigned s, uint32_t start)
 {
@@ -636,6 +649,7 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         leave_out_copy(m, s);
         return;
     }
+    mark_from_flight(m, s);
     rtt_forget_above(m, s, start);
     if (!filled)
         repeat(m, s, start, end);

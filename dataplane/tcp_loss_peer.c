@@ -338,12 +338,12 @@ static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t e
  */
 static bool is_likelier_reordered(const struct meter *m, unsigned s)
 {
-    const struct rec_tcp_dir *n = &trouble_of(m)->dir[s].count;
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint64_t data = m->f->data_pkts[s];
 
     if (!trouble_of(m)->mirror_misses && data >= TRUSTED_PKTS)
         return true;
-    return n->reordered_pkts * data > (uint64_t)n->lost_downstream_pkts * n->capture_gaps;
+    return c->overtaken * data > (uint64_t)c->count.lost_downstream_pkts * c->count.capture_gaps;
 }
 
 /*
@@ -370,6 +370,7 @@ static void missing_verdict(struct meter *m, unsigned s, const struct range *r, 
         return;
     if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
+        trouble_of(m)->dir[s].overtaken++;
         return;
     }
     METER_COUNT(m, s, capture_gaps, 1);

@@ -144,6 +144,9 @@ void flow_age(struct meter *m);
 /* Forgets the samples in flight: what follows is ambiguous. */
 void rtt_forget(struct meter *m, unsigned s);
 
+/* The end of the latest segment in flight that s had sent by then, or una; false when none in flight is known. */
+bool rtt_sent_by(const struct meter *m, unsigned s, uint64_t by_ns, uint32_t *ret_end);
+
 /* Bytes from `start` on were sent again: what is in flight above gives no sample (Karn). */
 void rtt_forget_above(struct meter *m, unsigned s, uint32_t start);
 

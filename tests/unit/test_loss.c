@@ -745,6 +745,18 @@ START_TEST(a_long_complaint_where_segments_overtake)
 }
 END_TEST
 
+/* Sent a moment ago and again, before anything could have been heard of it: needless, also where trouble has just
+ * begun. */
+START_TEST(young_bytes_at_the_beginning_of_trouble)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+                           S(50, 5001, 0, 1201), C(300, 1201, 100, 5001), C(300.1, 1001, 100, 5001),
+                           C(300.3, 1201, 100, 5001), S(310.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+}
+END_TEST
+
 /* Without IP id and timestamps. The mirror has copied none of 300 segments; then a sender that recovers sends twice. */
 START_TEST(a_hasty_repeat_is_no_copy)
 {
@@ -890,5 +902,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
           what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
-          a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window, a_hasty_repeat_is_no_copy,
-          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
+          young_bytes_at_the_beginning_of_trouble, a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake,
+          a_fill_that_the_edge_moves_over)
