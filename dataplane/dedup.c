@@ -208,15 +208,31 @@ static bool is_hasty_repeat(const struct dedup *d, const struct flow *f, const s
            pkts >= HASTY_PKTS && copies * HASTY_PKTS < pkts;
 }
 
+/* Its place does not depend on the fingerprint, which another worker would have made with another seed. */
+static struct dedup_repeat *repeat_of(struct dedup *d, const struct pkt *p)
+{
+    return &d->repeat[p->shard][mix64(p->tcp_seq) % REPEATS];
+}
+
+/* Since the earlier sight, or since the sender repeated that packet, which the table does not know. */
+static uint64_t delay_ns(struct dedup *d, const struct pkt *p)
+{
+    const struct dedup_repeat *r = repeat_of(d, p);
+
+    return r->fingerprint == p->fingerprint ? p->ts_ns - r->ts_ns : p->copy_delay_ns;
+}
+
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
 {
     bool proof = dedup_is_proof(f, p) || is_no_repeat(p, full_rtt_ns);
-    bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
+    bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || delay_ns(d, p) <= full_rtt_ns / 2;
     const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[p->shard];
     bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
     bool known = p->copy == COPY_HOP ? d->proven_hop[p->shard][p->hop % HOPS] == p->hop : mirror_copies;
     bool copy = in_time && (proof || known);
 
+    if (p->copy == COPY_SAME && !copy && dedup_takes_sequence_space(p))
+        *repeat_of(d, p) = (struct dedup_repeat){p->fingerprint, p->ts_ns};
     if (copy && is_hasty_repeat(d, f, p)) {
         dedup_learn(&d->evidence[p->shard], true); /* it may be a mirror that begins to copy: the next one tells */
         dedup_track_id(f, p);

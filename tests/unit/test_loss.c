@@ -745,6 +745,19 @@ START_TEST(a_long_complaint_where_segments_overtake)
 }
 END_TEST
 
+/* A round trip so short that a repeat comes while the table still knows the first copy: its own copy is one, too. */
+START_TEST(a_copy_of_a_quick_repeat)
+{
+#define TWICE(t) C(t, 1001, 100, 5001, .id = NO_ID), C((t) + 0.04, 1001, 100, 5001, .id = NO_ID)
+    struct drive *d = PLAY(C(0, 1000, 0, 0, SYN, .id = NO_ID), S(0.5, 5000, 0, 1001, SYNACK),
+                           C(0.6, 1001, 0, 5001, .id = NO_ID), TWICE(20), TWICE(20.8), S(21.4, 5001, 0, 1101));
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 2);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].retrans_pkts, 1);
+    drive_free(d);
+#undef TWICE
+}
+END_TEST
+
 /* Sent a moment ago and again, before anything could have been heard of it: needless, also where trouble has just
  * begun. */
 START_TEST(young_bytes_at_the_beginning_of_trouble)
@@ -903,5 +916,5 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
-          young_bytes_at_the_beginning_of_trouble, a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake,
-          a_fill_that_the_edge_moves_over)
+          young_bytes_at_the_beginning_of_trouble, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
