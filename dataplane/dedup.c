@@ -13,6 +13,7 @@
 #define SETS         16384u
 #define WAYS         4u
 #define SAMPLE_BYTES 16u
+#define HASTY_PKTS   256u
 #define EVIDENCE_MIN 4u /* originals of a flow before it speaks for itself */
 
 int dedup_init(struct dedup *d)
@@ -192,15 +193,51 @@ static bool is_no_repeat(const struct pkt *p, uint64_t full_rtt_ns)
            (full_rtt_ns != 0 && p->copy_delay_ns <= full_rtt_ns / 2);
 }
 
+/*
+ * Equal in all, within microseconds, and no id or timestamp could tell them apart. A sender without SACK that recovers
+ * from a loss does send a segment and at once again; a mirror that copies does so at other times, too, and is known.
+ */
+static bool is_hasty_repeat(const struct dedup *d, const struct flow *f, const struct pkt *p, unsigned shard)
+{
+    bool has_id = (p->flags & PKT_HAS_IP_ID) && p->ip_id != 0 && id_state_of(f, p->sender) != ID_CONSTANT;
+    uint32_t copies = (uint32_t)f->dup_pkts[0] + f->dup_pkts[1], pkts = f->side[p->sender].pkts;
+
+    return p->copy == COPY_SAME && p->id.proto == 6 && !has_id && !(f->flags & FLOW_SACK) &&
+           (f->side[p->sender].flags & SIDE_TROUBLE) && f->evidence.copies == 0 && d->evidence[shard].copies == 0 &&
+           pkts >= HASTY_PKTS && copies * HASTY_PKTS < pkts;
+}
+
+/* Its place does not depend on the fingerprint, which another worker would have made with another seed. */
+static struct dedup_repeat *repeat_of(struct dedup *d, const struct pkt *p)
+{
+    return &d->repeat[shard_of_pkt(p)][mix64(p->tcp_seq) % REPEATS];
+}
+
+/* Since the earlier sight, or since the sender repeated that packet, which the table does not know. */
+static uint64_t delay_ns(struct dedup *d, const struct pkt *p)
+{
+    const struct dedup_repeat *r = repeat_of(d, p);
+
+    return r->fingerprint == p->fingerprint ? p->ts_ns - r->ts_ns : p->copy_delay_ns;
+}
+
 bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
 {
     unsigned shard = shard_of_pkt(p);
     bool proof = dedup_is_proof(f, p) || is_no_repeat(p, full_rtt_ns);
-    bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || p->copy_delay_ns <= full_rtt_ns / 2;
+    bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || delay_ns(d, p) <= full_rtt_ns / 2;
     const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[shard];
     bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
     bool known = p->copy == COPY_HOP ? d->proven_hop[shard][p->hop % HOPS] == p->hop : mirror_copies;
     bool copy = in_time && (proof || known);
+
+    if (p->copy == COPY_SAME && !copy && dedup_takes_sequence_space(p))
+        *repeat_of(d, p) = (struct dedup_repeat){p->fingerprint, p->ts_ns};
+    if (copy && is_hasty_repeat(d, f, p, shard)) {
+        dedup_learn_shard(d, shard, true); /* it may be a mirror that begins to copy: the next one tells */
+        dedup_track_id(f, p);
+        return false;
+    }
 
     if (proof && !(copy && p->copy == COPY_HOP)) { /* a second hop says nothing of how the mirror copies */
         dedup_learn(&f->evidence, copy);

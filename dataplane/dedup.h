@@ -35,7 +35,13 @@ struct dedup_entry {
     uint64_t seen; /* time in units of 1.024 us << 24 | attributes */
 };
 
-#define HOPS 16u /* per shard */
+#define HOPS    16u /* per shard */
+#define REPEATS 32u /* the same */
+
+/* A candidate that was none: what comes next may be its copy. */
+struct dedup_repeat {
+    uint64_t fingerprint, ts_ns;
+};
 
 struct dedup {
     struct dedup_entry *entry;
@@ -43,6 +49,7 @@ struct dedup {
     struct copy_evidence evidence[SHARDS];
     uint32_t n_copying;                /* shards whose evidence has copies */
     uint32_t proven_hop[SHARDS][HOPS]; /* by low bits; 0 = none */
+    struct dedup_repeat repeat[SHARDS][REPEATS];
 };
 
 int dedup_init(struct dedup *d);

@@ -3,10 +3,11 @@
 #define SPANWARD_LOSS_LISTS_H
 
 /*
- * What the two halves of the loss classifier share: tcp_loss.c, what the sender shows (gaps, fills, repeats), and
- * tcp_loss_peer.c, what the receiver says of it and the verdicts that follow. A direction's open ranges are nodes of
- * the pool in four lists of its trouble block: holes, pending repeats, SACKed bytes, missing bytes. Where there are
- * many, a node of the second list is a run of repeats that followed each other at once.
+ * What the three parts of the loss classifier share: tcp_loss.c, what the sender shows (gaps, fills, repeats);
+ * tcp_loss_peer.c, what the receiver says of gaps and of what it misses; tcp_loss_repeat.c, what follows from it for
+ * repeats. A direction's open ranges are nodes of the pool in four lists of its trouble block: holes, pending repeats,
+ * SACKed bytes, missing bytes. Where there are many, a node of the second list is a run of repeats that followed each
+ * other at once.
  */
 
 #include "common/seq.h"
@@ -14,6 +15,7 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
+#define PIECES_MAX     8u /* of one gap that R reports, or of one range that it had twice */
 #define REORDER_MAX_NS (200 * NS_PER_MS)
 
 static inline struct range *range_at(const struct meter *m, uint32_t index)
@@ -50,6 +52,11 @@ static inline uint64_t soonest_ns(const struct flow *f, unsigned endpoint)
     return min_rtt_ns(f, endpoint) / 4 * (rtt_small_n(&f->rtt[endpoint]) < FEW_SAMPLES ? 2 : 3);
 }
 
+/* ---- tcp_loss.c ---- */
+
+/* R acknowledges in order what came late at the tap: so it did, as it seems, only there. For what flows share. */
+void loss_may_be_held(struct meter *m, uint64_t by_ns);
+
 /* A copy of what s sent was held back by the mirror, by that much or more: rule 0. */
 void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns);
 
@@ -82,5 +89,35 @@ void loss_hole_verdict(struct meter *m, unsigned s, const struct range *hole);
 
 /* Did R report all of [start, end) by SACK? */
 bool loss_is_sacked(const struct meter *m, unsigned s, uint32_t start, uint32_t end);
+
+/* ---- tcp_loss_peer.c ---- */
+
+/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
+uint32_t loss_explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end);
+
+/* ---- tcp_loss_repeat.c ---- */
+
+/* R has [start, end) now: by its ACK, which is above una, or by SACK. */
+void loss_cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative);
+
+/* Without SACK: R's edge is about to leave una, where it stood. */
+void loss_edge_moves(struct meter *m, unsigned s);
+
+/* R reports [start, end) missing. */
+void loss_repeats_missing(struct meter *m, unsigned s, uint32_t start, uint32_t end);
+
+/* Is the duplicate ACK at hand the answer to a repeat known to be needless? To one of which only this ACK tells it? */
+bool loss_is_echo(struct meter *m, unsigned s);
+bool loss_is_second_answer(struct meter *m, unsigned s);
+
+/* An ACK with nothing outstanding repeats another: a repeat of the last segment was needless. */
+void loss_idle_answer(struct meter *m, unsigned s);
+
+/* R had [left, right) twice. */
+void loss_dsack(struct meter *m, unsigned s, struct sack_block block);
+
+/* Verdicts whose time has come, and all of them. */
+void loss_resolve_repeats(struct meter *m, unsigned s);
+void loss_finish_repeats(struct meter *m, unsigned s);
 
 #endif

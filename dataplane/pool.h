@@ -17,6 +17,7 @@
 
 #include "common/record.h"
 #include "dataplane/batch.h"
+#include "dataplane/shard.h"
 
 #define NODE_SENT_SLOTS 4u
 
@@ -98,6 +99,9 @@ struct tcp_trouble {
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
     uint64_t dup_ack_ns;  /* the latest complaint without SACK */
     uint64_t second_hop_pkts;
+    uint64_t hop_ns;    /* when the latest of them was seen */
+    uint32_t hop;       /* ... and where */
+    uint32_t overtaken; /* segments that came late at R and not at the tap */
     struct rec_tcp_dir count;
 };
 
@@ -179,10 +183,19 @@ static inline void pool_put_list(struct pool *p, uint32_t *head)
     }
 }
 
-/* All pools of a worker. */
+/* What flows between two addresses have shown of a mirror that holds copies back (rule 0, tcp_loss.c). */
+struct held_evidence {
+    uint64_t latest_ns;
+    uint32_t longest_ns; /* what a copy was held for, at most */
+    uint32_t copies;     /* that it held, none ten seconds apart */
+    uint32_t noticed;    /* segments that came late at their receivers, too: that was the network */
+};
+
+/* All pools of a worker, and what its flows know together. */
 struct pools {
     struct pool node, trouble, sums;
-    struct trouble sink; /* stands in for a block that there was none of */
+    struct trouble sink;               /* stands in for a block that there was none of */
+    struct held_evidence held[SHARDS]; /* by part of the traffic, so that the number of workers does not matter */
 };
 
 int pools_init(struct pools *p, uint32_t blocks);

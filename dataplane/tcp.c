@@ -16,7 +16,8 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
-#define SANE_JUMP (1 << 30) /* further ahead than any window: not of this connection */
+#define UPDATE_PARTS 8u        /* of its window: nobody tells of less for its own sake (RFC 9293, 3.8.6.2.2) */
+#define SANE_JUMP    (1 << 30) /* further ahead than any window: not of this connection */
 
 static bool is_pure_syn(const struct pkt *p)
 {
@@ -94,6 +95,17 @@ static void reopen_refused(struct meter *m)
     t->una = p->tcp_seq;
 }
 
+/* One of the handshake's two parts, which began at `since` and ends now; sets its flag if it can be known. */
+static uint32_t handshake_part(struct meter *m, uint32_t since, unsigned flag)
+{
+    uint64_t part_ns = m->now_ns - flow_whole_ns(m->f, since);
+
+    if (rtt_may_be_held(m, part_ns))
+        return since;
+    m->f->flags |= (uint16_t)flag;
+    return rtt_pack(part_ns);
+}
+
 static void on_syn(struct meter *m)
 {
     struct flow *f = m->f;
@@ -121,10 +133,8 @@ static void on_syn(struct meter *m)
     f->flags |= FLOW_SYNACK_SEEN;
     if (t->flags & peer->flags & SIDE_SACK_PERM)
         f->flags |= FLOW_SACK;
-    if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base) {
-        f->syn_ns = rtt_pack(m->now_ns - flow_whole_ns(f, f->syn_ns));
-        f->flags |= FLOW_HS_SERVER;
-    }
+    if ((peer->flags & SIDE_SYN) && !(peer->flags & SIDE_SYN_REPEATED) && p->tcp_ack == peer->base)
+        f->syn_ns = handshake_part(m, f->syn_ns, FLOW_HS_SERVER);
 }
 
 static void set_turn(struct flow *f, uint64_t now_ns)
@@ -142,10 +152,8 @@ static void on_established(struct meter *m)
     if (f->last_data != f->client)
         set_turn(f, m->now_ns);
     METER_TALLY(m, connects, 1);
-    if (!(server->flags & SIDE_SYN_REPEATED) && !(f->flags & FLOW_SYNACK_FIRST)) {
-        f->synack_ns = rtt_pack(m->now_ns - flow_whole_ns(f, f->synack_ns));
-        f->flags |= FLOW_HS_CLIENT;
-    }
+    if (!(server->flags & SIDE_SYN_REPEATED) && !(f->flags & FLOW_SYNACK_FIRST))
+        f->synack_ns = handshake_part(m, f->synack_ns, FLOW_HS_CLIENT);
 }
 
 static void on_rst(struct meter *m)
@@ -209,6 +217,21 @@ static bool is_idle_ack(const struct meter *m, const struct tcp_side *t, uint32_
            !(p->tcp_flags & (TCP_SYN | TCP_FIN));
 }
 
+/* A pure ACK of what was acknowledged before, while data are outstanding. */
+static void repeats_ack(struct meter *m, unsigned s)
+{
+    const struct pkt *p = m->p;
+    unsigned before = m->f->side[p->sender].window;
+
+    if (p->tcp_window == before) {
+        METER_COUNT(m, p->sender, dup_acks, 1);
+        if (p->n_sack == 0)
+            loss_dup_ack(m, s);
+    } else if (p->n_sack == 0 && p->tcp_window > before && p->tcp_window - before < before / UPDATE_PARTS) {
+        loss_grown_ack(m, s);
+    }
+}
+
 static void on_ack(struct meter *m)
 {
     const struct pkt *p = m->p;
@@ -233,10 +256,8 @@ static void on_ack(struct meter *m)
         loss_acked(m, s, ack);
         t->una = ack;
     } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 && !is_overtaken(m, p) &&
-               p->tcp_window == m->f->side[receiver].window && !(p->tcp_flags & TCP_FIN)) {
-        METER_COUNT(m, receiver, dup_acks, 1);
-        if (p->n_sack == 0)
-            loss_dup_ack(m, s);
+               !(p->tcp_flags & TCP_FIN)) {
+        repeats_ack(m, s);
     } else if (is_idle_ack(m, t, ack)) {
         loss_idle_ack(m, s);
     }
@@ -295,7 +316,7 @@ static void pick_up(struct tcp_side *t, uint32_t start, uint32_t end)
     bool ack_beyond = (t->flags & SIDE_ACK_SEEN) && seq_lt(start, t->una);
 
     if (!(t->flags & SIDE_ACK_SEEN))
-        t->una = start;
+        t->una = start - 1; /* even an ACK of what lies before is none that repeats another */
     t->base = ack_beyond ? seq_min(t->una, end) : start;
     t->nxt = ack_beyond ? seq_max(t->una, end) : end;
     t->flags |= SIDE_BASE | SIDE_DATA_SEEN;

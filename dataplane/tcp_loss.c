@@ -12,7 +12,8 @@
  *
  *  0. R's ACK is ahead of the data, or covers a hole: data that still comes within max(2 ms, min RTT tap-R) was only
  *     reordered by the mirror. No loss, no sample (nor from what stands alone where that happens often: tcp_rtt.c).
- *  1. Copies made by the mirror never get here (see dedup.c).
+ *  1. Copies made by the mirror never get here (see dedup.c), except a second hop whose first sight was forgotten:
+ * is_forgotten_copy.
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
  * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
  * repeat's, the loss was real. Without timestamps: real when R had reported the gap by SACK; else spurious when the ACK
@@ -40,12 +41,14 @@
 
 #include "dataplane/tcp_loss.h"
 
+#include "dataplane/dedup.h"
 #include "dataplane/loss_lists.h"
 #include "dataplane/pmtu.h"
 
 #define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
 #define PACKET_NODES      24u  /* what one packet may need */
 #define HELD_SHARE        200u /* one copy in so many held back; a sample has two ends, so less leaves 99 % of them right */
+#define HOP_SHARE         8u  /* where one packet in so many is seen again elsewhere, a copy may have been forgotten */
 #define RUN_PARTS         16u /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
@@ -226,6 +229,8 @@ static uint32_t *hole_cut(struct meter *m, unsigned s, uint32_t *link, uint32_t 
         loss_node_remove(m, s, link);
         return link;
     }
+    if (!(m->f->flags & FLOW_SACK) && seq_le(start, hole->start))
+        hole->flags &= (uint16_t)~NODE_SIGNALLED; /* R has spoken of its first byte only: what follows it may have */
     if (seq_lt(hole->start, start) && seq_lt(end, hole->end)) {
         loss_hole_split(m, s, hole, end);
         hole->end = start;
@@ -277,12 +282,33 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
     return true;
 }
 
+/* Is it a 32nd of the shorter round trip? */
+static bool matters(const struct meter *m, uint64_t by_ns)
+{
+    uint64_t a_ns = min_rtt_ns(m->f, 0), b_ns = min_rtt_ns(m->f, 1);
+
+    return a_ns != 0 && b_ns != 0 && by_ns >= (a_ns < b_ns ? a_ns : b_ns) / HELD_PARTS;
+}
+
+void loss_may_be_held(struct meter *m, uint64_t by_ns)
+{
+    struct held_evidence *h = &m->pools->held[shard_of_pkt(m->p)];
+    uint32_t by = by_ns < UINT32_MAX ? (uint32_t)by_ns : UINT32_MAX;
+
+    if (!matters(m, by_ns))
+        return;
+    if (m->now_ns - h->latest_ns > HELD_FORGET_NS)
+        *h = (struct held_evidence){0};
+    h->latest_ns = m->now_ns;
+    h->longest_ns = by > h->longest_ns ? by : h->longest_ns;
+    h->copies++;
+}
+
 void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    uint64_t a_ns = min_rtt_ns(m->f, 0), b_ns = min_rtt_ns(m->f, 1);
 
-    if (a_ns == 0 || b_ns == 0 || by_ns < (a_ns < b_ns ? a_ns : b_ns) / HELD_PARTS)
+    if (!matters(m, by_ns))
         return;
     c->held_ns = by_ns > c->held_ns ? by_ns : c->held_ns;
     if (++c->held_copies > 1 && (uint64_t)c->held_copies * HELD_SHARE >= m->f->data_pkts[s])
@@ -299,13 +325,14 @@ static void fill_verdict(struct meter *m, unsigned s, const struct range *hole, 
     bool late = is_reordered(m, s, hole, start), noticed = (hole->flags & NODE_SIGNALLED) || !flow_is_two_way(m->f);
 
     if (late && noticed) {
+        m->pools->held[shard_of_pkt(m->p)].noticed++;
         VERDICT(m, s, reordered, reordered_pkts, start, end);
     } else if (!late) {
         METER_COUNT(m, s, retrans_pkts, 1);
         c->count.retrans_bytes += m->p->payload_len;
     }
     bool lost = !late && flow_is_two_way(m->f); /* else nobody knows what R had */
-    struct range note = {.start = start, .end = end, .flags = NODE_FILL};
+    struct range note = {.start = start, .end = end, .flags = NODE_FILL | (hole->flags & NODE_SIGNALLED)};
     note.flags |= (uint16_t)((late && !noticed ? NODE_LATE : 0) | (lost ? NODE_UPSTREAM : 0));
     note.signal_ns = m->now_ns - hole->seen_ns;
     note_evidence(&note, m, s);
@@ -434,6 +461,19 @@ void loss_mark(struct meter *m, unsigned s)
     c->mark_seq[1] = m->f->side[s].nxt;
 }
 
+/* Trouble begins, and no such moment is known: what is in flight, and is about to be forgotten, tells one. */
+static void mark_from_flight(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t by_ns = m->now_ns - young_ns(m->f) / 2;
+    uint32_t end;
+
+    if ((m->f->side[s].flags & SIDE_TROUBLE) || !rtt_sent_by(m, s, by_ns, &end))
+        return;
+    c->mark_ns[1] = by_ns;
+    c->mark_seq[1] = end;
+}
+
 /* Were the bytes from `start` on sent for the first time less than a round trip ago? */
 static bool is_young(const struct meter *m, unsigned s, uint32_t start)
 {
@@ -496,6 +536,22 @@ static bool is_unmissed(const struct meter *m, unsigned s, const struct range *r
     return is_answerable(m, s, copy->nxt) && trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
 }
 
+/*
+ * There is no room to wait for what R says of a repeat. Without SACK it needs what is at its edge; a sender that has
+ * timed out sends all the rest again, too.
+ */
+static void verdict_at_once(struct meter *m, unsigned s, const struct range *r)
+{
+    bool asked = (r->flags & NODE_SIGNALLED) || (!(m->f->flags & FLOW_SACK) && r->start == m->f->side[s].una);
+
+    if (!flow_is_two_way(m->f))
+        return;
+    if (asked || ((m->f->flags & FLOW_SACK) && !(r->flags & NODE_YOUNG)))
+        VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
+    else
+        VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
+}
+
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -517,8 +573,53 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     r.flags |= is_unmissed(m, s, &r) ? NODE_UNMISSED : 0;
     note_evidence(&r, m, s);
     pmtu_repeat(m);
-    if (!pending_add(m, s, &r) && flow_is_two_way(m->f))
-        VERDICT(m, s, downstream, lost_downstream_pkts, start, end);
+    if (!pending_add(m, s, &r))
+        verdict_at_once(m, s, &r);
+}
+
+void loss_hop_copy(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    c->hop = m->p->hop;
+    c->hop_ns = m->now_ns;
+}
+
+/* Does R report some of [start, end) missing that the tap has seen? */
+static bool is_missing(const struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].missing; i != 0; i = range_at(m, i)->next)
+        if (seq_lt(range_at(m, i)->start, end) && seq_lt(start, range_at(m, i)->end))
+            return true;
+    return false;
+}
+
+/*
+ * A copy whose first sight has left the table of fingerprints (dedup.h): it is at the place where the mirror shows the
+ * packets of this direction for the second time. A repeat would have been seen at the first place before, and been
+ * recognised here, unless the mirror missed just that. So what R asked for is none, nor what is newer than all else.
+ */
+static bool is_forgotten_copy(const struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    const struct tcp_side *t = &m->f->side[s];
+
+    if (c->hop != m->p->hop || m->now_ns - c->hop_ns > COPY_HOP_MAX_NS || c->second_hop_pkts * HOP_SHARE < t->pkts)
+        return false;
+    if ((m->p->flags & PKT_HAS_TS) && seq_lt(t->ts_max, m->p->tsval))
+        return false;
+    return seq_le(end, t->nxt) && !is_missing(m, s, start, end);
+}
+
+/* It is no data of the network's. A packet it stays, since the ledger and the flow have counted it as one. */
+static void leave_out_copy(struct meter *m, unsigned s)
+{
+    const struct pkt *p = m->p;
+
+    m->f->data_pkts[s] -= p->payload_len != 0;
+    m->is_data = m->is_judged = false;
+    trace_verdict(m, s, VERDICT_hop, p->tcp_seq, p->tcp_seq + p->payload_len);
+    loss_hop_copy(m, s);
 }
 
 /*
@@ -543,7 +644,13 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         return;
     }
     start = seq_max(start, t->base);
+    bool filled = fill(m, s, start, end);
+    if (!filled && is_forgotten_copy(m, s, start, end)) {
+        leave_out_copy(m, s);
+        return;
+    }
+    mark_from_flight(m, s);
     rtt_forget_above(m, s, start);
-    if (!fill(m, s, start, end))
+    if (!filled)
         repeat(m, s, start, end);
 }

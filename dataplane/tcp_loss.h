@@ -12,6 +12,9 @@ void loss_gap(struct meter *m, unsigned s, uint32_t start);
 /* Segment [start, end) of s begins below the highest byte seen: a fill or a repeat. */
 void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end);
 
+/* The packet at hand is one of s seen again at another place: a copy. */
+void loss_hop_copy(struct meter *m, unsigned s);
+
 /* New data of s, while its verdicts are open: keeps what tells how old its bytes are. */
 void loss_mark(struct meter *m, unsigned s);
 
@@ -20,6 +23,9 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack);
 
 /* The peer of s repeated its ACK without reason but a missing segment. */
 void loss_dup_ack(struct meter *m, unsigned s);
+
+/* The same with a window that has grown a little: it may have been on the way anyhow. */
+void loss_grown_ack(struct meter *m, unsigned s);
 
 /* The peer of s repeated its ACK with nothing outstanding: some segment came twice. */
 void loss_idle_ack(struct meter *m, unsigned s);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The classifier's other half: what the receiver says, by its ACKs, SACKs and DSACKs, of the holes and repeats that
- * tcp_loss.c keeps, and the verdicts that follow from it or from time. The rules are told there.
+ * The classifier's second part: what the receiver says, by its ACKs and SACKs, of the holes that tcp_loss.c keeps, and
+ * of bytes that the tap saw and it misses, and the verdicts that follow from it or from time. What it says of repeats
+ * is in tcp_loss_repeat.c. The rules are told in tcp_loss.c.
  */
 
 #include "dataplane/dedup.h"
 #include "dataplane/loss_lists.h"
 
-#define LEAP_BYTES   16384
-#define PIECES_MAX   8u   /* of one gap that R reports */
 #define TRUSTED_PKTS 200u /* a mirror that has shown so many without a gap will have shown a repeat, too */
 
 /* Marks the part of every hole in [start, end) as covered now. */
@@ -36,103 +35,7 @@ static void cover_holes(struct meter *m, unsigned s, uint32_t start, uint32_t en
     }
 }
 
-/*
- * An ACK leaps over the repeat from far below, and does not echo it: had R lacked the bytes, its ACKs would have
- * stopped in front of them. Less than LEAP_BYTES may be one delayed ACK that the repeat itself set free.
- */
-static bool is_leapt_over(const struct meter *m, unsigned s, const struct range *repeat)
-{
-    if ((repeat->flags & NODE_SIGNALLED) || seq_diff(repeat->start, m->f->side[s].una) < LEAP_BYTES)
-        return false;
-    return !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS) || seq_lt(m->p->tsecr, repeat->tsval);
-}
-
-/*
- * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
- * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
- * the edge moves; a SACK says nothing of the kind.
- */
-static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
-{
-    bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
-    bool echoes = at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS);
-
-    if (echoes)
-        return seq_lt(m->p->tsecr, repeat->tsval);
-    if (cumulative && is_leapt_over(m, s, repeat))
-        return true;
-    if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
-        return true;
-    if ((repeat->flags & NODE_UNMISSED) && cumulative && seq_lt(repeat->end, m->p->tcp_ack))
-        return true; /* R has what lies behind, too, and had not missed this */
-    if ((m->f->flags & FLOW_SACK) && (repeat->flags & NODE_SIGNALLED))
-        return false; /* R lacked it; if the first copy came late, a DSACK will tell */
-    if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
-        return true;
-    return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s);
-}
-
-/* The repeats were for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
-static void spurious_verdict(struct meter *m, unsigned s, const struct range *r)
-{
-    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
-        next = segment_end(r, at);
-        VERDICT(m, s, spurious, spurious_pkts, at, next);
-        if (r->flags & NODE_SIGNALLED)
-            VERDICT(m, s, reordered, reordered_pkts, at, next);
-    }
-}
-
-/* Nothing more is heard of repeats. */
-static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
-{
-    if (r->flags & NODE_UPSTREAM) {
-        VERDICT(m, s, upstream, lost_upstream_pkts, r->start, r->end);
-        return;
-    }
-    if (r->flags & (NODE_FILL | NODE_ECHO))
-        return;
-    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
-        next = segment_end(r, at);
-        VERDICT(m, s, downstream, lost_downstream_pkts, at, next);
-    }
-}
-
-/* Cuts a run in two at `at`, the beginning of one of its segments; false when there is no node for that. */
-static bool run_split(struct meter *m, unsigned s, struct range *r, uint32_t at)
-{
-    uint32_t index = loss_node_new(m, s, at, r->end);
-
-    if (index == 0)
-        return false;
-    struct range *rest = range_at(m, index);
-    *rest = *r;
-    rest->start = at;
-    r->end = at;
-    r->next = index;
-    return true;
-}
-
-/* The first segment of a run is dealt with. */
-static void run_pop(struct meter *m, unsigned s, uint32_t *link)
-{
-    struct range *r = range_at(m, *link);
-
-    r->start = segment_end(r, r->start);
-    if (r->start == r->end)
-        loss_node_remove(m, s, link);
-}
-
-static struct range run_first(const struct range *r)
-{
-    struct range first = *r;
-
-    first.end = segment_end(r, r->start);
-    return first;
-}
-
-/* The first byte from `at` on that no node of the list has, or ret_end's: the next one that has it. */
-static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
+uint32_t loss_explained_to(const struct meter *m, uint32_t list, uint32_t at, uint32_t *ret_end)
 {
     for (uint32_t i = list; i != 0; i = range_at(m, i)->next) {
         const struct range *r = range_at(m, i);
@@ -142,133 +45,6 @@ static uint32_t explained_to(const struct meter *m, uint32_t list, uint32_t at, 
             *ret_end = r->start;
     }
     return at;
-}
-
-/* The hole that r filled had been filled before, unseen: the mirror had missed the first copy, not the network. */
-static void unseen_verdict(struct meter *m, unsigned s, const struct range *r)
-{
-    trouble_of(m)->mirror_misses = 1;
-    METER_COUNT(m, s, capture_lost_bytes, r->end - r->start);
-    METER_COUNT(m, s, capture_gaps, 1);
-    trace_verdict(m, s, VERDICT_capture, r->start, r->end);
-    VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
-}
-
-/* Is there a segment seen for the second time, or missed by the tap, at `at`? */
-static bool is_repaired_at(const struct meter *m, unsigned s, uint32_t at)
-{
-    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    uint32_t unused = at;
-
-    return explained_to(m, c->pending, at, &unused) != at || explained_to(m, c->holes, at, &unused) != at;
-}
-
-/*
- * Without SACK. A repeat that R needed moves its edge to the next gap, or over all that was sent before the repeat. If
- * the edge stood somewhere in between and moved on without a repair, R had the bytes before.
- */
-static void edge_moves(struct meter *m, unsigned s)
-{
-    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO;
-    uint32_t una = m->f->side[s].una;
-    bool known = false;
-
-    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
-        struct range *r = range_at(m, i);
-        if ((r->flags & mask) != NODE_COVERED || !seq_le(r->end, una) || !seq_lt(una, r->nxt))
-            continue;
-        if (!known && is_repaired_at(m, s, una))
-            return;
-        known = true;
-        spurious_verdict(m, s, r);
-        r->flags |= NODE_ECHO;
-    }
-}
-
-/* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
-static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
-{
-    bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
-
-    if (spurious)
-        spurious_verdict(m, s, r);
-    if ((r->flags & (NODE_FILL | NODE_UPSTREAM | NODE_LATE)) == NODE_FILL)
-        return false;
-    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
-    r->covered_ns = m->now_ns;
-    return true;
-}
-
-/* The segments of r that lie in [start, end) become a node of their own; false when none do, or none can. */
-static bool covered_part(struct meter *m, unsigned s, uint32_t **link, uint32_t start, uint32_t end)
-{
-    struct range *r = range_at(m, **link);
-    uint32_t from = segment_from(r, start), to = from;
-
-    if (seq_lt(r->end, end) || r->end == end)
-        to = r->end;
-    else if (seq_lt(from, end))
-        to = from + (end - from) / r->segment_bytes * r->segment_bytes;
-    if (!seq_lt(from, to))
-        return false;
-    if (from != r->start) {
-        if (!run_split(m, s, r, from))
-            return false;
-        *link = &r->next;
-        r = range_at(m, **link);
-    }
-    return to == r->end || run_split(m, s, r, to);
-}
-
-static void cover_repeats(struct meter *m, unsigned s, uint32_t start, uint32_t end, bool cumulative)
-{
-    uint32_t *link = &trouble_of(m)->dir[s].pending;
-
-    while (*link != 0) {
-        struct range *r = range_at(m, *link);
-        if ((r->flags & (NODE_COVERED | NODE_ECHO)) || !seq_lt(r->start, end) || !seq_lt(start, r->end) ||
-            !covered_part(m, s, &link, start, end)) {
-            link = &range_at(m, *link)->next;
-            continue;
-        }
-        r = range_at(m, *link);
-        uint32_t first_end = segment_end(r, r->start);
-        if (first_end != r->end && seq_le(r->start, m->f->side[s].una)) /* only the first is at the edge */
-            run_split(m, s, r, first_end);
-        if (covered_verdict(m, s, r, cumulative))
-            link = &r->next;
-        else
-            loss_node_remove(m, s, link);
-    }
-}
-
-/* Is there an older fill or repeat of the same bytes in the list? */
-static bool is_repeat_of_earlier(const struct meter *m, unsigned s, uint32_t index)
-{
-    uint32_t start = range_at(m, index)->start;
-
-    for (uint32_t i = trouble_of(m)->dir[s].pending; i != index; i = range_at(m, i)->next)
-        if (seq_le(range_at(m, i)->start, start) && seq_lt(start, range_at(m, i)->end))
-            return true;
-    return false;
-}
-
-/*
- * R reports [start, end) missing while repeats of it are on their way. The complaint is about the first
- * copy; where the tap has not even seen that one, the fill explains it.
- */
-static void repeats_missing(struct meter *m, unsigned s, uint32_t start, uint32_t end)
-{
-    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
-        struct range *r = range_at(m, i);
-        if (!seq_lt(r->start, end) || !seq_lt(start, r->end))
-            continue;
-        bool all = seq_le(start, r->start) && seq_le(r->end, end);
-        if (!all && segment_end(r, r->start) != r->end)
-            continue; /* of a run only a part */
-        if (!(r->flags & (NODE_FILL | NODE_ECHO | NODE_COVERED)) && !is_repeat_of_earlier(m, s, i))
-            r->flags |= NODE_SIGNALLED;
-    }
 }
 
 static void missing_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
@@ -291,17 +67,31 @@ static void missing_note(struct meter *m, unsigned s, uint32_t start, uint32_t e
 {
     const struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
-    repeats_missing(m, s, start, end);
+    loss_repeats_missing(m, s, start, end);
     for (unsigned pieces = 0; seq_lt(start, end) && pieces < PIECES_MAX; pieces++) {
-        uint32_t piece_end = end, past = explained_to(m, c->holes, start, &piece_end);
-        past = past != start ? past : explained_to(m, c->pending, start, &piece_end);
-        past = past != start ? past : explained_to(m, c->missing, start, &piece_end);
+        uint32_t piece_end = end, past = loss_explained_to(m, c->holes, start, &piece_end);
+        past = past != start ? past : loss_explained_to(m, c->pending, start, &piece_end);
+        past = past != start ? past : loss_explained_to(m, c->missing, start, &piece_end);
         if (past == start) {
             missing_new(m, s, start, piece_end);
             past = piece_end;
         }
         start = past;
     }
+}
+
+/*
+ * A complaint ended, and no repeat was seen: reordering, or a repeat that the mirror missed? It has missed that much of
+ * all segments, so it should have missed as much of the repeats. A mirror that has missed none is trusted.
+ */
+static bool is_likelier_reordered(const struct meter *m, unsigned s)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t data = m->f->data_pkts[s];
+
+    if (!trouble_of(m)->mirror_misses && data >= TRUSTED_PKTS)
+        return true;
+    return c->overtaken * data > (uint64_t)c->count.lost_downstream_pkts * c->count.capture_gaps;
 }
 
 /*
@@ -316,7 +106,7 @@ static bool was_repaired(const struct meter *m, unsigned s, const struct range *
 
     if (at_edge && (r->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS))
         return seq_lt(r->tsval, m->p->tsecr);
-    if (!trouble_of(m)->mirror_misses && m->f->data_pkts[s] >= TRUSTED_PKTS)
+    if (is_likelier_reordered(m, s))
         rtt_ns = rtt_ns > REORDER_MAX_NS ? rtt_ns : REORDER_MAX_NS;
     return rtt_ns != 0 && m->now_ns - since_ns >= rtt_ns;
 }
@@ -328,6 +118,7 @@ static void missing_verdict(struct meter *m, unsigned s, const struct range *r, 
         return;
     if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
+        trouble_of(m)->dir[s].overtaken++;
         return;
     }
     METER_COUNT(m, s, capture_gaps, 1);
@@ -361,6 +152,40 @@ static void missing_covered(struct meter *m, unsigned s, uint32_t start, uint32_
     }
 }
 
+/* R lacks the holes that begin below `highest`, as far as it has not reported them. */
+static void signal_holes(struct meter *m, unsigned s, uint32_t highest)
+{
+    for (uint32_t i = trouble_of(m)->dir[s].holes; i != 0; i = range_at(m, i)->next) {
+        struct range *hole = range_at(m, i);
+        if (!seq_lt(hole->start, highest))
+            break;
+        if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
+            hole->flags |= NODE_SIGNALLED;
+            hole->signal_ns = m->now_ns;
+        }
+    }
+}
+
+/*
+ * The ACK brings R's edge over a repeat and stops at a hole. What S had sent before that repeat is missing there then:
+ * without SACK the next byte, else all that R does not report. S knows it now (RFC 6582, RFC 8985).
+ */
+static void repair_tells(struct meter *m, unsigned s, uint32_t ack)
+{
+    uint32_t una = m->f->side[s].una, highest = ack;
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL || !seq_le(una, r->start) || !seq_le(r->end, ack))
+            continue; /* no repeat, or none of this ACK's */
+        highest = seq_max(highest, ack + 1);
+        if (m->f->flags & FLOW_SACK)
+            highest = seq_max(highest, r->nxt);
+    }
+    if (highest != ack)
+        signal_holes(m, s, highest);
+}
+
 void loss_acked(struct meter *m, unsigned s, uint32_t ack)
 {
     struct tcp_side *t = &m->f->side[s];
@@ -374,10 +199,12 @@ void loss_acked(struct meter *m, unsigned s, uint32_t ack)
         missing_covered(m, s, t->una, ack, true);
     if (c->holes != 0)
         cover_holes(m, s, t->base, ack);
+    if (c->holes != 0 && c->pending != 0)
+        repair_tells(m, s, ack);
     if (c->pending != 0 && !(m->f->flags & FLOW_SACK))
-        edge_moves(m, s);
+        loss_edge_moves(m, s);
     if (c->pending != 0)
-        cover_repeats(m, s, t->base, ack, true);
+        loss_cover_repeats(m, s, t->base, ack, true);
     while (c->sacked != 0 && seq_le(range_at(m, c->sacked)->end, ack))
         loss_node_remove(m, s, &c->sacked);
 }
@@ -405,6 +232,7 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
             loss_is_sacked(m, s, r->start, r->end))
             continue;
         r->flags &= (uint16_t)~NODE_LATE;
+        m->pools->held[shard_of_pkt(m->p)].noticed++;
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
     }
 }
@@ -412,18 +240,10 @@ static void notice_late(struct meter *m, unsigned s, uint32_t highest)
 /* R complains: what lies below `highest` and was not reported is missing there. */
 static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
 {
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint32_t from = m->f->side[s].una;
 
-    for (uint32_t i = c->holes; i != 0; i = range_at(m, i)->next) {
-        struct range *hole = range_at(m, i);
-        if (!seq_lt(hole->start, highest))
-            break;
-        if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
-            hole->flags |= NODE_SIGNALLED;
-            hole->signal_ns = m->now_ns;
-        }
-    }
+    signal_holes(m, s, highest);
     notice_late(m, s, highest);
     for (uint32_t i = c->sacked; i != 0 && seq_lt(from, highest); i = range_at(m, i)->next) {
         if (seq_lt(from, range_at(m, i)->start))
@@ -432,51 +252,6 @@ static void signal_missing(struct meter *m, unsigned s, uint32_t highest)
     }
     if (c->sacked == 0)
         missing_note(m, s, from, highest);
-}
-
-/*
- * Does a needless repeat explain a duplicate ACK? It is used up then. The answer takes a round trip to R, and it comes
- * before R acknowledges what S sent after the repeat.
- */
-static bool is_echo(struct meter *m, unsigned s)
-{
-    uint32_t una = m->f->side[s].una;
-
-    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0;) {
-        const struct range *r = range_at(m, *link);
-        if ((r->flags & NODE_ECHO) && seq_lt(r->nxt, una)) {
-            loss_node_remove(m, s, link);
-            continue;
-        }
-        if (!(r->flags & NODE_ECHO) || !seq_le(r->end, una) || m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s)) {
-            link = &range_at(m, *link)->next;
-            continue;
-        }
-        run_pop(m, s, link);
-        return true;
-    }
-    return false;
-}
-
-/*
- * Without timestamps: a second ACK of just what S had sent before it repeated something of which R had never
- * complained. The repeat was needless, and this is its answer.
- */
-static bool is_second_answer(struct meter *m, unsigned s)
-{
-    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO | NODE_SIGNALLED | NODE_HAS_TS;
-
-    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
-        const struct range *r = range_at(m, *link);
-        if ((r->flags & mask) != NODE_COVERED || r->nxt != m->f->side[s].una ||
-            m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s))
-            continue;
-        const struct range first = run_first(r);
-        spurious_verdict(m, s, &first);
-        run_pop(m, s, link);
-        return true;
-    }
-    return false;
 }
 
 /* Equal to one just before in every byte, behind a mirror that makes copies: it may be one more. */
@@ -489,25 +264,25 @@ void loss_dup_ack(struct meter *m, unsigned s)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if ((m->f->flags & FLOW_SACK) || may_be_copy(m) || is_echo(m, s) || is_second_answer(m, s))
+    if ((m->f->flags & FLOW_SACK) || may_be_copy(m) || loss_is_echo(m, s) || loss_is_second_answer(m, s))
         return;
     trouble_of(m)->dir[s].dup_ack_ns = m->now_ns;
     signal_missing(m, s, t->una + 1);
 }
 
+/* It confirms what the tap has seen for itself, and makes no complaint of its own. */
+void loss_grown_ack(struct meter *m, unsigned s)
+{
+    if (!(m->f->side[s].flags & SIDE_TROUBLE) || (m->f->flags & FLOW_SACK) || may_be_copy(m) || loss_is_echo(m, s))
+        return;
+    notice_late(m, s, m->f->side[s].una + 1);
+}
+
 void loss_idle_ack(struct meter *m, unsigned s)
 {
-    if (may_be_copy(m) || (!(m->f->flags & FLOW_SACK) && is_echo(m, s)))
+    if (may_be_copy(m) || (!(m->f->flags & FLOW_SACK) && loss_is_echo(m, s)))
         return;
-    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
-        const struct range *r = range_at(m, *link);
-        if ((r->flags & (NODE_COVERED | NODE_FILL | NODE_ECHO)) != NODE_COVERED || r->end != m->f->side[s].una)
-            continue;
-        const struct range first = run_first(r);
-        spurious_verdict(m, s, &first);
-        run_pop(m, s, link);
-        return;
-    }
+    loss_idle_answer(m, s);
 }
 
 /* Remembers [start, end) as reported; the list is kept ascending and merged. */
@@ -530,52 +305,6 @@ static void sacked_insert(struct meter *m, unsigned s, uint32_t start, uint32_t 
     *link = index;
 }
 
-/* One segment, from `start` on, came twice: a repeat of it was needless. Known to be, or else the latest. */
-static void dsack_segment(struct meter *m, unsigned s, uint32_t start)
-{
-    uint32_t *latest = NULL;
-
-    for (uint32_t *link = &trouble_of(m)->dir[s].pending; *link != 0; link = &range_at(m, *link)->next) {
-        struct range *r = range_at(m, *link);
-        if (segment_from(r, start) != start || r->end == start || (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL)
-            continue;
-        if (r->start != start) {
-            if (!run_split(m, s, r, start))
-                continue;
-            link = &r->next;
-        }
-        latest = link;
-        if (r->flags & NODE_ECHO)
-            break;
-    }
-    if (latest == NULL)
-        return;
-    const struct range first = run_first(range_at(m, *latest));
-    if (first.flags & NODE_UPSTREAM)
-        unseen_verdict(m, s, &first);
-    else if (!(first.flags & NODE_ECHO))
-        spurious_verdict(m, s, &first);
-    run_pop(m, s, latest);
-}
-
-/* A DSACK (RFC 2883) says that [left, right), maybe several segments, came twice. */
-static void dsack(struct meter *m, unsigned s, struct sack_block block)
-{
-    uint32_t from = block.left, next = block.right;
-
-    for (unsigned segments = 0; segments < PIECES_MAX; segments++, from = next + 1, next = block.right) {
-        for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
-            const struct range *r = range_at(m, i);
-            uint32_t at = segment_from(r, from);
-            if (at != r->end && seq_lt(at, next))
-                next = at;
-        }
-        if (next == block.right)
-            return;
-        dsack_segment(m, s, next);
-    }
-}
-
 static bool is_dsack(const struct pkt *p, uint32_t ack)
 {
     struct sack_block b = p->sack[0];
@@ -594,7 +323,7 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 
     m->f->flags |= FLOW_SACK;
     if (is_dsack(p, ack)) {
-        dsack(m, s, p->sack[0]);
+        loss_dsack(m, s, p->sack[0]);
         first = 1;
     }
     for (unsigned i = first; i < p->n_sack; i++) {
@@ -605,7 +334,7 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
         if (seq_lt(t->nxt, b.right))
             loss_hole_new(m, s, b.right);
         cover_holes(m, s, b.left, b.right);
-        cover_repeats(m, s, b.left, b.right, false);
+        loss_cover_repeats(m, s, b.left, b.right, false);
         missing_covered(m, s, b.left, b.right, false);
         sacked_insert(m, s, b.left, b.right);
         highest = seq_max(highest, b.right);
@@ -615,19 +344,6 @@ void loss_sack(struct meter *m, unsigned s, uint32_t ack)
 }
 
 /* ---- verdicts ---- */
-
-/* Has a repeat waited long enough for what could still be said of it? Where there is little room, for less. */
-static bool is_settled(const struct meter *m, unsigned s, const struct range *r)
-{
-    uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
-
-    if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
-        return false;
-    if (m->now_ns - since_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
-        return true;
-    return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
-           seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */
-}
 
 void loss_resolve(struct meter *m, unsigned s)
 {
@@ -642,17 +358,7 @@ void loss_resolve(struct meter *m, unsigned s)
             link = &hole->next;
         }
     }
-    for (uint32_t *link = &c->pending; *link != 0;) {
-        struct range *r = range_at(m, *link);
-        if (is_settled(m, s, r)) {
-            if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
-                loss_copy_held(m, s, r->signal_ns); /* R would have missed it: only the mirror was late */
-            repeat_verdict(m, s, r);
-            loss_node_remove(m, s, link);
-        } else {
-            link = &r->next;
-        }
-    }
+    loss_resolve_repeats(m, s);
     if (c->n_nodes == 0)
         m->f->side[s].flags &= (uint16_t)~SIDE_TROUBLE;
 }
@@ -670,11 +376,7 @@ void loss_finish(struct meter *m, unsigned s)
             VERDICT(m, s, unknown, lost_unknown_pkts, hole->start, hole->end);
         loss_node_remove(m, s, &c->holes);
     }
-    while (c->pending != 0) {
-        if (flow_is_two_way(m->f))
-            repeat_verdict(m, s, range_at(m, c->pending));
-        loss_node_remove(m, s, &c->pending);
-    }
+    loss_finish_repeats(m, s);
     while (c->sacked != 0)
         loss_node_remove(m, s, &c->sacked);
     while (c->missing != 0)

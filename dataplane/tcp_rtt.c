@@ -184,6 +184,27 @@ void rtt_forget(struct meter *m, unsigned s)
     side->sent_n = 0;
 }
 
+bool rtt_sent_by(const struct meter *m, unsigned s, uint64_t by_ns, uint32_t *ret_end)
+{
+    const struct tcp_side *side = &m->f->side[s];
+    uint32_t end = side->una;
+
+    if (side->sent_n == 0 && !(side->flags & SIDE_SENT_MORE))
+        return false;
+    for (unsigned i = 0; i < side->sent_n; i++)
+        if (flow_whole_ns(m->f, side->sent_time[i]) <= by_ns)
+            end = side->una + (uint16_t)(side->sent_end[i] - (uint16_t)side->una);
+    uint32_t list = (side->flags & SIDE_SENT_MORE) ? trouble_of(m)->dir[s].sent_list : 0;
+    for (uint32_t i = list; i != 0; i = sent_at(m, i)->next) {
+        const struct sent *node = sent_at(m, i);
+        for (unsigned k = node->head; k < (unsigned)node->head + node->count; k++)
+            if (node->ts_ns[k] <= by_ns)
+                end = node->end[k];
+    }
+    *ret_end = end;
+    return true;
+}
+
 void rtt_forget_above(struct meter *m, unsigned s, uint32_t start)
 {
     struct tcp_side *side = &m->f->side[s];

@@ -93,6 +93,17 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
  */
 bool rtt_is_bounded(const struct meter *m, unsigned responder);
 
+#define HELD_FORGET_NS (10 * NS_PER_S)
+
+/* The same for a handshake, whose packets stand alone: may the mirror have held one of them for a 32nd of its time? */
+static inline bool rtt_may_be_held(const struct meter *m, uint64_t rtt_ns)
+{
+    const struct held_evidence *h = &m->pools->held[shard_of_pkt(m->p)];
+
+    return h->copies > 1 && h->copies > h->noticed && m->now_ns - h->latest_ns <= HELD_FORGET_NS &&
+           h->longest_ns >= rtt_ns / HELD_PARTS;
+}
+
 /* The peer of s acknowledged `ack` by a packet that is not bounded: no sample. */
 void rtt_skip(struct meter *m, unsigned s, uint32_t ack);
 
@@ -132,6 +143,9 @@ void flow_age(struct meter *m);
 
 /* Forgets the samples in flight: what follows is ambiguous. */
 void rtt_forget(struct meter *m, unsigned s);
+
+/* The end of the latest segment in flight that s had sent by then, or una; false when none in flight is known. */
+bool rtt_sent_by(const struct meter *m, unsigned s, uint64_t by_ns, uint32_t *ret_end);
 
 /* Bytes from `start` on were sent again: what is in flight above gives no sample (Karn). */
 void rtt_forget_above(struct meter *m, unsigned s, uint32_t start);

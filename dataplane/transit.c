@@ -4,6 +4,8 @@
 
 #include "dataplane/transit.h"
 
+#include "dataplane/tcp_loss.h"
+
 struct transit {
     struct app_head head;
     struct rtt_small through;
@@ -16,6 +18,7 @@ void transit_meter(struct meter *m, uint64_t delay_ns)
 
     if (t != NULL)
         rtt_small_add_most(&t->through, delay_ns);
+    loss_hop_copy(m, m->p->sender);
 }
 
 void transit_take(const struct app_head *h, struct rec_flow *r)

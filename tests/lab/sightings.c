@@ -224,7 +224,7 @@ static bool is_complained_about(const struct view *v, const struct truth_frame *
 
 static bool sees_reordering(const struct view *v, const struct truth_frame *f)
 {
-    if (f->resend || !is_captured(f))
+    if (f->resend || f->refused || !is_captured(f))
         return false;
     EACH_OVERLAP(v, f, g)
     {

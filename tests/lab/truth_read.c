@@ -152,6 +152,17 @@ static int read_flows(struct truth *t, json_t *root)
     return rc;
 }
 
+/* Segments that the kernels of both ends say they dropped for an old timestamp. */
+static uint64_t paws_drops(const json_t *root)
+{
+    static const char *const ends[] = {"netstat_left", "netstat_right"};
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < 2; i++)
+        n += number(json_object_get(root, ends[i]), "TcpExt.PAWSEstab");
+    return n;
+}
+
 static int read_summary(struct truth *t, const char *prefix, struct error *e)
 {
     char path[4096];
@@ -162,6 +173,7 @@ static int read_summary(struct truth *t, const char *prefix, struct error *e)
     if (root == NULL)
         return error_set(e, -EINVAL, "%s: %.120s", path, why.text);
     int rc = read_flows(t, root);
+    t->paws_drops = paws_drops(root);
     json_decref(root);
     return rc < 0 ? error_set(e, rc, "%s: a flow cannot be read", path) : 0;
 }
@@ -281,7 +293,7 @@ static const struct truth_frame *last_ack(const struct truth *t, const struct tr
     return found;
 }
 
-/* Only a receiver that reports by SACK would also say what it had twice. */
+/* Does the receiver report by SACK? Then it also says what it had twice. */
 static bool reports(const struct truth *t, const struct truth_flow *flow, unsigned d)
 {
     const struct truth_frame *back = &t->frame[flow->frames[!d]];
@@ -310,27 +322,38 @@ static bool had_twice(const struct truth *t, const struct truth_flow *flow, cons
     return false;
 }
 
+/* Did R ask for these bytes, by `last` and no later, until their resend f was handed to it? */
+static bool asks_until(const struct truth *t, const struct truth_flow *flow, const struct truth_frame *last,
+                       const struct truth_frame *f)
+{
+    const struct truth_frame *end = &t->frame[flow->frames[!f->dir] + flow->n_frames[!f->dir]];
+
+    return f->out_ns != 0 && last + 1 < end && last[1].in_ns >= f->out_ns;
+}
+
 /*
  * A receiver may drop what reaches it: an old timestamp behind a newer one (PAWS), a full buffer. It shows when it
  * still asks for just those bytes well after they were handed to it. A resend of such bytes was needed after all.
+ * Without SACK nobody says that it was not: then its kernel must have counted such drops, and the resend have ended
+ * the asking.
  */
 static void note_refusals(struct truth *t, const struct truth_flow *flow, unsigned d)
 {
     struct truth_frame *frame = &t->frame[flow->frames[d]];
-    bool able = reports(t, flow, d);
+    bool has_sack = reports(t, flow, d);
 
     for (size_t i = 0; i < flow->n_frames[d]; i++) {
         struct truth_frame *f = &frame[i];
         if (!f->needless)
             continue;
-        bool any = false, all = able;
+        bool any = false, all = has_sack || t->paws_drops != 0;
         for (size_t k = i; k > 0 && i - k < LOOK_BACK; k--) {
             struct truth_frame *g = &frame[k - 1];
             if (g->lo > f->lo || g->hi <= f->lo || g->out_ns == 0)
                 continue;
             const struct truth_frame *ack = last_ack(t, flow, d, g->lo);
             any = true;
-            all &= ack != NULL && ack->in_ns > g->out_ns + SETTLED_NS;
+            all &= ack != NULL && ack->in_ns > g->out_ns + SETTLED_NS && (has_sack || asks_until(t, flow, ack, f));
         }
         f->needless = !(any && all) || had_twice(t, flow, f);
         t->needless_pkts += f->needless;

@@ -49,6 +49,7 @@ struct truth {
     struct truth_flow *flow;
     size_t n_flows;
     uint64_t data_pkts, resent_pkts, needless_pkts;
+    uint64_t paws_drops; /* by the kernels' own count */
     uint64_t total_retrans, dsack_dups, not_settled, not_ok;
     uint64_t capture_frames;
     uint64_t delivered, late; /* frames that the relay handed on; of these, too late: see lab_was_busy */

@@ -313,6 +313,11 @@ START_TEST(mid_stream_only_later_bytes_are_judged)
     d = PLAY(S(0, 5001, 0, 1101), C(1, 1001, 100, 5001), C(2, 1101, 100, 5001), S(12, 5001, 0, 1201));
     VERDICTS(d, C2S, 0); /* the ACK was there first: what it covers was before our time */
     drive_free(d);
+    d = PLAY(C(0, 1001, 100, 5001), C(0.1, 1101, 100, 5001), S(5, 5001, 0, 901), S(10, 5001, 0, 1001),
+             S(20, 5001, 0, 1201));
+    VERDICTS(d, S2C, 0); /* the first ACK of what lies before repeats none */
+    VERDICTS(d, C2S, 0);
+    drive_free(d);
 }
 END_TEST
 
@@ -602,6 +607,28 @@ START_TEST(a_long_replay_is_judged_whole)
 }
 END_TEST
 
+/* The same between new data, so that no two share a node: verdicts without waiting, and the flow says so. */
+START_TEST(a_replay_without_room_is_needless)
+{
+    static struct step steps[3 * LONG_RUN + 16];
+    const struct step start[] = {HANDSHAKE};
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < LONG_RUN; i++)
+        steps[n++] = (struct step)C(20 + 0.001 * i, 1001 + 100 * i, 100, 5001);
+    for (unsigned i = 0; i < LONG_RUN; i++) {
+        steps[n++] = (struct step)C(400 + 0.002 * i, 1001 + 100 * i, 100, 5001);
+        steps[n++] = (struct step)C(400.001 + 0.002 * i, 1001 + 100 * (LONG_RUN + i), 100, 5001);
+    }
+    steps[n++] = (struct step)S(412, 5001, 0, 1001 + 200 * LONG_RUN);
+    struct drive *d = play_with(drive_options(), steps, n);
+    VERDICTS(d, C2S, .retrans_pkts = LONG_RUN, .spurious_pkts = LONG_RUN);
+    ck_assert(d->flow[0].flags & RFLOW_LOSS_UNSURE);
+    drive_free(d);
+}
+END_TEST
+
 /* A repeat that was needed moves the edge to the next gap, or over all that had been sent. */
 START_TEST(an_edge_that_stands_between_tells)
 {
@@ -645,11 +672,176 @@ START_TEST(second_hops_are_no_evidence_of_copies)
 }
 END_TEST
 
-/* ---- rule 0 for samples: the mirror holds copies back ---- */
-
 #define SACK_HANDSHAKE                                                                                                 \
     C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
         C(11, 1001, 0, 5001)
+
+/* A complaint without SACK is about one byte. When that is there, the rest of the gap need not have been missing. */
+START_TEST(a_complaint_about_the_head_of_a_gap)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.3, 1301, 100, 5001), S(30, 5001, 0, 1101), S(30.3, 5001, 0, 1101),
+             C(60, 1101, 100, 5001), S(72, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_upstream_pkts = 1, .capture_lost_bytes = 100, .capture_gaps = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* An ACK that brings the edge over a repeat and up to a hole makes a sender fill that, too, before R speaks of it. */
+START_TEST(a_repair_tells_of_the_next_gap)
+{
+    struct drive *d =
+        PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = NO_ID), C(20.1, 1101, 100, 5001, .id = NO_ID),
+             S(30.2, 5001, 0, 1001, SACK(1101, 1201)), C(31.5, 1001, 100, 5001, .id = NO_ID),
+             C(36, 1301, 100, 5001, .id = NO_ID), S(41.5, 5001, 0, 1201), C(43, 1201, 100, 5001, .id = NO_ID),
+             S(46, 5001, 0, 1201, SACK(1301, 1401)), S(53, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* The answer to a needless repeat acknowledges all that had been sent before it; a complaint does not. */
+START_TEST(a_complaint_is_no_answer_to_a_repeat)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), S(30, 5001, 0, 1201), C(31, 1301, 100, 5001),
+             C(31.3, 1201, 100, 5001), C(31.5, 1101, 100, 5001), S(41, 5001, 0, 1201), S(41.3, 5001, 0, 1401),
+             S(41.5, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* Without SACK, behind a mirror that misses segments: an edge that moves over a fill had not waited for it. */
+START_TEST(a_fill_that_the_edge_moves_over)
+{
+#define MISSED C(20, 1001, 100, 5001), C(20.1, 1201, 100, 5001), S(30, 5001, 0, 1301)
+    struct drive *d =
+        PLAY(HANDSHAKE, MISSED, C(50, 1301, 100, 5001), C(50.1, 1501, 100, 5001), S(60.1, 5001, 0, 1301),
+             C(300, 1301, 100, 5001), C(300.1, 1401, 100, 5001), S(310, 5001, 0, 1601), C(2000, 1601, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .spurious_pkts = 1, .capture_lost_bytes = 200,
+             .capture_gaps = 2);
+    drive_free(d);
+    /* it did wait: the edge stops in front of the fill */
+    d = PLAY(HANDSHAKE, MISSED, C(50, 1301, 100, 5001), C(50.1, 1501, 100, 5001), S(60.1, 5001, 0, 1301),
+             C(300, 1301, 100, 5001), C(300.1, 1401, 100, 5001), S(310, 5001, 0, 1401), S(310.1, 5001, 0, 1601),
+             C(2000, 1601, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .lost_upstream_pkts = 1, .capture_lost_bytes = 100,
+             .capture_gaps = 1);
+    drive_free(d);
+#undef MISSED
+}
+END_TEST
+
+/* A network that is known to reorder, and a mirror that misses one segment in many, but has shown no repeat at all. */
+START_TEST(a_long_complaint_where_segments_overtake)
+{
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1201, 100, 5001), S(30, 5001, 0, 1301),
+                           C(50, 1301, 100, 5001), C(50.1, 1401, 100, 5001), S(60, 5001, 0, 1301, SACK(1401, 1501)),
+                           S(61, 5001, 0, 1501), C(80, 1501, 100, 5001), C(80.1, 1601, 100, 5001),
+                           S(90, 5001, 0, 1501, SACK(1601, 1701)), S(110, 5001, 0, 1701));
+    VERDICTS(d, C2S, .reordered_pkts = 2, .capture_lost_bytes = 100, .capture_gaps = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A round trip so short that a repeat comes while the table still knows the first copy: its own copy is one, too. */
+START_TEST(a_copy_of_a_quick_repeat)
+{
+#define TWICE(t) C(t, 1001, 100, 5001, .id = NO_ID), C((t) + 0.04, 1001, 100, 5001, .id = NO_ID)
+    struct drive *d = PLAY(C(0, 1000, 0, 0, SYN, .id = NO_ID), S(0.5, 5000, 0, 1001, SYNACK),
+                           C(0.6, 1001, 0, 5001, .id = NO_ID), TWICE(20), TWICE(20.8), S(21.4, 5001, 0, 1101));
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 2);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].retrans_pkts, 1);
+    drive_free(d);
+#undef TWICE
+}
+END_TEST
+
+/* Sent a moment ago and again, before anything could have been heard of it: needless, also where trouble has just
+ * begun. */
+START_TEST(young_bytes_at_the_beginning_of_trouble)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+                           S(50, 5001, 0, 1201), C(300, 1201, 100, 5001), C(300.1, 1001, 100, 5001),
+                           C(300.3, 1201, 100, 5001), S(310.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+}
+END_TEST
+
+/* Without IP id and timestamps. The mirror has copied none of 300 segments; then a sender that recovers sends twice. */
+START_TEST(a_hasty_repeat_is_no_copy)
+{
+    static struct step steps[640];
+    const struct step start[] = {HANDSHAKE};
+    const struct step recovery[] = {
+        C(400, 31001, 100, 5001, .id = NO_ID),
+        C(400.1, 31101, 100, 5001, .id = NO_ID),
+        S(410.1, 5001, 0, 31001),
+        C(430, 31001, 100, 5001, .id = NO_ID),
+        C(430.1, 31201, 100, 5001, .id = NO_ID),
+        C(430.2, 31201, 100, 5001, .id = NO_ID),
+        S(440, 5001, 0, 31201),
+        S(440.1, 5001, 0, 31301),
+        S(440.2, 5001, 0, 31301),
+        C(2000, 31301, 0, 5001, .id = NO_ID),
+    };
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < 300; i++) {
+        steps[n++] = (struct step)C(20 + i, 1001 + 100 * i, 100, 5001, .id = NO_ID);
+        steps[n++] = (struct step)S(20.5 + i, 5001, 0, 1101 + 100 * i);
+    }
+    memcpy(steps + n, recovery, sizeof(recovery));
+    n += sizeof(recovery) / sizeof(recovery[0]);
+    struct drive *d = play_with(drive_options(), steps, n);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 0);
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A receiver that has read a little meanwhile says so in its duplicate ACK. */
+START_TEST(a_complaint_with_a_grown_window)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(31, 1201, 100, 5001),
+                           C(31.3, 1101, 100, 5001), S(41, 5001, 0, 1101, .window = 8010), S(41.3, 5001, 0, 1301));
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(31, 1201, 100, 5001), C(31.3, 1101, 100, 5001),
+             S(41, 5001, 0, 1101, .window = 16000), S(41.3, 5001, 0, 1301));
+    VERDICTS(d, C2S, 0); /* a window that opens speaks for itself; the mirror had them out of order */
+    drive_free(d);
+}
+END_TEST
+
+/* What the table of fingerprints does not know (here: by its IP id) at a place where copies are seen. */
+START_TEST(a_copy_that_the_table_forgot)
+{
+#define BEHIND .ttl = 63, .mac = 9
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(21, 1001, 100, 5001, .id = 7, BEHIND),
+                           C(21.5, 1101, 100, 5001, .id = 8), C(22, 1201, 100, 5001, .id = 9),
+                           C(23, 1101, 100, 5001, .id = 1, BEHIND), S(31, 5001, 0, 1201), S(32, 5001, 0, 1301),
+                           C(40, 1301, 100, 5001, .id = 10), S(50, 5001, 0, 1401));
+    VERDICTS(d, C2S, 0);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].second_hop_pkts, 1);
+    ck_assert_uint_eq(d->flow[0].rtt[S2C].n, 4); /* the SYN and each but the first, whose ACK was not seen */
+    drive_free(d);
+    /* the receiver asked for it: of a repeat the mirror missed the first sight */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(21, 1001, 100, 5001, .id = 7, BEHIND),
+             C(21.5, 1101, 100, 5001, .id = 8), C(22, 1201, 100, 5001, .id = 9), S(32, 5001, 0, 1101, SACK(1201, 1301)),
+             C(34, 1101, 100, 5001, .id = 10, BEHIND), S(44, 5001, 0, 1301));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].second_hop_pkts, 1);
+    drive_free(d);
+#undef BEHIND
+}
+END_TEST
+
+/* ---- rule 0 for samples: the mirror holds copies back ---- */
+
 #define OVERTAKEN(t, seq)                                                                                              \
     C(t, (seq) + 100, 100, 5001, TS(1000 + (t), 1)), C((t) + 2, seq, 100, 5001, TS(999 + (t), 1)),                     \
         S((t) + 10, 5001, 0, (seq) + 200, TS(2, 1000 + (t)))
@@ -669,6 +861,25 @@ START_TEST(what_stands_alone_may_have_been_held)
              C(600, 1401, 100, 5001), S(610, 5001, 0, 1501));
     ck_assert_uint_eq(d->flow[0].tcp[C2S].reordered_pkts, 1);
     ck_assert_uint_eq(d->flow[0].rtt[S2C].n, 2); /* the SYN and the last */
+    drive_free(d);
+}
+END_TEST
+
+#define NEXT_CONNECTION                                                                                                \
+    C(100, 1401, 0, 5001, RST), C(200, 90000, 0, 0, SYN), S(210, 70000, 0, 90001, SYNACK), C(211, 90001, 0, 70001)
+
+/* What one connection has shown of the mirror holds for the handshake of the next, whose packets stand alone. */
+START_TEST(a_handshake_behind_a_mirror_that_holds_copies)
+{
+    const uint32_t both = RFLOW_HAS_HANDSHAKE_SERVER | RFLOW_HAS_HANDSHAKE_CLIENT;
+    struct drive *d = PLAY(SACK_HANDSHAKE, OVERTAKEN(20, 1001), OVERTAKEN(50, 1201), NEXT_CONNECTION);
+
+    ck_assert_uint_eq(d->n_flows, 2);
+    ck_assert_uint_eq(d->flow[0].flags & both, both);
+    ck_assert_uint_eq(d->flow[1].flags & both, 0);
+    drive_free(d);
+    d = PLAY(SACK_HANDSHAKE, OVERTAKEN(20, 1001), NEXT_CONNECTION); /* once is no evidence */
+    ck_assert_uint_eq(d->flow[1].flags & both, both);
     drive_free(d);
 }
 END_TEST
@@ -700,6 +911,10 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one, a_dsack_behind_held_acks,
           a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous, a_dsack_is_about_one_repeat,
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
-          absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, an_edge_that_stands_between_tells,
-          a_partial_ack_complains, second_hops_are_no_evidence_of_copies, what_stands_alone_may_have_been_held,
-          a_complaint_behind_the_ack_that_covers_it)
+          absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, a_replay_without_room_is_needless,
+          an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
+          what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
+          a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
+          a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
+          young_bytes_at_the_beginning_of_trouble, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
