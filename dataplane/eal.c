@@ -179,7 +179,7 @@ static void memory_args(struct args *a, uint64_t mbuf_bytes)
 
 int eal_start(const struct eal_options *o, struct error *e)
 {
-    struct args a = {.n = 0};
+    static struct args a; /* the EAL keeps pointers into them for as long as the process lives, and starts once */
     char map[MAP_BYTES];
     bool any_pci = false;
     int error = lcore_map(o, map, e);
@@ -202,7 +202,9 @@ int eal_start(const struct eal_options *o, struct error *e)
     for (char *t = extra != NULL ? strtok_r(extra, " ", &save) : NULL; t != NULL; t = strtok_r(NULL, " ", &save))
         arg(&a, "%s", t);
     free(extra);
-    if (rte_eal_init(a.n, a.v) < 0) /* keeps pointers into the arguments: they are not freed */
+    char *argv[sizeof(a.v) / sizeof(a.v[0])]; /* of which it takes one out */
+    memcpy(argv, a.v, sizeof(argv));
+    if (rte_eal_init(a.n, argv) < 0)
         return error_set(e, -rte_errno,
                          "DPDK does not start: %s; see the lines above, and try --eal '--log-level=debug'",
                          rte_strerror(rte_errno));
