@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/bytes.h"
+#include "dataplane/fetch.h"
 #include "dataplane/memory.h"
 
 #define SETS         16384u
@@ -171,7 +172,7 @@ void dedup_fingerprint_batch(struct dedup *d, struct batch *b)
         p->fingerprint = fingerprint(p);
     }
     for (uint32_t i = 0; i < b->n; i++)
-        __builtin_prefetch(set_of(d, b->pkt[i].fingerprint), 1);
+        fetch(set_of(d, b->pkt[i].fingerprint));
 }
 
 void dedup_batch(struct dedup *d, struct batch *b)

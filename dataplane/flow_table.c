@@ -310,7 +310,7 @@ uint32_t flow_table_sweep(struct flow_table *t, uint32_t *records)
         if (t->hand >= t->fresh)
             t->hand = 0;
         uint32_t index = t->hand++;
-        __builtin_prefetch(&t->flow[index + SWEEP_AHEAD]);
+        fetch(&t->flow[index + SWEEP_AHEAD]);
         if (flow_is_live(&t->flow[index]))
             return index;
     }

@@ -29,6 +29,7 @@
 #endif
 
 #include "common/bytes.h"
+#include "dataplane/fetch.h"
 #include "dataplane/flow.h"
 
 #define BUCKET_SLOTS   8u
@@ -198,11 +199,9 @@ static inline uint32_t bucket_matches(const struct bucket *b, uint16_t sig)
 #endif
 }
 
-/* Always inline, here and below: a function that only fetches has no effect that GCC knows of, and it drops the call.
- */
 static inline __attribute__((always_inline)) void flow_table_prefetch(const struct flow_table *t, uint64_t hash)
 {
-    __builtin_prefetch(&t->bucket[flow_bucket(t, hash)]);
+    fetch(&t->bucket[flow_bucket(t, hash)]);
 }
 
 /* Fetches lines [from, to) of a record. */
@@ -212,7 +211,7 @@ static inline __attribute__((always_inline)) void flow_prefetch(const struct flo
     const char *record = (const char *)&t->flow[index];
 
     for (unsigned line = from; line < to; line++)
-        __builtin_prefetch(record + 64 * line, 1);
+        fetch(record + 64 * line);
 }
 
 /* For who releases one record after another: fetches the bucket of that one, and the record as far again ahead. */

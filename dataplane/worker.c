@@ -29,6 +29,7 @@
 #include "dataplane/clean.h"
 #include "dataplane/decode/decode.h"
 #include "dataplane/dns_tcp.h"
+#include "dataplane/fetch.h"
 #include "dataplane/icmp.h"
 #include "dataplane/icmp_error.h"
 #include "dataplane/pmtu.h"
@@ -37,7 +38,7 @@
 #include "dataplane/verdict_trace.h"
 #include "dataplane/worker_state.h"
 
-#define FIND_LINES         3u /* of a record that are fetched when it is found, the first of them before */
+#define FIND_LINES         3u /* of a record that every packet needs */
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
 
@@ -451,7 +452,7 @@ static void guess_batch(struct worker *w, struct batch *b)
             b->pkt[i].flow = flow_table_guess(&w->table, b->pkt[i].hash);
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].flow != FLOW_NONE)
-            flow_prefetch(&w->table, b->pkt[i].flow, 0, 1);
+            flow_prefetch(&w->table, b->pkt[i].flow, 0, fetch_is_far() ? FIND_LINES : 1);
 }
 
 /* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts
@@ -462,11 +463,12 @@ static inline __attribute__((always_inline)) void fetch_found(const struct worke
     const struct agg *path = &w->agg[METER_PATH].entry[f->path];
     unsigned dir = p->sender ^ f->path_a;
 
-    flow_prefetch(&w->table, p->flow, 1, FIND_LINES);
+    fetch_near(&f->side[0]);
+    fetch_near(&f->side[1]);
     if (!f->is_clean || clean_kind(p, p->flags) != 0) /* the general way may want all of it */
         flow_prefetch(&w->table, p->flow, FIND_LINES, sizeof(struct flow) / 64);
-    __builtin_prefetch(&path->c.dir[dir], 1);
-    __builtin_prefetch(&path->hist[WINDOW_HIST_RTT_A + dir], 1);
+    fetch(&path->c.dir[dir]);
+    fetch(&path->hist[WINDOW_HIST_RTT_A + dir]);
 }
 
 static void find_batch(struct worker *w, struct batch *b)

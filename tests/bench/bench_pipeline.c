@@ -22,6 +22,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "dataplane/fetch.h"
 #include "dataplane/flow.h"
 #include "dataplane/memory.h"
 #include "dataplane/worker.h"
@@ -127,15 +128,15 @@ static inline __attribute__((always_inline)) uint64_t roofline_burst(struct roof
 
     for (uint32_t i = 0; i < n; i++) {
         hash[i] = (uint64_t)ids[i] * 0x9e3779b97f4a7c15ull >> 20;
-        __builtin_prefetch(r->bucket + (hash[i] & r->bucket_mask) * LINE);
+        fetch(r->bucket + (hash[i] & r->bucket_mask) * LINE);
     }
     for (uint32_t i = 0; t->set && i < n; i++) /* each packet has another */
-        __builtin_prefetch(r->set + ((hash[i] ^ r->packets++ * 0x9e3779b1) & (SETS - 1)) * LINE, 1);
+        fetch(r->set + ((hash[i] ^ r->packets++ * 0x9e3779b1) & (SETS - 1)) * LINE);
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *record = r->record + (uint64_t)ids[i] * t->record_bytes;
         sum += r->bucket[(hash[i] & r->bucket_mask) * LINE];
         for (unsigned line = 0; line < t->lines; line++)
-            __builtin_prefetch(record + line * LINE, 1);
+            fetch(record + line * LINE);
     }
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *record = r->record + (uint64_t)ids[i] * t->record_bytes;
