@@ -434,8 +434,9 @@ static size_t ring_bytes(const struct probe *p)
     return bytes;
 }
 
-static int make_worker(struct probe *p, unsigned i)
+static int make_worker(void *probe, unsigned i)
 {
+    struct probe *p = probe;
     const struct config *c = p->config;
 
     p->ring[i] = spsc_new(ring_bytes(p));
@@ -444,6 +445,7 @@ static int make_worker(struct probe *p, unsigned i)
         .mirror = p->ring_mirror[i],
         .flows = (uint32_t)(config_u64(c, "capture.flows") / p->n_workers),
         .buckets = p->o.n_files != 0 ? FILE_BUCKETS : 0,
+        .backed = p->o.n_files == 0,
         .trouble_blocks = (uint32_t)(config_u64(c, "capture.trouble_blocks") / p->n_workers),
         .dns_entries = DNS_ENTRIES,
         .max_paths = (uint32_t)config_u64(c, "window.max_paths"),
@@ -647,8 +649,8 @@ static int capture(struct probe *p)
         return EXIT_ERROR;
     }
     int code = open_records(p);
-    if (code == EXIT_DONE)
-        code = make_workers(p);
+    if (code == EXIT_DONE && !rx_dpdk_on_lcores(rx, make_worker, p)) /* their memory is to be near them */
+        code = EXIT_ERROR;
     if (code == EXIT_DONE)
         code = start_analytics(p, rx, &a);
     if (code != EXIT_DONE) {

@@ -143,15 +143,20 @@ static inline void clean_settle(struct worker *w)
         clean_settle_all(w);
 }
 
-/* The same if there is anything of this flow: a packet of its own is about to take the general way. */
+/* The same if there is anything of this flow: a packet of its own is about to take the general way. All entries are
+ * looked at, because a loop that ends here or there is guessed wrong each time. */
 static inline void clean_settle_flow(struct worker *w, uint32_t flow)
 {
-    for (uint32_t i = 0; i < w->n_findings; i++) {
-        if (w->finding[i].p->flow == flow) {
-            clean_settle_all(w);
-            return;
-        }
-    }
+    typedef uint32_t lanes __attribute__((vector_size(16), may_alias));
+    const lanes *at = (const lanes *)(const void *)w->finding_flow, wanted = {flow, flow, flow, flow};
+    lanes found = {0};
+
+    if (w->n_findings == 0)
+        return;
+    for (unsigned i = 0; i < BATCH_MAX / 4; i++)
+        found |= (lanes)(at[i] == wanted);
+    if ((found[0] | found[1] | found[2] | found[3]) != 0)
+        clean_settle_all(w);
 }
 
 /* ---- windows ---- */
@@ -368,6 +373,7 @@ static inline __attribute__((always_inline)) bool clean_meter(struct worker *w, 
         what |= clean_timestamps(p, &c, &found->ts_rtt_ns);
     c.t->window = p->tcp_window;
     clean_count(w, f, p, &c);
+    w->finding_flow[w->n_findings] = p->flow;
     found->p = p;
     found->what = what;
     w->n_findings += what != 0;

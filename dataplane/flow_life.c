@@ -107,15 +107,18 @@ void flows_expire(struct worker *w)
 {
     uint64_t passed_ns = w->clock_ns - w->swept_ns, round_ns = flow_table_round_ns(&w->table);
     uint64_t due = passed_ns >= round_ns ? w->table.fresh : w->table.fresh * passed_ns / round_ns;
-    uint32_t records = due < SWEEP_MAX ? (uint32_t)due : SWEEP_MAX, index;
+    uint32_t records = due < SWEEP_MAX ? (uint32_t)due : SWEEP_MAX;
 
     if (records == 0)
         return;
     w->swept_ns = w->clock_ns;
     for (unsigned n = 0; n < EXPIRE_MAX; n++) {
-        index = flow_table_sweep(&w->table, &records);
+        uint32_t index = flow_table_sweep(&w->table, &records), next;
         if (index == FLOW_NONE)
             return;
+        next = index + SWEEP_AHEAD;
+        if (next < w->table.fresh && is_idle(w, flow_at(&w->table, next)))
+            flow_table_fetch_end(&w->table, next);
         if (is_idle(w, flow_at(&w->table, index)))
             flow_end(w, index, FLOW_END_IDLE);
     }

@@ -15,7 +15,6 @@
 #define FIRST_ENOUGH 6u /* slots in use below which the first bucket is taken without comparing */
 #define LOOK_LEAST   8u /* records that are asked when there is none left */
 #define LOOK_MOST    128u
-#define SWEEP_AHEAD  4u /* records fetched in front of the sweep's hand */
 
 static uint32_t bucket_count(uint32_t n_flows)
 {
@@ -139,14 +138,14 @@ static void consider_bucket(const struct flow_table *t, uint32_t bucket, uint32_
             consider(t, b->index[i], victim);
 }
 
-/* First lines are fetched in advance; and all of a flow that may go, since it is read to its end. */
-static void fetch_ahead(const struct flow_table *t, uint32_t index)
+/* First lines are fetched in advance; and all of a flow that may go. */
+static inline __attribute__((always_inline)) void fetch_ahead(const struct flow_table *t, uint32_t index)
 {
     uint32_t next = index + SWEEP_AHEAD;
 
     flow_prefetch(t, next + SWEEP_AHEAD, 0, 1);
     if (next < t->fresh && !t->flow[next].is_clean)
-        flow_prefetch(t, next, 1, sizeof(struct flow) / 64);
+        flow_table_fetch_end(t, next);
 }
 
 /* Records are what there are none left of: some are asked in turn, until one of them can be missed. */
@@ -310,7 +309,7 @@ uint32_t flow_table_sweep(struct flow_table *t, uint32_t *records)
         if (t->hand >= t->fresh)
             t->hand = 0;
         uint32_t index = t->hand++;
-        fetch(&t->flow[index + SWEEP_AHEAD]);
+        fetch(&t->flow[index + 2 * SWEEP_AHEAD]);
         if (flow_is_live(&t->flow[index]))
             return index;
     }

@@ -116,6 +116,8 @@ uint32_t flow_table_insert(struct flow_table *t, uint64_t hash, const struct sho
 /* Removes the flow from its bucket and frees its record. */
 void flow_table_release(struct flow_table *t, uint32_t index);
 
+#define SWEEP_AHEAD 4u /* twice as far in front of the sweep's hand the first lines of records are fetched */
+
 /* The next live flow under the sweep's hand, of at most *records that are looked at; FLOW_NONE when those are used up.
  * *records is what is left. */
 uint32_t flow_table_sweep(struct flow_table *t, uint32_t *records);
@@ -214,33 +216,55 @@ static inline __attribute__((always_inline)) void flow_prefetch(const struct flo
         fetch(record + 64 * line);
 }
 
-/* For who releases one record after another: fetches the bucket of that one, and the record as far again ahead. */
+/* Fetches what the end of a flow reads: all of the record, of which the first line is there, and its buckets. */
+static inline __attribute__((always_inline)) void flow_table_fetch_end(const struct flow_table *t, uint32_t index)
+{
+    uint64_t hash = flow_hash(t, &t->flow[index].key);
+    uint32_t bucket = flow_bucket(t, hash);
+
+    flow_prefetch(t, index, 1, sizeof(struct flow) / 64);
+    fetch(&t->bucket[bucket]);
+    fetch(&t->bucket[flow_other_bucket(t, bucket, flow_signature(hash))]);
+}
+
+/* The same for who ends one record after another: that one, and the first line of the record as far again ahead. */
 static inline __attribute__((always_inline)) void flow_table_fetch_ahead(const struct flow_table *t, uint32_t index,
                                                                          uint32_t ahead)
 {
     if (index + ahead >= t->fresh)
         return;
-    flow_table_prefetch(t, flow_hash(t, &t->flow[index + ahead].key));
-    flow_prefetch(t, index + 2 * ahead, 0, sizeof(struct flow) / 64);
+    flow_table_fetch_end(t, index + ahead);
+    flow_prefetch(t, index + 2 * ahead, 0, 1);
+}
+
+static inline uint32_t flow_table_guess_in(const struct flow_table *t, uint32_t bucket, uint16_t sig)
+{
+    uint32_t matches = bucket_matches(&t->bucket[bucket], sig);
+
+    return __builtin_expect(matches != 0, 1) ? t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2]
+                                             : FLOW_NONE;
 }
 
 /*
- * The first record whose signature fits, FLOW_NONE if none does: nearly always the flow. Its first line is prefetched;
- * the key is still to be compared. (All lines at once would fill the core's miss buffers, and it would wait here.)
+ * The first record of the first bucket whose signature fits: nearly always the flow, but its key is still to be
+ * compared. FLOW_NONE if none does: then it may be in the other bucket, which is fetched.
  */
 static inline uint32_t flow_table_guess(const struct flow_table *t, uint64_t hash)
 {
     uint16_t sig = flow_signature(hash);
-    uint32_t bucket = flow_bucket(t, hash);
-    uint32_t matches = bucket_matches(&t->bucket[bucket], sig);
+    uint32_t bucket = flow_bucket(t, hash), index = flow_table_guess_in(t, bucket, sig);
 
-    if (__builtin_expect(matches == 0, 0)) {
-        bucket = flow_other_bucket(t, bucket, sig);
-        matches = bucket_matches(&t->bucket[bucket], sig);
-        if (matches == 0)
-            return FLOW_NONE;
-    }
-    return t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2];
+    if (__builtin_expect(index == FLOW_NONE, 0))
+        fetch(&t->bucket[flow_other_bucket(t, bucket, sig)]);
+    return index;
+}
+
+/* The same in the other bucket. */
+static inline uint32_t flow_table_guess_other(const struct flow_table *t, uint64_t hash)
+{
+    uint16_t sig = flow_signature(hash);
+
+    return flow_table_guess_in(t, flow_other_bucket(t, flow_bucket(t, hash), sig), sig);
 }
 
 #endif

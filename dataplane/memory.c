@@ -8,11 +8,24 @@
 
 #include "dataplane/memory.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
 #define HUGE_BYTES  (2u << 20)
 #define HUGE_ENOUGH (HUGE_BYTES / 4)
+#define PAGE_BYTES  4096u
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+static _Thread_local bool back_at_once;
+
+void memory_back_at_once(bool at_once)
+{
+    back_at_once = at_once;
+}
 
 static size_t round_up(size_t bytes)
 {
@@ -35,9 +48,17 @@ static void *map_aligned(size_t size)
     return aligned;
 }
 
-void *memory_map(size_t bytes)
+/* An older kernel does not know how: then by touching. Where memory is short it stays as it is, and is so later. */
+static void back(char *p, size_t size)
 {
-    size_t size = round_up(bytes);
+    if (madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno != EINVAL)
+        return;
+    for (size_t at = 0; at < size; at += PAGE_BYTES)
+        *(volatile char *)(p + at) = 0;
+}
+
+static void *map(size_t bytes, size_t size)
+{
     void *p = MAP_FAILED;
 
     if (bytes >= HUGE_BYTES)
@@ -47,6 +68,16 @@ void *memory_map(size_t bytes)
     p = map_aligned(size);
     if (p != NULL && bytes >= HUGE_ENOUGH)
         madvise(p, size, MADV_HUGEPAGE);
+    return p;
+}
+
+void *memory_map(size_t bytes)
+{
+    size_t size = round_up(bytes);
+    void *p = map(bytes, size);
+
+    if (p != NULL && back_at_once)
+        back(p, size);
     return p;
 }
 

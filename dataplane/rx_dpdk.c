@@ -571,6 +571,44 @@ static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct
     return 0;
 }
 
+struct errand {
+    int (*job)(void *ctx, unsigned worker);
+    void *ctx;
+    unsigned worker;
+};
+
+static int run_errand(void *errand_)
+{
+    const struct errand *errand = errand_;
+
+    return errand->job(errand->ctx, errand->worker);
+}
+
+/* Where make_lcores will put a worker: every device that is shared out has a thread in front. */
+static unsigned lcore_of(const struct rx_dpdk *rx, unsigned worker)
+{
+    unsigned before = worker;
+
+    for (unsigned i = 0; i <= worker / rx->o.n_workers; i++)
+        before += rx->port[i].spread == PORT_RESHARD;
+    return before + 1;
+}
+
+bool rx_dpdk_on_lcores(struct rx_dpdk *rx, int (*job)(void *ctx, unsigned worker), void *ctx)
+{
+    struct errand errand[RTE_MAX_LCORE];
+    unsigned n = rx->n_ports * rx->o.n_workers;
+    bool done = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        errand[i] = (struct errand){job, ctx, i};
+        done &= rte_eal_remote_launch(run_errand, &errand[i], lcore_of(rx, i)) == 0;
+    }
+    for (unsigned i = 0; i < n; i++)
+        done &= rte_eal_wait_lcore(lcore_of(rx, i)) == 0;
+    return done;
+}
+
 int rx_dpdk_run(struct rx_dpdk *rx, struct worker *const *workers, const volatile int *stop, uint64_t duration_ns,
                 struct error *e)
 {

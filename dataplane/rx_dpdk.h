@@ -42,6 +42,10 @@ struct rx_dpdk;
 /* Starts the EAL (once per process) and the ports. Needs root or the capabilities that the drivers want. */
 int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx, struct error *e);
 
+/* Has each thread that will run a worker, of 0 .. n_devices * n_workers, do job(ctx, worker); waits for all of them.
+ * Returns whether all of them returned 0. */
+bool rx_dpdk_on_lcores(struct rx_dpdk *rx, int (*job)(void *ctx, unsigned worker), void *ctx);
+
 /*
  * Runs workers[0 .. n_devices * n_workers) on their lcores until *stop is set or duration_ns has passed (0: no limit),
  * watching the ports meanwhile; then drains the ports and finishes the workers.

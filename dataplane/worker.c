@@ -32,6 +32,7 @@
 #include "dataplane/fetch.h"
 #include "dataplane/icmp.h"
 #include "dataplane/icmp_error.h"
+#include "dataplane/memory.h"
 #include "dataplane/pmtu.h"
 #include "dataplane/tcp_loss.h"
 #include "dataplane/transit.h"
@@ -65,6 +66,23 @@ static void set_patience(struct worker *w)
     w->active_ticks = (uint32_t)(o->active_ns >> w->active_shift);
 }
 
+/* What packets and flows fill, and what paths and the like do: most have few of those. */
+static bool init_tables(struct worker *w)
+{
+    const struct worker_options *o = &w->o;
+
+    memory_back_at_once(o->backed);
+    bool there = flow_table_init(&w->table, o->flows) == 0 && fragments_init(&w->fragments) == 0 &&
+                 dedup_init(&w->dedup) == 0 && pools_init(&w->pools, o->trouble_blocks) == 0 &&
+                 dns_pool_init(&w->dns, o->dns_entries) == 0;
+    memory_back_at_once(false);
+    return there && agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, o->mirror) == 0 &&
+           agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, o->max_paths, o->mirror) == 0 &&
+           agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, o->max_services, o->mirror) == 0 &&
+           agg_table_init(&w->agg[METER_VLAN], WINDOW_VLAN, MAX_VLAN_WINDOWS, o->mirror) == 0 &&
+           agg_table_init(&w->agg[METER_TUNNEL], WINDOW_TUNNEL, MAX_TUNNEL_WINDOWS, o->mirror) == 0;
+}
+
 int worker_new(const struct worker_options *options, struct worker **ret_worker)
 {
     struct worker *w = calloc(1, sizeof(*w));
@@ -73,14 +91,7 @@ int worker_new(const struct worker_options *options, struct worker **ret_worker)
         return -ENOMEM;
     w->o = *options;
     w->o.writer.mirror = options->mirror;
-    if (flow_table_init(&w->table, options->flows) != 0 || fragments_init(&w->fragments) != 0 ||
-        dedup_init(&w->dedup) != 0 || pools_init(&w->pools, options->trouble_blocks) != 0 ||
-        dns_pool_init(&w->dns, options->dns_entries) != 0 ||
-        agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, options->mirror) != 0 ||
-        agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, options->max_paths, options->mirror) != 0 ||
-        agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, options->max_services, options->mirror) != 0 ||
-        agg_table_init(&w->agg[METER_VLAN], WINDOW_VLAN, MAX_VLAN_WINDOWS, options->mirror) != 0 ||
-        agg_table_init(&w->agg[METER_TUNNEL], WINDOW_TUNNEL, MAX_TUNNEL_WINDOWS, options->mirror) != 0) {
+    if (!init_tables(w)) {
         worker_free(w);
         return -ENOMEM;
     }
@@ -445,11 +456,22 @@ static void hash_batch(struct worker *w, struct batch *b)
         flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
+/* Those that are not in their first bucket wait together for their other one. */
 static void guess_batch(struct worker *w, struct batch *b)
 {
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->pkt[i].verdict == PKT_FLOW)
-            b->pkt[i].flow = flow_table_guess(&w->table, b->pkt[i].hash);
+    struct pkt *other[BATCH_MAX];
+    uint32_t n_others = 0;
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct pkt *p = &b->pkt[i];
+        if (p->verdict != PKT_FLOW)
+            continue;
+        p->flow = flow_table_guess(&w->table, p->hash);
+        other[n_others] = p;
+        n_others += p->flow == FLOW_NONE;
+    }
+    for (uint32_t i = 0; i < n_others; i++)
+        other[i]->flow = flow_table_guess_other(&w->table, other[i]->hash);
     for (uint32_t i = 0; i < b->n; i++)
         if (b->pkt[i].flow != FLOW_NONE)
             flow_prefetch(&w->table, b->pkt[i].flow, 0, fetch_is_far() ? FIND_LINES : 1);

@@ -23,6 +23,7 @@ struct worker_options {
     uint32_t mirror;
     uint32_t flows;          /* table size of this worker */
     uint32_t buckets;        /* of the table, to begin with: a power of two; 0: all */
+    bool backed;             /* flows' memory is there from the start, near the calling thread's processor */
     uint32_t trouble_blocks; /* nodes of its pool */
     uint32_t dns_entries;
     uint32_t max_paths, max_services;

@@ -36,13 +36,14 @@ struct worker {
     struct ledger ledger;
 
     uint64_t clock_ns, swept_ns;
-    uint64_t least_idle_ns;                  /* the shortest of the time-outs */
-    uint64_t clean_idle_ns;                  /* the shortest for an open TCP connection */
-    uint32_t active_shift, active_ticks;     /* see may_be_over */
-    uint32_t changes_seen;                   /* of the table, when this burst was looked up */
-    uint64_t window_start_ns, window_end_ns; /* end 0: no window yet */
-    uint64_t ms_start_ns, ms_bytes;          /* the current millisecond, for the peak */
-    struct finding finding[BATCH_MAX + 1];   /* the first n_findings; the one behind is being written */
+    uint64_t least_idle_ns;                            /* the shortest of the time-outs */
+    uint64_t clean_idle_ns;                            /* the shortest for an open TCP connection */
+    uint32_t active_shift, active_ticks;               /* see may_be_over */
+    uint32_t changes_seen;                             /* of the table, when this burst was looked up */
+    uint64_t window_start_ns, window_end_ns;           /* end 0: no window yet */
+    uint64_t ms_start_ns, ms_bytes;                    /* the current millisecond, for the peak */
+    struct finding finding[BATCH_MAX + 1];             /* the first n_findings; the one behind is being written */
+    _Alignas(16) uint32_t finding_flow[BATCH_MAX + 4]; /* of the same index; what is left from before is harmless */
     uint32_t n_findings;
     uint64_t clock_backwards;
     uint64_t general_pkts;     /* that took the general way */

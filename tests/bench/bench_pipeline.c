@@ -179,6 +179,7 @@ static struct worker *make_worker(const struct options *o, struct site_table *si
         die("no memory");
     site_table_finish(sites);
     const struct worker_options options = {
+        .backed = true,
         .flows = o->mix == MIX_NEW ? o->flows * 8 : o->flows + o->flows / 64 + 1024,
         .trouble_blocks = (o->mix == MIX_VXLAN ? o->flows : o->flows / 16) + 4096, /* a tunnelled flow has a node */
         .dns_entries = 64,
