@@ -3,7 +3,8 @@
 /*
  * RTP is recognised, not announced: version 2, a media payload type (RFC 3551), and four packets of one SSRC whose
  * sequence numbers follow each other. Until then a stream is on probation and is told to nobody; a flow gets a
- * few probations at a time, and only among its first packets.
+ * few probations at a time, only among its first packets, and where none of them came to anything within twice as many
+ * they all end.
  *
  * A stream is its SSRC and direction, never its payload type: comfort noise (type 13), DTMF events and a change of
  * codec share the sequence numbers. Loss is RFC 3550 A.3: expected (extended highest - first + 1) less received, where
@@ -149,13 +150,31 @@ static struct found find(const struct meter *m, uint32_t ssrc)
     return found;
 }
 
+/* What is on probation still is no stream: noise looks like RTP now and then. Its nodes are others' from here on. */
+static void end_probations(struct meter *m)
+{
+    uint32_t *link = &m->f->app;
+
+    while (*link != 0) {
+        struct app_head *h = app_at(&m->pools->node, *link);
+        if (h->kind == APP_RTP && !rtp_is_confirmed(h))
+            app_remove(&m->pools->node, link);
+        else
+            link = &h->next;
+    }
+}
+
 /* A stream for a new SSRC; with too many on probation the oldest gives way. */
 static void start(struct meter *m, const struct rtp_header *h, const struct found *found)
 {
     struct rtp_stream *s = found->n_probation >= PROBATIONS ? found->probation : NULL;
+    uint32_t pkts = m->f->side[0].pkts + m->f->side[1].pkts;
 
-    if (!found->any && m->f->side[0].pkts + m->f->side[1].pkts > PROBATION_PKTS)
+    if (!found->any && pkts > PROBATION_PKTS) {
+        if (pkts > 2 * PROBATION_PKTS)
+            end_probations(m);
         return;
+    }
     if (s == NULL && app_count(m->f, &m->pools->node, APP_RTP) < RTP_PER_FLOW)
         s = app_add(m->f, &m->pools->node, APP_RTP);
     if (s == NULL)

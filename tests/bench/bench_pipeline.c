@@ -327,11 +327,12 @@ static void run(const struct options *o)
 
 static void usage(void)
 {
-    fputs("Examples:\n"
-          "  bench-pipeline --flows 1000000 --seconds 5 --json\n"
-          "  bench-pipeline --flows 65536 --mix dup\n"
-          "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup|vxlan] [--json]\n",
-          stdout);
+    fputs(
+        "Examples:\n"
+        "  bench-pipeline --flows 1000000 --seconds 5 --json\n"
+        "  bench-pipeline --flows 65536 --mix dup\n"
+        "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup|vxlan|udp] [--json]\n",
+        stdout);
 }
 
 int main(int argc, char **argv)
@@ -356,7 +357,7 @@ int main(int argc, char **argv)
         else if (c == 's')
             o.seconds = strtod(optarg, NULL);
         else if (c == 'm' && mix_parse(optarg, &o.mix) != 0)
-            die("--mix takes tcp, new, imix, dup or vxlan");
+            die("--mix takes tcp, new, imix, dup, vxlan or udp");
         else if (c == 'j')
             o.json = true;
         else if (c == 'h')

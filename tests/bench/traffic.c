@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* See traffic.h. Frames are Ethernet + IPv4 + TCP with timestamps: 66 bytes of headers. */
+/* See traffic.h. Frames are Ethernet + IPv4 + TCP with timestamps, 66 bytes of headers, or UDP, 42. */
 
 #include "tests/bench/traffic.h"
 
@@ -11,13 +11,15 @@
 #include "common/bytes.h"
 
 #define SLOT_BYTES          192u /* headers and the start of the payload: the rest of a frame is never looked at */
-#define HEADERS             66u
-#define VXLAN_HEADERS       50u /* Ethernet, IPv4, UDP, VXLAN around the frame */
+#define TCP_HEADERS         66u
+#define UDP_HEADERS         42u
+#define UDP_PORT            51820u /* datagrams that look like noise, as of a VPN */
+#define VXLAN_HEADERS       50u    /* Ethernet, IPv4, UDP, VXLAN around the frame */
 #define FCS                 4u
 #define MSS                 1448u
 #define VISITS_PER_FLOW_NEW 8u /* MIX_NEW: handshake, request, response, close */
 
-static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup", "vxlan"};
+static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup", "vxlan", "udp"};
 
 const char *mix_name(enum mix mix)
 {
@@ -93,7 +95,7 @@ struct segment {
 static struct segment step(struct traffic *t, struct bench_flow *f, uint32_t payload)
 {
     unsigned phase = f->visits++ % VISITS_PER_FLOW_NEW;
-    bool opens = t->mix == MIX_NEW || f->visits <= 3;
+    bool opens = t->mix == MIX_NEW || (t->mix != MIX_UDP && f->visits <= 3);
     struct segment s = {.from = phase % 2 == 0 ? 0 : 1, .flags = TCP_ACK, .payload = payload};
 
     if (opens && phase == 0) {
@@ -108,13 +110,18 @@ static struct segment step(struct traffic *t, struct bench_flow *f, uint32_t pay
         s.payload = 0;
     } else if (t->mix == MIX_NEW && phase >= 6) {
         s.flags |= TCP_FIN;
-    } else if (s.from == 0 && phase != 4) {
+    } else if (t->mix != MIX_UDP && s.from == 0 && phase != 4) {
         s.payload = 0; /* the client mostly acknowledges */
     }
     s.seq = f->seq[s.from];
     f->seq[s.from] += s.payload + ((s.flags & (TCP_SYN | TCP_FIN)) != 0);
     s.ack = (s.flags & TCP_ACK) ? f->seq[1 - s.from] : 0;
     return s;
+}
+
+static uint32_t headers_of(const struct traffic *t)
+{
+    return t->mix == MIX_UDP ? UDP_HEADERS : TCP_HEADERS;
 }
 
 static uint32_t outer_bytes(const struct traffic *t)
@@ -130,7 +137,7 @@ static uint32_t payload_for(struct traffic *t)
         uint32_t r = (uint32_t)(next_random(t) % 12);
         frame = r < 7 ? 64 : r < 11 ? 594 : 1518;
     }
-    uint32_t headers = HEADERS + FCS + outer_bytes(t);
+    uint32_t headers = headers_of(t) + FCS + outer_bytes(t);
     return frame > headers ? frame - headers : 1;
 }
 
@@ -156,26 +163,42 @@ static void write_vxlan(uint8_t *p, uint32_t id, uint32_t inner_bytes)
     put_be32(p + 46, (100 + id % 16) << 8);
 }
 
-static void write_frame(struct traffic *t, uint8_t *p, uint32_t id, const struct segment *s)
+/* Ethernet, IPv4 and the ports. */
+static void write_ip(struct traffic *t, uint8_t *p, uint32_t id, const struct segment *s)
 {
     static const uint8_t macs[12] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
     struct bench_flow *f = &t->flow[id];
     uint32_t client = 0x0a000000u | (id & 0x3fffff), server = 0xc0000200u | (id & 0xff);
-    uint32_t tsval = (uint32_t)(t->now_ns / 1000000);
+    uint32_t client_port = 1024 + ((id >> 22) * 7919 + f->generation) % 60000;
+    uint32_t server_port = t->mix == MIX_UDP ? UDP_PORT : 443;
 
     memcpy(p, macs, sizeof(macs));
     put_be16(p + 12, 0x0800);
     put_be16(p + 14, 0x4500);
-    put_be16(p + 16, 52 + s->payload);
+    put_be16(p + 16, headers_of(t) - 14 + s->payload);
     put_be16(p + 18, ++f->ip_id[s->from]);
     put_be16(p + 20, 0x4000);
-    put_be16(p + 22, 0x4006);
+    put_be16(p + 22, t->mix == MIX_UDP ? 0x4011 : 0x4006);
     put_be16(p + 24, 0);
     put_be32(p + 26, s->from == 0 ? client : server);
     put_be32(p + 30, s->from == 0 ? server : client);
-    uint32_t client_port = 1024 + ((id >> 22) * 7919 + f->generation) % 60000;
-    put_be16(p + 34, s->from == 0 ? client_port : 443);
-    put_be16(p + 36, s->from == 0 ? 443 : client_port);
+    put_be16(p + 34, s->from == 0 ? client_port : server_port);
+    put_be16(p + 36, s->from == 0 ? server_port : client_port);
+}
+
+static void write_udp(uint8_t *p, const struct segment *s)
+{
+    uint64_t noise = mix64(s->seq);
+
+    put_be16(p + 38, 8 + s->payload);
+    put_be16(p + 40, 0);
+    memcpy(p + UDP_HEADERS, &noise, sizeof(noise));
+}
+
+static void write_tcp(const struct traffic *t, uint8_t *p, const struct segment *s)
+{
+    uint32_t tsval = (uint32_t)(t->now_ns / 1000000);
+
     put_be32(p + 38, s->seq);
     put_be32(p + 42, s->ack);
     put_be16(p + 46, 0x8000u | s->flags);
@@ -184,12 +207,12 @@ static void write_frame(struct traffic *t, uint8_t *p, uint32_t id, const struct
     put_be32(p + 54, 0x0101080a);
     put_be32(p + 58, tsval);
     put_be32(p + 62, tsval - 1);
-    memset(p + HEADERS, (int)(s->seq & 0xff), 16);
+    memset(p + TCP_HEADERS, (int)(s->seq & 0xff), 16);
 }
 
 static void describe(struct traffic *t, struct frame *k, uint32_t slot, uint32_t payload)
 {
-    uint32_t wire = outer_bytes(t) + HEADERS + payload;
+    uint32_t wire = outer_bytes(t) + headers_of(t) + payload;
 
     if (wire < 60)
         wire = 60;
@@ -206,8 +229,13 @@ static void fill_one(struct traffic *t, struct frame *k, uint32_t slot, uint32_t
     t->now_ns += t->gap_ns;
     uint8_t *frame = t->frames + (size_t)slot * SLOT_BYTES;
     if (t->mix == MIX_VXLAN)
-        write_vxlan(frame, id, HEADERS + s.payload);
-    write_frame(t, frame + outer_bytes(t), id, &s);
+        write_vxlan(frame, id, TCP_HEADERS + s.payload);
+    frame += outer_bytes(t);
+    write_ip(t, frame, id, &s);
+    if (t->mix == MIX_UDP)
+        write_udp(frame, &s);
+    else
+        write_tcp(t, frame, &s);
     describe(t, k, slot, s.payload);
 }
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include "dataplane/batch.h"
 
-enum mix { MIX_TCP, MIX_NEW, MIX_IMIX, MIX_DUP, MIX_VXLAN, MIX_COUNT };
+enum mix { MIX_TCP, MIX_NEW, MIX_IMIX, MIX_DUP, MIX_VXLAN, MIX_UDP, MIX_COUNT };
 
 /* A flow as its two ends know it. */
 struct bench_flow {
