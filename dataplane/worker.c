@@ -456,6 +456,15 @@ static void hash_batch(struct worker *w, struct batch *b)
         flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
+/* Inlined with a constant. */
+static inline __attribute__((always_inline)) void fetch_guessed(const struct worker *w, const struct batch *b,
+                                                                unsigned lines)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->pkt[i].flow != FLOW_NONE)
+            flow_prefetch(&w->table, b->pkt[i].flow, 0, lines);
+}
+
 /* Those that are not in their first bucket wait together for their other one. */
 static void guess_batch(struct worker *w, struct batch *b)
 {
@@ -472,9 +481,10 @@ static void guess_batch(struct worker *w, struct batch *b)
     }
     for (uint32_t i = 0; i < n_others; i++)
         other[i]->flow = flow_table_guess_other(&w->table, other[i]->hash);
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->pkt[i].flow != FLOW_NONE)
-            flow_prefetch(&w->table, b->pkt[i].flow, 0, fetch_is_far() ? FIND_LINES : 1);
+    if (fetch_is_far())
+        fetch_guessed(w, b, FIND_LINES);
+    else
+        fetch_guessed(w, b, 1);
 }
 
 /* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts
