@@ -55,6 +55,32 @@
 
 enum age { AGE_UNKNOWN, AGE_OLDER, AGE_NEWER };
 
+/* The age below which bytes that come again cannot have been reported missing: S has not heard of them at all. */
+static uint64_t young_ns(const struct flow *f)
+{
+    return loss_full_rtt_ns(f) * 3 / 4;
+}
+
+/*
+ * Trouble begins, and no moment is known that would tell how old bytes are (loss_mark). What is in flight tells one;
+ * with nothing in flight, all from nxt on is new now.
+ */
+static void trouble_begins(struct meter *m, unsigned s)
+{
+    uint64_t at_ns = m->now_ns - young_ns(m->f) / 2;
+    uint32_t end;
+
+    if (m->f->side[s].flags & SIDE_TROUBLE)
+        return;
+    m->f->side[s].flags |= SIDE_TROUBLE;
+    if (!rtt_sent_by(m, s, at_ns, &end)) {
+        at_ns = m->now_ns;
+        end = m->f->side[s].nxt;
+    }
+    trouble_of(m)->dir[s].mark_ns[1] = at_ns;
+    trouble_of(m)->dir[s].mark_seq[1] = end;
+}
+
 uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
@@ -65,7 +91,7 @@ uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end
         return 0;
     }
     c->n_nodes++;
-    m->f->side[s].flags |= SIDE_TROUBLE;
+    trouble_begins(m, s);
     struct range *r = range_at(m, index);
     r->start = start;
     r->end = end;
@@ -443,12 +469,6 @@ static void expect_echo(struct meter *m, unsigned s, uint32_t start, uint32_t en
     pending_add(m, s, &r);
 }
 
-/* The age below which bytes that come again cannot have been reported missing: S has not heard of them at all. */
-static uint64_t young_ns(const struct flow *f)
-{
-    return loss_full_rtt_ns(f) * 3 / 4;
-}
-
 void loss_mark(struct meter *m, unsigned s)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
@@ -459,19 +479,6 @@ void loss_mark(struct meter *m, unsigned s)
     c->mark_seq[0] = c->mark_seq[1];
     c->mark_ns[1] = m->now_ns;
     c->mark_seq[1] = m->f->side[s].nxt;
-}
-
-/* Trouble begins, and no such moment is known: what is in flight, and is about to be forgotten, tells one. */
-static void mark_from_flight(struct meter *m, unsigned s)
-{
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    uint64_t by_ns = m->now_ns - young_ns(m->f) / 2;
-    uint32_t end;
-
-    if ((m->f->side[s].flags & SIDE_TROUBLE) || !rtt_sent_by(m, s, by_ns, &end))
-        return;
-    c->mark_ns[1] = by_ns;
-    c->mark_seq[1] = end;
 }
 
 /* Were the bytes from `start` on sent for the first time less than a round trip ago? */
@@ -649,7 +656,7 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         leave_out_copy(m, s);
         return;
     }
-    mark_from_flight(m, s);
+    trouble_begins(m, s); /* before what is in flight is forgotten */
     rtt_forget_above(m, s, start);
     if (!filled)
         repeat(m, s, start, end);

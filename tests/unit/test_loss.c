@@ -770,6 +770,22 @@ START_TEST(young_bytes_at_the_beginning_of_trouble)
 }
 END_TEST
 
+/* The same where a gap, not the repeat, is the beginning: of what overtook nothing, and of what was overtaken. */
+START_TEST(young_bytes_when_a_gap_is_the_beginning)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001), C(40.1, 1301, 100, 5001),
+             C(40.6, 1201, 100, 5001), C(40.8, 1101, 100, 5001), S(50, 5001, 0, 1201), S(50.1, 5001, 0, 1201),
+             S(50.6, 5001, 0, 1401), S(50.8, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1201, 100, 5001), C(40.3, 1101, 100, 5001),
+             C(40.4, 1101, 100, 5001), S(50, 5001, 0, 1101), S(50.3, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* Without IP id and timestamps. The mirror has copied none of 300 segments; then a sender that recovers sends twice. */
 START_TEST(a_hasty_repeat_is_no_copy)
 {
@@ -916,5 +932,5 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
-          young_bytes_at_the_beginning_of_trouble, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
-          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          young_bytes_at_the_beginning_of_trouble, young_bytes_when_a_gap_is_the_beginning, a_copy_of_a_quick_repeat,
+          a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
