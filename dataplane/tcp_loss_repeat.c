@@ -32,7 +32,9 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
     bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
     bool echoes = at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS);
 
-    if (echoes)
+    bool of_another = (repeat->flags & (NODE_OLD_TICK | NODE_SIGNALLED)) == NODE_OLD_TICK; /* maybe */
+
+    if (echoes && !(of_another && m->p->tsecr == repeat->tsval))
         return seq_lt(m->p->tsecr, repeat->tsval);
     if (cumulative && is_leapt_over(m, s, repeat))
         return true;

@@ -7,6 +7,10 @@
 
 #include "tests/unit/script.h"
 
+#define SACK_HANDSHAKE                                                                                                 \
+    C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
+        C(11, 1001, 0, 5001)
+
 /* ---- rule 0: the mirror reorders ---- */
 
 START_TEST(data_just_after_its_ack_is_no_loss)
@@ -672,10 +676,6 @@ START_TEST(second_hops_are_no_evidence_of_copies)
 }
 END_TEST
 
-#define SACK_HANDSHAKE                                                                                                 \
-    C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
-        C(11, 1001, 0, 5001)
-
 /* A complaint without SACK is about one byte. When that is there, the rest of the gap need not have been missing. */
 START_TEST(a_complaint_about_the_head_of_a_gap)
 {
@@ -782,6 +782,22 @@ START_TEST(young_bytes_when_a_gap_is_the_beginning)
     d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1201, 100, 5001), C(40.3, 1101, 100, 5001),
              C(40.4, 1101, 100, 5001), S(50, 5001, 0, 1101), S(50.3, 5001, 0, 1301), C(2000, 1301, 0, 5001));
     VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/*
+ * Sent again right behind its late first copy, whose loss nobody could know of. The ACK echoes a TSval that the repeat
+ * shares with another one, which moved the edge before.
+ */
+START_TEST(an_echo_that_two_repeats_share)
+{
+    struct drive *d =
+        PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.2, 1201, 100, 5001, TS(1001, 1)),
+             S(30.2, 5001, 0, 1001, SACK(1201, 1301), TS(2, 990)), C(31.5, 1001, 100, 5001, TS(1012, 2)),
+             C(31.6, 1101, 100, 5001, TS(1000, 1)), C(31.7, 1101, 100, 5001, TS(1012, 2)),
+             S(41.5, 5001, 0, 1101, SACK(1201, 1301), TS(13, 1012)), S(41.6, 5001, 0, 1301, TS(13, 1012)));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .reordered_pkts = 1, .spurious_pkts = 1);
     drive_free(d);
 }
 END_TEST
@@ -932,5 +948,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
-          young_bytes_at_the_beginning_of_trouble, young_bytes_when_a_gap_is_the_beginning, a_copy_of_a_quick_repeat,
-          a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          young_bytes_at_the_beginning_of_trouble, young_bytes_when_a_gap_is_the_beginning,
+          an_echo_that_two_repeats_share, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
