@@ -46,7 +46,7 @@ struct range {
     uint32_t nxt;        /* repeat: highest sequence end of the sender when it was sent again */
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
     uint64_t signal_ns;  /* when the receiver first reported it missing; of NODE_LATE: by how much it was overtaken */
-    uint64_t covered_ns; /* when an ACK or SACK first covered it */
+    uint64_t covered_ns; /* when an ACK or SACK first covered it; of a repeat: listened_ns then */
     /* repeat: bytes of a segment. A node may hold a run of equal ones, of which only the last may be shorter */
     uint32_t segment_bytes;
 };
@@ -99,6 +99,8 @@ struct tcp_trouble {
     uint64_t held_ns;     /* ... at most */
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
     uint64_t dup_ack_ns;  /* the latest complaint without SACK */
+    uint64_t heard_ns;    /* in trouble: when the peer was last heard */
+    uint64_t listened_ns; /* ... and for how long up to then, silence counted in part (loss_listened_ns) */
     uint64_t second_hop_pkts;
     uint64_t hop_ns;    /* when the latest of them was seen */
     uint32_t hop;       /* ... and where */

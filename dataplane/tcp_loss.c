@@ -18,10 +18,11 @@
  * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
  * repeat's, and nothing before had the same TSval, the loss was real. Without timestamps: real when R had reported the
  * gap by SACK; else spurious when the ACK comes sooner than R could have answered, or comes twice with nothing else
- * outstanding. Else lost downstream. The verdict waits for the covering ACK, and then for a DSACK. Without SACK the
- * duplicate ACK that answers a needless repeat is no complaint, and silence speaks, too: spurious when R had not
- * complained although it could, and has what lies behind; or when its edge stops between the repeat and what had been
- * sent before it, and goes on without a repair, since a repeat that was needed moves the edge to the next gap.
+ * outstanding. Else lost downstream. The verdict waits for the covering ACK, and then for a DSACK, of which a silence
+ * of R says nothing (loss_listened_ns). Without SACK the duplicate ACK that answers a needless repeat is no complaint,
+ * and silence speaks, too: spurious when R had not complained although it could, and has what lies behind; or when its
+ * edge stops between the repeat and what had been sent before it, and goes on without a repair, since a repeat that was
+ * needed moves the edge to the next gap.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
  * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
@@ -73,6 +74,7 @@ static void trouble_begins(struct meter *m, unsigned s)
     if (m->f->side[s].flags & SIDE_TROUBLE)
         return;
     m->f->side[s].flags |= SIDE_TROUBLE;
+    trouble_of(m)->dir[s].heard_ns = m->now_ns;
     if (!rtt_sent_by(m, s, at_ns, &end)) {
         at_ns = m->now_ns;
         end = m->f->side[s].nxt;
@@ -143,6 +145,18 @@ uint64_t loss_dsack_wait_ns(const struct meter *m)
             mean_ns += rtt_small_sum_ns(&m->f->rtt[e]) / rtt_small_n(&m->f->rtt[e]);
     uint64_t rto_ns = 2 * mean_ns > RTO_MIN_NS ? 2 * mean_ns : RTO_MIN_NS;
     return 2 * rto_ns;
+}
+
+/*
+ * What R says may be held up somewhere, and says nothing until it comes. So a silence does not use up a verdict's
+ * patience, and what comes behind it is heard out.
+ */
+uint64_t loss_listened_ns(const struct meter *m, unsigned s)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t silence_ns = m->now_ns - c->heard_ns, most_ns = loss_dsack_wait_ns(m) / 2;
+
+    return c->listened_ns + (silence_ns < most_ns ? silence_ns : most_ns);
 }
 
 /* Marks the packet's evidence of age on a node. */
@@ -303,6 +317,7 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
     added->tsval = r->tsval;
     added->ip_id = r->ip_id;
     added->signal_ns = r->signal_ns;
+    added->covered_ns = loss_listened_ns(m, s);
     added->segment_bytes = r->end - r->start;
     *link = index;
     return true;

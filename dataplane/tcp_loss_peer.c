@@ -359,6 +359,10 @@ void loss_resolve(struct meter *m, unsigned s)
         }
     }
     loss_resolve_repeats(m, s);
+    if (m->p->sender != s) {
+        c->listened_ns = loss_listened_ns(m, s);
+        c->heard_ns = m->now_ns;
+    }
     if (c->n_nodes == 0)
         m->f->side[s].flags &= (uint16_t)~SIDE_TROUBLE;
 }

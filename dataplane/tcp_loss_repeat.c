@@ -171,6 +171,12 @@ static bool was_unseen(const struct meter *m, unsigned s, const struct range *fi
            !edge_waits_for_later(m, s, fill);
 }
 
+/* R complains of what was only late before it covers it; whatever else it may say comes behind, however held up. */
+static uint64_t patience_clock(const struct meter *m, unsigned s, const struct range *r)
+{
+    return (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL ? m->now_ns : loss_listened_ns(m, s);
+}
+
 /* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
 static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
 {
@@ -187,7 +193,7 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
     if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
         loss_may_be_held(m, r->signal_ns);
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
-    r->covered_ns = m->now_ns;
+    r->covered_ns = patience_clock(m, s, r);
     return true;
 }
 
@@ -372,11 +378,9 @@ void loss_dsack(struct meter *m, unsigned s, struct sack_block block)
 /* Has a repeat waited long enough for what could still be said of it? Where there is little room, for less. */
 static bool is_settled(const struct meter *m, unsigned s, const struct range *r)
 {
-    uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
-
     if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
         return false;
-    if (m->now_ns - since_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
+    if (patience_clock(m, s, r) - r->covered_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
         return true;
     return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
            seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */

@@ -5,6 +5,7 @@
  * client's in 1 ms, so the whole round trip is 11 ms. Each test names all verdicts; what it does not name is 0.
  */
 
+#include "dataplane/worker_state.h"
 #include "tests/unit/script.h"
 
 #define SACK_HANDSHAKE                                                                                                 \
@@ -802,6 +803,46 @@ START_TEST(an_echo_that_two_repeats_share)
 }
 END_TEST
 
+/* The way back stands still again behind the ACK that covers a repeat: what R says of it comes when that is over. */
+START_TEST(a_dsack_behind_a_silence)
+{
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), S(245, 5001, 0, 1101),
+                           C(246, 1101, 100, 5001), C(700, 1201, 100, 5001), S(945, 5001, 0, 1101, SACK(1001, 1101)),
+                           S(945.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    /* and behind it comes first what R had said before */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
+             S(245, 5001, 0, 1101), C(700, 1201, 100, 5001), S(945, 5001, 0, 1201),
+             S(945.1, 5001, 0, 1201, SACK(1001, 1101)), S(945.2, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    /* a FIN overtakes it */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), S(245, 5001, 0, 1101, FIN),
+             C(246, 1101, 0, 5002, FIN), S(256, 5002, 0, 1102), S(860, 5001, 0, 1101, SACK(1001, 1101)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A silence that ends without a word of it: the loss is told while the flow goes on. */
+START_TEST(a_loss_behind_a_silence)
+{
+    const struct step steps[] = {
+        SACK_HANDSHAKE,           C(20, 1001, 100, 5001), C(230, 1001, 100, 5001),  S(245, 5001, 0, 1101),
+        C(900, 1101, 100, 5001),  S(910, 5001, 0, 1201),  C(1200, 1201, 100, 5001), S(1210, 5001, 0, 1301),
+        C(1211, 1301, 100, 5001), S(1221, 5001, 0, 1401),
+    };
+    struct drive *d = drive_new(drive_options());
+
+    play_on(d, steps, sizeof(steps) / sizeof(steps[0]));
+    ck_assert_uint_eq(d->worker->pools.node.in_use, 0);
+    drive_finish(d);
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* Without IP id and timestamps. The mirror has copied none of 300 segments; then a sender that recovers sends twice. */
 START_TEST(a_hasty_repeat_is_no_copy)
 {
@@ -949,5 +990,5 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
           young_bytes_at_the_beginning_of_trouble, young_bytes_when_a_gap_is_the_beginning,
-          an_echo_that_two_repeats_share, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
-          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          an_echo_that_two_repeats_share, a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat,
+          a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
