@@ -662,6 +662,26 @@ START_TEST(a_partial_ack_complains)
 }
 END_TEST
 
+/* Behind a mirror that shows everything twice, a burst of equal ACKs is one of duplicate ACKs, each with its copy. */
+START_TEST(equal_acks_in_pairs)
+{
+#define PAIR(t, seq) S(t, seq, 100, 1001, .id = NO_ID), S((t) + 0.008, seq, 100, 1001, .id = NO_ID)
+#define EQUAL(t)     C(t, 1001, 0, 5301, .id = NO_ID)
+#define PAIRS(t, seq)                                                                                                  \
+    PAIR(t, seq), PAIR((t) + 0.1, (seq) + 100), PAIR((t) + 0.2, (seq) + 200), PAIR((t) + 0.3, (seq) + 300)
+    struct drive *d = PLAY(HANDSHAKE, PAIRS(20, 5001), PAIRS(20.4, 5401), PAIRS(20.8, 5801), EQUAL(21.9), EQUAL(21.908),
+                           EQUAL(22), EQUAL(22.001), EQUAL(22.008), EQUAL(22.009), C(22.5, 1001, 0, 6201, .id = NO_ID));
+    ck_assert_uint_eq(d->flow[0].dir[S2C].dup_pkts, 12);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 3);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].dup_acks, 2);
+    VERDICTS(d, S2C, .reordered_pkts = 1);
+    drive_free(d);
+#undef PAIRS
+#undef EQUAL
+#undef PAIR
+}
+END_TEST
+
 /* Second hops come in bursts; that makes no copies of equal ACKs. */
 START_TEST(second_hops_are_no_evidence_of_copies)
 {
@@ -986,9 +1006,10 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
           absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, a_replay_without_room_is_needless,
           an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
-          what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
-          a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
-          a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
-          young_bytes_at_the_beginning_of_trouble, young_bytes_when_a_gap_is_the_beginning,
-          an_echo_that_two_repeats_share, a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat,
-          a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          equal_acks_in_pairs, what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it,
+          a_copy_that_the_table_forgot, a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap,
+          a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
+          a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
+          young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, a_dsack_behind_a_silence,
+          a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
