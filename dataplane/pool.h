@@ -82,6 +82,8 @@ union node {
 };
 static_assert(sizeof(union node) == 64, "one line a node");
 
+#define TROUBLE_MARKS 4u
+
 /* Trouble of what one endpoint sends. */
 struct tcp_trouble {
     uint32_t sent_list, sent_tail; /* samples in flight that the ring has no room for, oldest first */
@@ -92,9 +94,9 @@ struct tcp_trouble {
     uint32_t missing;              /* ranges that the tap saw and the receiver reports missing */
     uint32_t n_nodes;              /* of the four lists: bounded */
     uint64_t zero_since_ns;
-    uint64_t ts_far_ns;  /* when a TSval was first seen that has waited for long */
-    uint64_t mark_ns[2]; /* nxt at two moments, half a round trip and more apart: how old are bytes that come again? */
-    uint32_t mark_seq[2];
+    uint64_t ts_far_ns;              /* when a TSval was first seen that has waited for long */
+    uint64_t mark_ns[TROUBLE_MARKS]; /* nxt at some moments of late, oldest first: how old are bytes that come again? */
+    uint32_t mark_seq[TROUBLE_MARKS];
     uint32_t held_copies; /* data that only the mirror showed late, by so much that it matters for round trips */
     uint64_t held_ns;     /* ... at most */
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */

@@ -62,25 +62,45 @@ static uint64_t young_ns(const struct flow *f)
     return loss_full_rtt_ns(f) * 3 / 4;
 }
 
+/* What is below nxt had been sent by now, what is above had not. */
+static void mark(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    memmove(c->mark_ns, c->mark_ns + 1, sizeof(c->mark_ns) - sizeof(c->mark_ns[0]));
+    memmove(c->mark_seq, c->mark_seq + 1, sizeof(c->mark_seq) - sizeof(c->mark_seq[0]));
+    c->mark_ns[TROUBLE_MARKS - 1] = m->now_ns;
+    c->mark_seq[TROUBLE_MARKS - 1] = m->f->side[s].nxt;
+}
+
+void loss_mark(struct meter *m, unsigned s)
+{
+    if (m->now_ns - trouble_of(m)->dir[s].mark_ns[TROUBLE_MARKS - 1] >= young_ns(m->f) / TROUBLE_MARKS)
+        mark(m, s);
+}
+
 /*
- * Trouble begins, and no moment is known that would tell how old bytes are (loss_mark). What is in flight tells one;
- * with nothing in flight, all from nxt on is new now.
+ * Trouble begins, and no moments are known that would tell how old bytes are. What is in flight tells them; with
+ * nothing in flight, all from nxt on is new now.
  */
 static void trouble_begins(struct meter *m, unsigned s)
 {
-    uint64_t at_ns = m->now_ns - young_ns(m->f) / 2;
+    uint64_t young = young_ns(m->f);
     uint32_t end;
 
     if (m->f->side[s].flags & SIDE_TROUBLE)
         return;
     m->f->side[s].flags |= SIDE_TROUBLE;
-    trouble_of(m)->dir[s].heard_ns = m->now_ns;
-    if (!rtt_sent_by(m, s, at_ns, &end)) {
-        at_ns = m->now_ns;
-        end = m->f->side[s].nxt;
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    c->heard_ns = m->now_ns;
+    if (young == 0 || !rtt_sent_by(m, s, m->now_ns, &end)) {
+        mark(m, s);
+        return;
     }
-    trouble_of(m)->dir[s].mark_ns[1] = at_ns;
-    trouble_of(m)->dir[s].mark_seq[1] = end;
+    for (unsigned i = 0; i < TROUBLE_MARKS; i++) {
+        c->mark_ns[i] = m->now_ns + 1 - young * (TROUBLE_MARKS - i) / TROUBLE_MARKS;
+        rtt_sent_by(m, s, c->mark_ns[i], &c->mark_seq[i]);
+    }
 }
 
 uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
@@ -484,24 +504,12 @@ static void expect_echo(struct meter *m, unsigned s, uint32_t start, uint32_t en
     pending_add(m, s, &r);
 }
 
-void loss_mark(struct meter *m, unsigned s)
-{
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
-
-    if (m->now_ns - c->mark_ns[1] < young_ns(m->f) / 2)
-        return;
-    c->mark_ns[0] = c->mark_ns[1];
-    c->mark_seq[0] = c->mark_seq[1];
-    c->mark_ns[1] = m->now_ns;
-    c->mark_seq[1] = m->f->side[s].nxt;
-}
-
 /* Were the bytes from `start` on sent for the first time less than a round trip ago? */
 static bool is_young(const struct meter *m, unsigned s, uint32_t start)
 {
     const struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < TROUBLE_MARKS; i++)
         if (m->now_ns - c->mark_ns[i] < young_ns(m->f))
             return seq_le(c->mark_seq[i], start);
     return false;
@@ -517,7 +525,7 @@ static bool is_answerable(const struct meter *m, unsigned s, uint32_t at)
         return false;
     if (m->now_ns - m->f->last_ns >= rtt_ns)
         return true;
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < TROUBLE_MARKS; i++)
         if (c->mark_ns[i] != 0 && m->now_ns - c->mark_ns[i] >= rtt_ns && seq_lt(at, c->mark_seq[i]))
             return true;
     return false;

@@ -807,6 +807,17 @@ START_TEST(young_bytes_when_a_gap_is_the_beginning)
 }
 END_TEST
 
+/* Half a round trip is young, too. */
+START_TEST(young_bytes_of_half_a_round_trip)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+                           C(45, 1201, 100, 5001), C(46, 1001, 100, 5001), C(46.1, 1101, 100, 5001),
+                           S(55, 5001, 0, 1301), S(56, 5001, 0, 1301), S(56.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+}
+END_TEST
+
 /*
  * Sent again right behind its late first copy, whose loss nobody could know of. The ACK echoes a TSval that the repeat
  * shares with another one, which moved the edge before.
@@ -1010,6 +1021,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_copy_that_the_table_forgot, a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap,
           a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
           a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
-          young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, a_dsack_behind_a_silence,
-          a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, young_bytes_of_half_a_round_trip,
+          a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
           a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
