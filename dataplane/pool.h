@@ -101,6 +101,7 @@ struct tcp_trouble {
     uint64_t held_ns;     /* ... at most */
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
     uint64_t dup_ack_ns;  /* the latest complaint without SACK */
+    uint64_t overdue_ns;  /* when an ACK came that had been held up for longer than a time-out */
     uint64_t heard_ns;    /* in trouble: when the peer was last heard */
     uint64_t listened_ns; /* ... and for how long up to then, silence counted in part (loss_listened_ns) */
     uint64_t second_hop_pkts;

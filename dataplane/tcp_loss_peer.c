@@ -280,7 +280,10 @@ void loss_grown_ack(struct meter *m, unsigned s)
 
 void loss_idle_ack(struct meter *m, unsigned s)
 {
-    if (may_be_copy(m) || (!(m->f->flags & FLOW_SACK) && loss_is_echo(m, s)))
+    /* answers that were held up come all at once, and a stack that has closed makes them all equal */
+    bool in_burst = m->now_ns - trouble_of(m)->dir[s].overdue_ns <= COPY_SAME_MAX_NS;
+
+    if ((may_be_copy(m) && !in_burst) || (!(m->f->flags & FLOW_SACK) && loss_is_echo(m, s)))
         return;
     loss_idle_answer(m, s);
 }

@@ -23,6 +23,31 @@ static bool is_leapt_over(const struct meter *m, unsigned s, const struct range 
 }
 
 /*
+ * R answers at once what was sent again. An answer to the latest copy that took longer than a time-out was held up on
+ * its way, and so was what it said before, which made S send again: not a loss, of which R would have complained
+ * meanwhile, or of which an earlier repeat was the repair. (Or that copy was lost, and the mirror missed the next.)
+ * At the end of all data the number of answers says more.
+ */
+static bool is_overdue(const struct meter *m, unsigned s, const struct range *repeat)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t latest_ns = repeat->seen_ns;
+    bool repaired = false;
+
+    if ((m->f->flags & FLOW_SACK) || (repeat->flags & NODE_SIGNALLED) || trouble_of(m)->mirror_misses ||
+        m->p->tcp_ack == m->f->side[s].nxt)
+        return false;
+    for (uint32_t i = c->pending; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if (!seq_lt(r->start, repeat->end) || !seq_lt(repeat->start, r->end))
+            continue;
+        latest_ns = r->seen_ns;
+        repaired |= r->seen_ns < repeat->seen_ns;
+    }
+    return m->now_ns - latest_ns > loss_dsack_wait_ns(m) / 2 && (repaired || c->dup_ack_ns < latest_ns);
+}
+
+/*
  * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
  * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
  * the edge moves; a SACK says nothing of the kind.
@@ -46,7 +71,7 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
         return false; /* R lacked it; if the first copy came late, a DSACK will tell */
     if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
         return true;
-    return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s);
+    return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s) || is_overdue(m, s, repeat);
 }
 
 /* The repeats were for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
@@ -192,6 +217,7 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
         return false;
     if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
         loss_may_be_held(m, r->signal_ns);
+    trouble_of(m)->dir[s].overdue_ns = m->now_ns - r->seen_ns > loss_dsack_wait_ns(m) / 2 ? m->now_ns : 0;
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
     r->covered_ns = patience_clock(m, s, r);
     return true;

@@ -874,6 +874,42 @@ START_TEST(a_loss_behind_a_silence)
 }
 END_TEST
 
+/* Two time-outs, and then an ACK that the later copy cannot have waited for so long: the way back stood still. */
+START_TEST(an_answer_that_is_overdue)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
+                           C(640, 1001, 100, 5001), S(1000, 5001, 0, 1101), S(1000.1, 5001, 0, 1201),
+                           S(1000.2, 5001, 0, 1201), S(1000.3, 5001, 0, 1201), C(3000, 1201, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* in time for the later copy: the first was needed, and lost again or not */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
+             C(640, 1001, 100, 5001), S(650, 5001, 0, 1101), C(660, 1101, 100, 5001), S(670, 5001, 0, 1201),
+             C(3000, 1201, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 3);
+    drive_free(d);
+}
+END_TEST
+
+/* A closed stack answers every FIN by the same ACK. Behind a mirror that makes copies now and then they are answers. */
+START_TEST(equal_answers_that_were_held_up)
+{
+#define CLOSED_ACK(t) S(t, 5002, 0, 1102, .id = NO_ID)
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(20.1, 1001, 100, 5001, .id = 7),
+                           S(30, 5001, 0, 1101, FIN), C(31, 1101, 0, 5002, FIN), C(240, 1101, 0, 5002, FIN),
+                           C(460, 1101, 0, 5002, FIN), CLOSED_ACK(760), CLOSED_ACK(760.001), CLOSED_ACK(760.002));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* soon after the last of them it may be a copy */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(20.1, 1001, 100, 5001, .id = 7),
+             S(30, 5001, 0, 1101, FIN), C(31, 1101, 0, 5002, FIN), C(240, 1101, 0, 5002, FIN), CLOSED_ACK(250),
+             CLOSED_ACK(250.01));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+#undef CLOSED_ACK
+}
+END_TEST
+
 /* Without IP id and timestamps. The mirror has copied none of 300 segments; then a sender that recovers sends twice. */
 START_TEST(a_hasty_repeat_is_no_copy)
 {
@@ -1021,6 +1057,7 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_copy_that_the_table_forgot, a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap,
           a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
           a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
-          young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, young_bytes_of_half_a_round_trip,
-          a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, an_answer_that_is_overdue,
+          equal_answers_that_were_held_up, young_bytes_of_half_a_round_trip, a_dsack_behind_a_silence,
+          a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
           a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
