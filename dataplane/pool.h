@@ -33,6 +33,7 @@ enum node_flags {
     NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
     NODE_UNMISSED = 1 << 10, /* repeat: R had had time to complain of its first copy by duplicate ACKs, and had not */
     NODE_OLD_TICK = 1 << 11, /* repeat: S had sent something with the same TSval before, so its echo may be of that */
+    NODE_ECHOED = 1 << 12,   /* repeat: an ACK said, by its TSecr, that this was the copy which R had needed */
     NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };
 

@@ -47,20 +47,31 @@ static bool is_overdue(const struct meter *m, unsigned s, const struct range *re
     return m->now_ns - latest_ns > loss_dsack_wait_ns(m) / 2 && (repaired || c->dup_ack_ns < latest_ns);
 }
 
+enum echo { ECHO_NONE, ECHO_ORIGINAL, ECHO_REPEAT };
+
 /*
- * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
- * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
- * the edge moves; a SACK says nothing of the kind.
+ * The TSecr of an ACK is the TSval of the segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of
+ * a repeat at that edge, and only when the edge moves; a SACK says nothing of the kind.
  */
-static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
+static enum echo echo_of(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
     bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
-    bool echoes = at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS);
-
     bool of_another = (repeat->flags & (NODE_OLD_TICK | NODE_SIGNALLED)) == NODE_OLD_TICK; /* maybe */
 
-    if (echoes && !(of_another && m->p->tsecr == repeat->tsval))
-        return seq_lt(m->p->tsecr, repeat->tsval);
+    if (!at_edge || !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS))
+        return ECHO_NONE;
+    if (of_another && m->p->tsecr == repeat->tsval)
+        return ECHO_NONE;
+    return seq_lt(m->p->tsecr, repeat->tsval) ? ECHO_ORIGINAL : ECHO_REPEAT;
+}
+
+/* Rule 2, second half: evidence in the first report that covers the repeat. */
+static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
+{
+    enum echo echo = echo_of(m, s, repeat, cumulative);
+
+    if (echo != ECHO_NONE)
+        return echo == ECHO_ORIGINAL;
     if (cumulative && is_leapt_over(m, s, repeat))
         return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
@@ -158,7 +169,7 @@ static bool is_repaired_at(const struct meter *m, unsigned s, uint32_t at)
  */
 void loss_edge_moves(struct meter *m, unsigned s)
 {
-    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO;
+    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO | NODE_ECHOED;
     uint32_t una = m->f->side[s].una;
     bool known = false;
 
@@ -206,6 +217,7 @@ static uint64_t patience_clock(const struct meter *m, unsigned s, const struct r
 static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
 {
     bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
+    bool echoed = !(r->flags & NODE_FILL) && echo_of(m, s, r, cumulative) == ECHO_REPEAT;
 
     if (spurious)
         spurious_verdict(m, s, r);
@@ -218,7 +230,7 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
     if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
         loss_may_be_held(m, r->signal_ns);
     trouble_of(m)->dir[s].overdue_ns = m->now_ns - r->seen_ns > loss_dsack_wait_ns(m) / 2 ? m->now_ns : 0;
-    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
+    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0) | (echoed ? NODE_ECHOED : 0));
     r->covered_ns = patience_clock(m, s, r);
     return true;
 }

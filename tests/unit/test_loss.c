@@ -874,6 +874,19 @@ START_TEST(a_loss_behind_a_silence)
 }
 END_TEST
 
+/* The mirror shows a repeat behind what was sent after it, so the edge stops too early. The echo knows better. */
+START_TEST(an_echo_outweighs_an_edge_between)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1101, 100, 5001, TS(1000, 1)),
+                           C(20.2, 1201, 100, 5001, TS(1000, 1)), S(30.1, 5001, 0, 1001, TS(2, 990)),
+                           S(30.2, 5001, 0, 1001, TS(2, 990)), C(31.5, 1301, 100, 5001, TS(1011, 2)),
+                           C(31.6, 1001, 100, 5001, TS(1012, 2)), S(41.5, 5001, 0, 1301, TS(13, 1012)),
+                           S(41.6, 5001, 0, 1401, TS(13, 1012)), C(2000, 1401, 0, 5001, TS(3000, 13)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* Two time-outs, and then an ACK that the later copy cannot have waited for so long: the way back stood still. */
 START_TEST(an_answer_that_is_overdue)
 {
@@ -1058,6 +1071,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
           a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
           young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, an_answer_that_is_overdue,
-          equal_answers_that_were_held_up, young_bytes_of_half_a_round_trip, a_dsack_behind_a_silence,
-          a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          an_echo_outweighs_an_edge_between, equal_answers_that_were_held_up, young_bytes_of_half_a_round_trip,
+          a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
           a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
