@@ -47,7 +47,8 @@ struct range {
     uint32_t nxt;        /* repeat: highest sequence end of the sender when it was sent again */
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
     uint64_t signal_ns;  /* when the receiver first reported it missing; of NODE_LATE: by how much it was overtaken */
-    uint64_t covered_ns; /* when an ACK or SACK first covered it; of a repeat: listened_ns then */
+    uint64_t covered_ns; /* when an ACK or SACK first covered it; of a repeat: listened_ns then; of what is missing: at
+                            seen_ns */
     /* repeat: bytes of a segment. A node may hold a run of equal ones, of which only the last may be shorter */
     uint32_t segment_bytes;
 };

@@ -874,6 +874,38 @@ START_TEST(a_loss_behind_a_silence)
 }
 END_TEST
 
+static int earlier(const void *a, const void *b)
+{
+    double x = ((const struct step *)a)->ms, y = ((const struct step *)b)->ms;
+
+    return (x > y) - (x < y);
+}
+
+/* A complaint, and then a silence: a mirror that has shown 200 segments would have shown a repeat. */
+START_TEST(a_complaint_in_front_of_a_silence)
+{
+    static struct step steps[420];
+    const struct step start[] = {HANDSHAKE};
+    const struct step complaint[] = {
+        C(300, 21001, 100, 5001), C(300.1, 21101, 100, 5001), S(310.1, 5001, 0, 21001),
+        S(752, 5001, 0, 21001),   S(752.1, 5001, 0, 21201),   C(3000, 21201, 0, 5001),
+    };
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < 200; i++) {
+        steps[n++] = (struct step)C(20 + i, 1001 + 100 * i, 100, 5001);
+        steps[n++] = (struct step)S(30.5 + i, 5001, 0, 1101 + 100 * i);
+    }
+    qsort(steps + 3, n - 3, sizeof(*steps), earlier);
+    memcpy(steps + n, complaint, sizeof(complaint));
+    n += sizeof(complaint) / sizeof(complaint[0]);
+    struct drive *d = play_with(drive_options(), steps, n);
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* The mirror shows a repeat behind what was sent after it, so the edge stops too early. The echo knows better. */
 START_TEST(an_echo_outweighs_an_edge_between)
 {
@@ -1071,6 +1103,6 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
           a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
           young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, an_answer_that_is_overdue,
-          an_echo_outweighs_an_edge_between, equal_answers_that_were_held_up, young_bytes_of_half_a_round_trip,
-          a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
-          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          a_complaint_in_front_of_a_silence, an_echo_outweighs_an_edge_between, equal_answers_that_were_held_up,
+          young_bytes_of_half_a_round_trip, a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat,
+          a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
