@@ -22,6 +22,12 @@ static bool is_leapt_over(const struct meter *m, unsigned s, const struct range 
     return !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS) || seq_lt(m->p->tsecr, repeat->tsval);
 }
 
+/* Is the ACK at hand more than a time-out behind what passed at since_ns? */
+static bool is_held_up(const struct meter *m, uint64_t since_ns)
+{
+    return m->now_ns - since_ns > loss_dsack_wait_ns(m) / 2;
+}
+
 /*
  * R answers at once what was sent again. An answer to the latest copy that took longer than a time-out was held up on
  * its way, and so was what it said before, which made S send again: not a loss, of which R would have complained
@@ -35,7 +41,7 @@ static bool is_overdue(const struct meter *m, unsigned s, const struct range *re
     bool repaired = false;
 
     if ((m->f->flags & FLOW_SACK) || (repeat->flags & NODE_SIGNALLED) || trouble_of(m)->mirror_misses ||
-        m->p->tcp_ack == m->f->side[s].nxt)
+        m->p->tcp_ack == m->f->side[s].nxt || !is_held_up(m, latest_ns))
         return false;
     for (uint32_t i = c->pending; i != 0; i = range_at(m, i)->next) {
         const struct range *r = range_at(m, i);
@@ -44,7 +50,7 @@ static bool is_overdue(const struct meter *m, unsigned s, const struct range *re
         latest_ns = r->seen_ns;
         repaired |= r->seen_ns < repeat->seen_ns;
     }
-    return m->now_ns - latest_ns > loss_dsack_wait_ns(m) / 2 && (repaired || c->dup_ack_ns < latest_ns);
+    return is_held_up(m, latest_ns) && (repaired || c->dup_ack_ns < latest_ns);
 }
 
 enum echo { ECHO_NONE, ECHO_ORIGINAL, ECHO_REPEAT };
@@ -207,10 +213,10 @@ static bool was_unseen(const struct meter *m, unsigned s, const struct range *fi
            !edge_waits_for_later(m, s, fill);
 }
 
-/* R complains of what was only late before it covers it; whatever else it may say comes behind, however held up. */
-static uint64_t patience_clock(const struct meter *m, unsigned s, const struct range *r)
+/* R complains of such a fill before it covers it; whatever else it may say comes behind, however held up. */
+static bool is_only_late(const struct range *r)
 {
-    return (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL ? m->now_ns : loss_listened_ns(m, s);
+    return (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL;
 }
 
 /* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
@@ -229,9 +235,9 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
         return false;
     if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
         loss_may_be_held(m, r->signal_ns);
-    trouble_of(m)->dir[s].overdue_ns = m->now_ns - r->seen_ns > loss_dsack_wait_ns(m) / 2 ? m->now_ns : 0;
+    trouble_of(m)->dir[s].overdue_ns = is_held_up(m, r->seen_ns) ? m->now_ns : 0;
     r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0) | (echoed ? NODE_ECHOED : 0));
-    r->covered_ns = patience_clock(m, s, r);
+    r->covered_ns = is_only_late(r) ? m->now_ns : loss_listened_ns(m, s);
     return true;
 }
 
@@ -413,12 +419,19 @@ void loss_dsack(struct meter *m, unsigned s, struct sack_block block)
 
 /* ---- verdicts ---- */
 
-/* Has a repeat waited long enough for what could still be said of it? Where there is little room, for less. */
-static bool is_settled(const struct meter *m, unsigned s, const struct range *r)
+/* For what could still be said of repeats: how long they wait for it, and what R has been listened to by now. */
+struct patience {
+    uint64_t wait_ns, listened_ns;
+};
+
+/* Has a repeat waited long enough? Where there is little room, for less. */
+static bool is_settled(const struct meter *m, unsigned s, const struct range *r, const struct patience *p)
 {
+    uint64_t now_ns = is_only_late(r) ? m->now_ns : p->listened_ns;
+
     if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
         return false;
-    if (patience_clock(m, s, r) - r->covered_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
+    if (now_ns - r->covered_ns > p->wait_ns || loss_is_full(m, s))
         return true;
     return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
            seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */
@@ -428,9 +441,12 @@ void loss_resolve_repeats(struct meter *m, unsigned s)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
+    if (c->pending == 0)
+        return;
+    const struct patience patience = {loss_dsack_wait_ns(m), loss_listened_ns(m, s)};
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        if (is_settled(m, s, r)) {
+        if (is_settled(m, s, r, &patience)) {
             if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
                 loss_copy_held(m, s, r->signal_ns); /* R would have missed it: only the mirror was late */
             repeat_verdict(m, s, r);
