@@ -16,13 +16,13 @@
  * is_forgotten_copy.
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
  * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
- * repeat's, and nothing before had the same TSval, the loss was real. Without timestamps: real when R had reported the
- * gap by SACK; else spurious when the ACK comes sooner than R could have answered, or comes twice with nothing else
- * outstanding. Else lost downstream. The verdict waits for the covering ACK, and then for a DSACK, of which a silence
- * of R says nothing (loss_listened_ns). Without SACK the duplicate ACK that answers a needless repeat is no complaint,
- * and silence speaks, too: spurious when R had not complained although it could, and has what lies behind; or when its
- * edge stops between the repeat and what had been sent before it, and goes on without a repair, since a repeat that was
- * needed moves the edge to the next gap.
+ * repeat's, the loss was real (unless the bytes were young and something before had the same TSval). Without
+ * timestamps: real when R had reported the gap by SACK; else spurious when the ACK comes sooner than R could have
+ * answered, or comes twice with nothing else outstanding. Else lost downstream. The verdict waits for the covering ACK,
+ * and then for a DSACK, of which a silence of R says nothing (loss_listened_ns). Without SACK the duplicate ACK that
+ * answers a needless repeat is no complaint, and silence speaks, too: spurious when R had not complained although it
+ * could, and has what lies behind; or when its edge stops between the repeat and what had been sent before it, and goes
+ * on without a repair, since a repeat that was needed moves the edge to the next gap.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
  * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
@@ -542,12 +542,13 @@ static uint32_t earlier_copy(const struct meter *m, unsigned s, const struct ran
     return found;
 }
 
-/* Has a copy of r, late or sent again, passed less than a round trip ago? Of its loss S cannot have heard either. */
+/* Has a copy of r, late or sent again, passed less than any round trip ago? Of its loss S cannot have heard either. */
 static bool came_lately(const struct meter *m, unsigned s, const struct range *r)
 {
+    uint64_t soonest = soonest_ns(m->f, 0) + soonest_ns(m->f, 1);
     uint32_t index = earlier_copy(m, s, r);
 
-    return index != 0 && m->now_ns - range_at(m, index)->seen_ns < young_ns(m->f);
+    return index != 0 && loss_full_rtt_ns(m->f) != 0 && m->now_ns - range_at(m, index)->seen_ns < soonest;
 }
 
 /* Does R's edge stand between repairs? Then its ACK of a part is complaint enough. */

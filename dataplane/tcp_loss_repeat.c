@@ -62,7 +62,8 @@ enum echo { ECHO_NONE, ECHO_ORIGINAL, ECHO_REPEAT };
 static enum echo echo_of(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
     bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
-    bool of_another = (repeat->flags & (NODE_OLD_TICK | NODE_SIGNALLED)) == NODE_OLD_TICK; /* maybe */
+    const uint16_t doubt = NODE_OLD_TICK | NODE_YOUNG;
+    bool of_another = (repeat->flags & (doubt | NODE_SIGNALLED)) == doubt; /* maybe */
 
     if (!at_edge || !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS))
         return ECHO_NONE;
