@@ -72,6 +72,26 @@ static enum echo echo_of(const struct meter *m, unsigned s, const struct range *
     return seq_lt(m->p->tsecr, repeat->tsval) ? ECHO_ORIGINAL : ECHO_REPEAT;
 }
 
+/*
+ * Without SACK. R answers each needless repeat at once, in their order, by an ACK of all that it has. One that passed
+ * before this repeat has had no answer in front of it: the ACK that moves the edge was that answer, and R had the
+ * bytes.
+ */
+static bool is_behind_answer(const struct meter *m, unsigned s, const struct range *repeat)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    if ((m->f->flags & FLOW_SACK) || (repeat->flags & NODE_SIGNALLED) || repeat->start != m->f->side[s].una ||
+        c->count.lost_downstream_pkts != 0)
+        return false;
+    for (uint32_t i = c->pending; range_at(m, i) != repeat; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if ((r->flags & NODE_ECHO) && r->nxt == m->p->tcp_ack && m->now_ns - r->seen_ns >= soonest_ns(m->f, 1 - s))
+            return true;
+    }
+    return false;
+}
+
 /* Rule 2, second half: evidence in the first report that covers the repeat. */
 static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
@@ -82,6 +102,8 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
     if (cumulative && is_leapt_over(m, s, repeat))
         return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
+        return true;
+    if (cumulative && is_behind_answer(m, s, repeat))
         return true;
     if ((repeat->flags & NODE_UNMISSED) && cumulative && seq_lt(repeat->end, m->p->tcp_ack))
         return true; /* R has what lies behind, too, and had not missed this */

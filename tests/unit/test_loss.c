@@ -919,6 +919,23 @@ START_TEST(an_echo_outweighs_an_edge_between)
 }
 END_TEST
 
+/* The answer to a needless repeat is the ACK that brings the edge over the next repeat: R had those bytes, too. */
+START_TEST(an_edge_that_moves_in_an_answer)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+                           C(40.1, 1201, 100, 5001), C(60.2, 1001, 100, 5001), C(60.4, 1101, 100, 5001),
+                           S(70.2, 5001, 0, 1301), S(70.4, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* an answer in front of it: the edge had stood there */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001), C(40.1, 1201, 100, 5001),
+             C(60.2, 1001, 100, 5001), C(60.4, 1101, 100, 5001), S(70.2, 5001, 0, 1101), S(70.4, 5001, 0, 1301),
+             C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /* Two time-outs, and then an ACK that the later copy cannot have waited for so long: the way back stood still. */
 START_TEST(an_answer_that_is_overdue)
 {
@@ -1103,6 +1120,7 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
           a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
           young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, an_answer_that_is_overdue,
-          a_complaint_in_front_of_a_silence, an_echo_outweighs_an_edge_between, equal_answers_that_were_held_up,
-          young_bytes_of_half_a_round_trip, a_dsack_behind_a_silence, a_loss_behind_a_silence, a_copy_of_a_quick_repeat,
-          a_hasty_repeat_is_no_copy, a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
+          an_edge_that_moves_in_an_answer, a_complaint_in_front_of_a_silence, an_echo_outweighs_an_edge_between,
+          equal_answers_that_were_held_up, young_bytes_of_half_a_round_trip, a_dsack_behind_a_silence,
+          a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
