@@ -109,7 +109,8 @@ static inline uint32_t hop_of(const struct pkt *p)
 }
 
 #define ATTRIBUTE_BITS 24u
-#define ATTRIBUTE_MASK ((1u << ATTRIBUTE_BITS) - 1)
+#define SEEN_AGAIN     (1u << (ATTRIBUTE_BITS - 1))
+#define ATTRIBUTE_MASK (SEEN_AGAIN - 1)
 #define TIME_SHIFT     10u /* 1.024 us: 40 bits last 13 days */
 
 static inline struct dedup_entry *set_of(const struct dedup *d, uint64_t fingerprint)
@@ -128,17 +129,21 @@ static inline void push(struct dedup_entry *set, struct dedup_entry e)
     set[3] = c;
 }
 
-/* The fingerprint is there already, in set[way]. */
+/* The fingerprint is there already, in set[way]. Sights at one place go in pairs, each with its own time. */
 static void seen_before(struct dedup_entry *set, unsigned way, struct pkt *p, uint64_t now, uint32_t own)
 {
-    uint64_t age = (now - (set[way].seen >> ATTRIBUTE_BITS)) & (UINT64_MAX >> ATTRIBUTE_BITS);
-    bool same = (set[way].seen & ATTRIBUTE_MASK) == own;
+    uint64_t *seen = &set[way].seen;
+    uint64_t age = (now - (*seen >> ATTRIBUTE_BITS)) & (UINT64_MAX >> ATTRIBUTE_BITS);
+    bool same = (*seen & ATTRIBUTE_MASK) == own, again = same && (*seen & SEEN_AGAIN);
 
     p->copy_delay_ns = age << TIME_SHIFT;
-    if (p->copy_delay_ns <= (same ? COPY_SAME_MAX_NS : COPY_HOP_MAX_NS))
-        p->copy = same ? COPY_SAME : COPY_HOP;
-    else
-        set[way].seen = now << ATTRIBUTE_BITS | own;
+    if (p->copy_delay_ns <= (same ? COPY_SAME_MAX_NS : COPY_HOP_MAX_NS)) {
+        p->copy = again ? COPY_AGAIN : same ? COPY_SAME : COPY_HOP;
+        *seen |= same ? SEEN_AGAIN : 0;
+        if (!again)
+            return;
+    }
+    *seen = now << ATTRIBUTE_BITS | own;
 }
 
 static inline void look_up(struct dedup *d, struct pkt *p)
@@ -222,13 +227,33 @@ static uint64_t delay_ns(struct dedup *d, const struct pkt *p)
     return r->fingerprint == p->fingerprint ? p->ts_ns - r->ts_ns : p->copy_delay_ns;
 }
 
-bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns)
+/*
+ * A third sight, of an ACK that no IP id tells from others, behind a mirror that makes one copy of nearly all packets
+ * and never two. (Of what takes sequence space time tells.)
+ */
+static bool is_new_original(const struct flow *f, const struct pkt *p, const struct copy_evidence *e)
+{
+    bool has_id = (p->flags & PKT_HAS_IP_ID) && p->ip_id != 0 && id_state_of(f, p->sender) != ID_CONSTANT;
+    bool in_pairs = 4u * e->copies >= 3u * e->originals && 4u * e->copies <= 5u * e->originals;
+
+    return p->copy == COPY_AGAIN && !has_id && !dedup_takes_sequence_space(p) && e->originals != 0 && in_pairs;
+}
+
+bool dedup_judge(struct dedup *d, struct flow *f, struct pkt *p, uint64_t full_rtt_ns)
 {
     unsigned shard = shard_of_pkt(p);
+    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[shard];
+
+    if (is_new_original(f, p, e)) {
+        p->copy = COPY_NONE;
+        dedup_original(d, f, p);
+        return false;
+    }
+    if (p->copy == COPY_AGAIN)
+        p->copy = COPY_SAME;
+    bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
     bool proof = dedup_is_proof(f, p) || is_no_repeat(p, full_rtt_ns);
     bool in_time = p->copy != COPY_SAME || full_rtt_ns == 0 || delay_ns(d, p) <= full_rtt_ns / 2;
-    const struct copy_evidence *e = f->evidence.originals >= EVIDENCE_MIN ? &f->evidence : &d->evidence[shard];
-    bool mirror_copies = e->originals != 0 && 2 * e->copies >= e->originals;
     bool known = p->copy == COPY_HOP ? d->proven_hop[shard][p->hop % HOPS] == p->hop : mirror_copies;
     bool copy = in_time && (proof || known);
 

@@ -14,8 +14,9 @@
  *
  *   same place   at least half of the recent packets whose identity is beyond doubt were copied, of this flow or else
  * of its shard. A segment that takes sequence space needs no such proof: nobody sends it again within half a round
- * trip. second hop   the place (MACs, VLANs, tunnel) is one where a packet of undoubted identity was seen for the
- * second time before. (A share would lag behind: copies come up to 200 ms late.)
+ * trip. A mirror that copies no packet twice has shown both sights of the first when a third comes: that is a new
+ * original, as a burst of equal duplicate ACKs is. second hop   the place (MACs, VLANs, tunnel) is one where a packet
+ * of undoubted identity was seen for the second time before. (A share would lag behind: copies come up to 200 ms late.)
  *
  * Limits: 64 k fingerprints per worker; the oldest of a set of four makes room, so at very high rates a copy behind a
  * slow second hop may be missed. Owner: one worker.
@@ -27,12 +28,14 @@
 #define COPY_SAME_MAX_NS 2000000ull
 #define COPY_HOP_MAX_NS  200000000ull
 
-enum copy_candidate { COPY_NONE, COPY_SAME, COPY_HOP };
+/* COPY_AGAIN: at the same place, and the sight before had been a candidate, too. dedup_judge makes one of the others of
+ * it. */
+enum copy_candidate { COPY_NONE, COPY_SAME, COPY_HOP, COPY_AGAIN };
 
 /* 16 bytes, so that a set of four is one line. */
 struct dedup_entry {
     uint64_t fingerprint;
-    uint64_t seen; /* time in units of 1.024 us << 24 | attributes */
+    uint64_t seen; /* time in units of 1.024 us << 24 | seen again << 23 | attributes */
 };
 
 #define HOPS    16u /* per shard */
@@ -131,8 +134,8 @@ static inline void dedup_track_id(struct flow *f, const struct pkt *p)
     f->id_last[s] = p->ip_id;
 }
 
-/* The verdict on a candidate; also learns from it. */
-bool dedup_judge(struct dedup *d, struct flow *f, const struct pkt *p, uint64_t full_rtt_ns);
+/* The verdict on a candidate; also learns from it. p->copy is none of COPY_AGAIN behind it. */
+bool dedup_judge(struct dedup *d, struct flow *f, struct pkt *p, uint64_t full_rtt_ns);
 
 /* Learns from a packet that is no candidate. Call this or dedup_judge once per packet, in order. */
 static inline void dedup_original(struct dedup *d, struct flow *f, const struct pkt *p)

@@ -75,8 +75,11 @@ void loss_node_remove(struct meter *m, unsigned s, uint32_t *link);
 /* Rule 0's patience. */
 uint64_t loss_mirror_wait_ns(const struct meter *m, unsigned s);
 
-/* How long after a repeat was covered its DSACK may still come. */
+/* How long after a repeat was covered its DSACK may still come; in time of loss_listened_ns. */
 uint64_t loss_dsack_wait_ns(const struct meter *m);
+
+/* For how long R has been listened to, up to now: a silence, however long, is half of a DSACK's patience at most. */
+uint64_t loss_listened_ns(const struct meter *m, unsigned s);
 
 /* Appends the hole [nxt, end); NULL when there is no node. */
 struct range *loss_hole_new(struct meter *m, unsigned s, uint32_t end);

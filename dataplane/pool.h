@@ -32,6 +32,8 @@ enum node_flags {
     NODE_UPSTREAM = 1 << 9,  /* a fill: lost upstream, unless the first copy turns up */
     NODE_ECHO = 1 << 8,      /* in the list of repeats: judged spurious; R will answer it with a duplicate ACK */
     NODE_UNMISSED = 1 << 10, /* repeat: R had had time to complain of its first copy by duplicate ACKs, and had not */
+    NODE_OLD_TICK = 1 << 11, /* repeat: S had sent something with the same TSval before, so its echo may be of that */
+    NODE_ECHOED = 1 << 12,   /* repeat: an ACK said, by its TSecr, that this was the copy which R had needed */
     NODE_LATE = 1 << 7, /* a fill that is older than what exposed the hole: reordered, if the receiver noticed, too */
 };
 
@@ -45,7 +47,8 @@ struct range {
     uint32_t nxt;        /* repeat: highest sequence end of the sender when it was sent again */
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
     uint64_t signal_ns;  /* when the receiver first reported it missing; of NODE_LATE: by how much it was overtaken */
-    uint64_t covered_ns; /* when an ACK or SACK first covered it */
+    uint64_t covered_ns; /* when an ACK or SACK first covered it; of a repeat: listened_ns then; of what is missing: at
+                            seen_ns */
     /* repeat: bytes of a segment. A node may hold a run of equal ones, of which only the last may be shorter */
     uint32_t segment_bytes;
 };
@@ -81,6 +84,8 @@ union node {
 };
 static_assert(sizeof(union node) == 64, "one line a node");
 
+#define TROUBLE_MARKS 4u
+
 /* Trouble of what one endpoint sends. */
 struct tcp_trouble {
     uint32_t sent_list, sent_tail; /* samples in flight that the ring has no room for, oldest first */
@@ -91,13 +96,16 @@ struct tcp_trouble {
     uint32_t missing;              /* ranges that the tap saw and the receiver reports missing */
     uint32_t n_nodes;              /* of the four lists: bounded */
     uint64_t zero_since_ns;
-    uint64_t ts_far_ns;  /* when a TSval was first seen that has waited for long */
-    uint64_t mark_ns[2]; /* nxt at two moments, half a round trip and more apart: how old are bytes that come again? */
-    uint32_t mark_seq[2];
+    uint64_t ts_far_ns;              /* when a TSval was first seen that has waited for long */
+    uint64_t mark_ns[TROUBLE_MARKS]; /* nxt at some moments of late, oldest first: how old are bytes that come again? */
+    uint32_t mark_seq[TROUBLE_MARKS];
     uint32_t held_copies; /* data that only the mirror showed late, by so much that it matters for round trips */
     uint64_t held_ns;     /* ... at most */
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
     uint64_t dup_ack_ns;  /* the latest complaint without SACK */
+    uint64_t overdue_ns;  /* when an ACK came that had been held up for longer than a time-out */
+    uint64_t heard_ns;    /* in trouble: when the peer was last heard */
+    uint64_t listened_ns; /* ... and for how long up to then, silence counted in part (loss_listened_ns) */
     uint64_t second_hop_pkts;
     uint64_t hop_ns;    /* when the latest of them was seen */
     uint32_t hop;       /* ... and where */

@@ -16,12 +16,13 @@
  * is_forgotten_copy.
  *  2. Bytes seen before: spurious when they were ACKed or SACKed before, or a DSACK (RFC 2883) reports them, or the ACK
  * that moves the left edge over them echoes an older TSval than the repeat's (Eifel, RFC 3522); if it echoes the
- * repeat's, the loss was real. Without timestamps: real when R had reported the gap by SACK; else spurious when the ACK
- * comes sooner than R could have answered, or comes twice with nothing else outstanding. Else lost downstream. The
- * verdict waits for the covering ACK, and then for a DSACK. Without SACK the duplicate ACK that answers a needless
- * repeat is no complaint, and silence speaks, too: spurious when R had not complained although it could, and has what
- * lies behind; or when its edge stops between the repeat and what had been sent before it, and goes on without a
- * repair, since a repeat that was needed moves the edge to the next gap.
+ * repeat's, the loss was real (unless the bytes were young and something before had the same TSval). Without
+ * timestamps: real when R had reported the gap by SACK; else spurious when the ACK comes sooner than R could have
+ * answered, or comes twice with nothing else outstanding. Else lost downstream. The verdict waits for the covering ACK,
+ * and then for a DSACK, of which a silence of R says nothing (loss_listened_ns). Without SACK the duplicate ACK that
+ * answers a needless repeat is no complaint, and silence speaks, too: spurious when R had not complained although it
+ * could, and has what lies behind; or when its edge stops between the repeat and what had been sent before it, and goes
+ * on without a repair, since a repeat that was needed moves the edge to the next gap.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
  * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
@@ -55,6 +56,53 @@
 
 enum age { AGE_UNKNOWN, AGE_OLDER, AGE_NEWER };
 
+/* The age below which bytes that come again cannot have been reported missing: S has not heard of them at all. */
+static uint64_t young_ns(const struct flow *f)
+{
+    return loss_full_rtt_ns(f) * 3 / 4;
+}
+
+/* What is below nxt had been sent by now, what is above had not. */
+static void mark(struct meter *m, unsigned s)
+{
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    memmove(c->mark_ns, c->mark_ns + 1, sizeof(c->mark_ns) - sizeof(c->mark_ns[0]));
+    memmove(c->mark_seq, c->mark_seq + 1, sizeof(c->mark_seq) - sizeof(c->mark_seq[0]));
+    c->mark_ns[TROUBLE_MARKS - 1] = m->now_ns;
+    c->mark_seq[TROUBLE_MARKS - 1] = m->f->side[s].nxt;
+}
+
+void loss_mark(struct meter *m, unsigned s)
+{
+    if (m->now_ns - trouble_of(m)->dir[s].mark_ns[TROUBLE_MARKS - 1] >= young_ns(m->f) / TROUBLE_MARKS)
+        mark(m, s);
+}
+
+/*
+ * Trouble begins, and no moments are known that would tell how old bytes are. What is in flight tells them; with
+ * nothing in flight, all from nxt on is new now.
+ */
+static void trouble_begins(struct meter *m, unsigned s)
+{
+    uint64_t young = young_ns(m->f);
+    uint32_t end;
+
+    if (m->f->side[s].flags & SIDE_TROUBLE)
+        return;
+    m->f->side[s].flags |= SIDE_TROUBLE;
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    c->heard_ns = m->now_ns;
+    if (young == 0 || !rtt_sent_by(m, s, m->now_ns, &end)) {
+        mark(m, s);
+        return;
+    }
+    for (unsigned i = 0; i < TROUBLE_MARKS; i++) {
+        c->mark_ns[i] = m->now_ns + 1 - young * (TROUBLE_MARKS - i) / TROUBLE_MARKS;
+        rtt_sent_by(m, s, c->mark_ns[i], &c->mark_seq[i]);
+    }
+}
+
 uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
@@ -65,7 +113,7 @@ uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end
         return 0;
     }
     c->n_nodes++;
-    m->f->side[s].flags |= SIDE_TROUBLE;
+    trouble_begins(m, s);
     struct range *r = range_at(m, index);
     r->start = start;
     r->end = end;
@@ -117,6 +165,18 @@ uint64_t loss_dsack_wait_ns(const struct meter *m)
             mean_ns += rtt_small_sum_ns(&m->f->rtt[e]) / rtt_small_n(&m->f->rtt[e]);
     uint64_t rto_ns = 2 * mean_ns > RTO_MIN_NS ? 2 * mean_ns : RTO_MIN_NS;
     return 2 * rto_ns;
+}
+
+/*
+ * What R says may be held up somewhere, and says nothing until it comes. So a silence does not use up a verdict's
+ * patience, and what comes behind it is heard out.
+ */
+uint64_t loss_listened_ns(const struct meter *m, unsigned s)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t silence_ns = m->now_ns - c->heard_ns, most_ns = loss_dsack_wait_ns(m) / 2;
+
+    return c->listened_ns + (silence_ns < most_ns ? silence_ns : most_ns);
 }
 
 /* Marks the packet's evidence of age on a node. */
@@ -277,6 +337,7 @@ static bool pending_add(struct meter *m, unsigned s, const struct range *r)
     added->tsval = r->tsval;
     added->ip_id = r->ip_id;
     added->signal_ns = r->signal_ns;
+    added->covered_ns = loss_listened_ns(m, s);
     added->segment_bytes = r->end - r->start;
     *link = index;
     return true;
@@ -443,43 +504,12 @@ static void expect_echo(struct meter *m, unsigned s, uint32_t start, uint32_t en
     pending_add(m, s, &r);
 }
 
-/* The age below which bytes that come again cannot have been reported missing: S has not heard of them at all. */
-static uint64_t young_ns(const struct flow *f)
-{
-    return loss_full_rtt_ns(f) * 3 / 4;
-}
-
-void loss_mark(struct meter *m, unsigned s)
-{
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
-
-    if (m->now_ns - c->mark_ns[1] < young_ns(m->f) / 2)
-        return;
-    c->mark_ns[0] = c->mark_ns[1];
-    c->mark_seq[0] = c->mark_seq[1];
-    c->mark_ns[1] = m->now_ns;
-    c->mark_seq[1] = m->f->side[s].nxt;
-}
-
-/* Trouble begins, and no such moment is known: what is in flight, and is about to be forgotten, tells one. */
-static void mark_from_flight(struct meter *m, unsigned s)
-{
-    struct tcp_trouble *c = &trouble_of(m)->dir[s];
-    uint64_t by_ns = m->now_ns - young_ns(m->f) / 2;
-    uint32_t end;
-
-    if ((m->f->side[s].flags & SIDE_TROUBLE) || !rtt_sent_by(m, s, by_ns, &end))
-        return;
-    c->mark_ns[1] = by_ns;
-    c->mark_seq[1] = end;
-}
-
 /* Were the bytes from `start` on sent for the first time less than a round trip ago? */
 static bool is_young(const struct meter *m, unsigned s, uint32_t start)
 {
     const struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < TROUBLE_MARKS; i++)
         if (m->now_ns - c->mark_ns[i] < young_ns(m->f))
             return seq_le(c->mark_seq[i], start);
     return false;
@@ -495,7 +525,7 @@ static bool is_answerable(const struct meter *m, unsigned s, uint32_t at)
         return false;
     if (m->now_ns - m->f->last_ns >= rtt_ns)
         return true;
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < TROUBLE_MARKS; i++)
         if (c->mark_ns[i] != 0 && m->now_ns - c->mark_ns[i] >= rtt_ns && seq_lt(at, c->mark_seq[i]))
             return true;
     return false;
@@ -510,6 +540,15 @@ static uint32_t earlier_copy(const struct meter *m, unsigned s, const struct ran
         if (seq_lt(range_at(m, i)->start, r->end) && seq_lt(r->start, range_at(m, i)->end))
             found = i;
     return found;
+}
+
+/* Has a copy of r, late or sent again, passed less than any round trip ago? Of its loss S cannot have heard either. */
+static bool came_lately(const struct meter *m, unsigned s, const struct range *r)
+{
+    uint64_t soonest = soonest_ns(m->f, 0) + soonest_ns(m->f, 1);
+    uint32_t index = earlier_copy(m, s, r);
+
+    return index != 0 && loss_full_rtt_ns(m->f) != 0 && m->now_ns - range_at(m, index)->seen_ns < soonest;
 }
 
 /* Does R's edge stand between repairs? Then its ACK of a part is complaint enough. */
@@ -569,8 +608,9 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     }
     struct range r = {.start = seq_max(start, t->una), .end = end};
     r.flags |= missing_seen_again(m, s, start, end) ? NODE_SIGNALLED : 0;
-    r.flags |= is_young(m, s, start) ? NODE_YOUNG : 0;
+    r.flags |= is_young(m, s, start) || came_lately(m, s, &r) ? NODE_YOUNG : 0;
     r.flags |= is_unmissed(m, s, &r) ? NODE_UNMISSED : 0;
+    r.flags |= (t->flags & SIDE_TS) && m->p->tsval == t->ts_max ? NODE_OLD_TICK : 0;
     note_evidence(&r, m, s);
     pmtu_repeat(m);
     if (!pending_add(m, s, &r))
@@ -649,7 +689,7 @@ void loss_below(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         leave_out_copy(m, s);
         return;
     }
-    mark_from_flight(m, s);
+    trouble_begins(m, s); /* before what is in flight is forgotten */
     rtt_forget_above(m, s, start);
     if (!filled)
         repeat(m, s, start, end);

@@ -54,6 +54,7 @@ static void missing_new(struct meter *m, unsigned s, uint32_t start, uint32_t en
 
     if (index == 0)
         return;
+    range_at(m, index)->covered_ns = loss_listened_ns(m, s);
     range_at(m, index)->next = c->missing;
     c->missing = index;
     if (m->f->side[s].flags & SIDE_TS) { /* S cannot have heard yet: what it sent so far is not newer than this */
@@ -95,11 +96,11 @@ static bool is_likelier_reordered(const struct meter *m, unsigned s)
 }
 
 /*
- * R had complained about r since since_ns and has it now: was it sent again? The ACK that moves the left edge over r
- * echoes the TSval of what filled it, and S had sent none newer than r's when the complaint began. Without timestamps,
- * a repeat takes a round trip, and a mirror that has shown all else will have shown it.
+ * R had complained about r and has it now: was it sent again? The ACK that moves the left edge over r echoes the TSval
+ * of what filled it, and S had sent none newer than r's when the complaint began. Without timestamps, a repeat takes a
+ * round trip, and a mirror that has shown all else will have shown it, whatever R kept silent about for so long.
  */
-static bool was_repaired(const struct meter *m, unsigned s, const struct range *r, uint64_t since_ns, bool cumulative)
+static bool was_repaired(const struct meter *m, unsigned s, const struct range *r, bool cumulative)
 {
     uint64_t rtt_ns = loss_full_rtt_ns(m->f);
     bool at_edge = cumulative && seq_le(r->start, m->f->side[s].una);
@@ -107,8 +108,8 @@ static bool was_repaired(const struct meter *m, unsigned s, const struct range *
     if (at_edge && (r->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS))
         return seq_lt(r->tsval, m->p->tsecr);
     if (is_likelier_reordered(m, s))
-        rtt_ns = rtt_ns > REORDER_MAX_NS ? rtt_ns : REORDER_MAX_NS;
-    return rtt_ns != 0 && m->now_ns - since_ns >= rtt_ns;
+        return rtt_ns != 0 && loss_listened_ns(m, s) - r->covered_ns >= loss_dsack_wait_ns(m);
+    return rtt_ns != 0 && m->now_ns - r->seen_ns >= rtt_ns;
 }
 
 /* Rule 4 for seen bytes: R had reported them missing, and now has all up to `end` from `start`. */
@@ -116,7 +117,7 @@ static void missing_verdict(struct meter *m, unsigned s, const struct range *r, 
 {
     if (!seq_le(m->f->side[s].base, r->start))
         return;
-    if (!was_repaired(m, s, r, r->seen_ns, cumulative)) {
+    if (!was_repaired(m, s, r, cumulative)) {
         VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
         trouble_of(m)->dir[s].overtaken++;
         return;
@@ -280,7 +281,10 @@ void loss_grown_ack(struct meter *m, unsigned s)
 
 void loss_idle_ack(struct meter *m, unsigned s)
 {
-    if (may_be_copy(m) || (!(m->f->flags & FLOW_SACK) && loss_is_echo(m, s)))
+    /* answers that were held up come all at once, and a stack that has closed makes them all equal */
+    bool in_burst = m->now_ns - trouble_of(m)->dir[s].overdue_ns <= COPY_SAME_MAX_NS;
+
+    if ((may_be_copy(m) && !in_burst) || (!(m->f->flags & FLOW_SACK) && loss_is_echo(m, s)))
         return;
     loss_idle_answer(m, s);
 }
@@ -359,6 +363,10 @@ void loss_resolve(struct meter *m, unsigned s)
         }
     }
     loss_resolve_repeats(m, s);
+    if (m->p->sender != s) {
+        c->listened_ns = loss_listened_ns(m, s);
+        c->heard_ns = m->now_ns;
+    }
     if (c->n_nodes == 0)
         m->f->side[s].flags &= (uint16_t)~SIDE_TROUBLE;
 }

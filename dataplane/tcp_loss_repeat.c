@@ -22,21 +22,88 @@ static bool is_leapt_over(const struct meter *m, unsigned s, const struct range 
     return !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS) || seq_lt(m->p->tsecr, repeat->tsval);
 }
 
+/* Is the ACK at hand more than a time-out behind what passed at since_ns? */
+static bool is_held_up(const struct meter *m, uint64_t since_ns)
+{
+    return m->now_ns - since_ns > loss_dsack_wait_ns(m) / 2;
+}
+
 /*
- * Rule 2, second half: evidence in the first report that covers the repeat. The TSecr of an ACK is the TSval of the
- * segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of a repeat at that edge, and only when
- * the edge moves; a SACK says nothing of the kind.
+ * R answers at once what was sent again. An answer to the latest copy that took longer than a time-out was held up on
+ * its way, and so was what it said before, which made S send again: not a loss, of which R would have complained
+ * meanwhile, or of which an earlier repeat was the repair. (Or that copy was lost, and the mirror missed the next.)
+ * At the end of all data the number of answers says more.
  */
-static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
+static bool is_overdue(const struct meter *m, unsigned s, const struct range *repeat)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    uint64_t latest_ns = repeat->seen_ns;
+    bool repaired = false;
+
+    if ((m->f->flags & FLOW_SACK) || (repeat->flags & NODE_SIGNALLED) || trouble_of(m)->mirror_misses ||
+        m->p->tcp_ack == m->f->side[s].nxt || !is_held_up(m, latest_ns))
+        return false;
+    for (uint32_t i = c->pending; i != 0; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if (!seq_lt(r->start, repeat->end) || !seq_lt(repeat->start, r->end))
+            continue;
+        latest_ns = r->seen_ns;
+        repaired |= r->seen_ns < repeat->seen_ns;
+    }
+    return is_held_up(m, latest_ns) && (repaired || c->dup_ack_ns < latest_ns);
+}
+
+enum echo { ECHO_NONE, ECHO_ORIGINAL, ECHO_REPEAT };
+
+/*
+ * The TSecr of an ACK is the TSval of the segment that last moved the left edge (RFC 7323 section 4.3), so it speaks of
+ * a repeat at that edge, and only when the edge moves; a SACK says nothing of the kind.
+ */
+static enum echo echo_of(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
 {
     bool at_edge = cumulative && seq_le(repeat->start, m->f->side[s].una);
-    bool echoes = at_edge && (repeat->flags & NODE_HAS_TS) && (m->p->flags & PKT_HAS_TS);
+    const uint16_t doubt = NODE_OLD_TICK | NODE_YOUNG;
+    bool of_another = (repeat->flags & (doubt | NODE_SIGNALLED)) == doubt; /* maybe */
 
-    if (echoes)
-        return seq_lt(m->p->tsecr, repeat->tsval);
+    if (!at_edge || !(repeat->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS))
+        return ECHO_NONE;
+    if (of_another && m->p->tsecr == repeat->tsval)
+        return ECHO_NONE;
+    return seq_lt(m->p->tsecr, repeat->tsval) ? ECHO_ORIGINAL : ECHO_REPEAT;
+}
+
+/*
+ * Without SACK. R answers each needless repeat at once, in their order, by an ACK of all that it has. One that passed
+ * before this repeat has had no answer in front of it: the ACK that moves the edge was that answer, and R had the
+ * bytes.
+ */
+static bool is_behind_answer(const struct meter *m, unsigned s, const struct range *repeat)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    if ((m->f->flags & FLOW_SACK) || (repeat->flags & NODE_SIGNALLED) || repeat->start != m->f->side[s].una ||
+        c->count.lost_downstream_pkts != 0)
+        return false;
+    for (uint32_t i = c->pending; range_at(m, i) != repeat; i = range_at(m, i)->next) {
+        const struct range *r = range_at(m, i);
+        if ((r->flags & NODE_ECHO) && r->nxt == m->p->tcp_ack && m->now_ns - r->seen_ns >= soonest_ns(m->f, 1 - s))
+            return true;
+    }
+    return false;
+}
+
+/* Rule 2, second half: evidence in the first report that covers the repeat. */
+static bool is_spurious(const struct meter *m, unsigned s, const struct range *repeat, bool cumulative)
+{
+    enum echo echo = echo_of(m, s, repeat, cumulative);
+
+    if (echo != ECHO_NONE)
+        return echo == ECHO_ORIGINAL;
     if (cumulative && is_leapt_over(m, s, repeat))
         return true;
     if (cumulative && !(m->f->flags & FLOW_SACK) && seq_lt(m->f->side[s].una, repeat->start))
+        return true;
+    if (cumulative && is_behind_answer(m, s, repeat))
         return true;
     if ((repeat->flags & NODE_UNMISSED) && cumulative && seq_lt(repeat->end, m->p->tcp_ack))
         return true; /* R has what lies behind, too, and had not missed this */
@@ -44,7 +111,7 @@ static bool is_spurious(const struct meter *m, unsigned s, const struct range *r
         return false; /* R lacked it; if the first copy came late, a DSACK will tell */
     if ((repeat->flags & (NODE_YOUNG | NODE_SIGNALLED)) == NODE_YOUNG)
         return true;
-    return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s);
+    return m->now_ns - repeat->seen_ns < soonest_ns(m->f, 1 - s) || is_overdue(m, s, repeat);
 }
 
 /* The repeats were for nothing. If R had complained before, the first copy was late: reordered behind the tap. */
@@ -131,7 +198,7 @@ static bool is_repaired_at(const struct meter *m, unsigned s, uint32_t at)
  */
 void loss_edge_moves(struct meter *m, unsigned s)
 {
-    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO;
+    const uint16_t mask = NODE_COVERED | NODE_FILL | NODE_ECHO | NODE_ECHOED;
     uint32_t una = m->f->side[s].una;
     bool known = false;
 
@@ -169,10 +236,17 @@ static bool was_unseen(const struct meter *m, unsigned s, const struct range *fi
            !edge_waits_for_later(m, s, fill);
 }
 
+/* R complains of such a fill before it covers it; whatever else it may say comes behind, however held up. */
+static bool is_only_late(const struct range *r)
+{
+    return (r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL;
+}
+
 /* R has all of the repeat, or run. Returns whether the node has still something to wait for. */
 static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool cumulative)
 {
     bool spurious = !(r->flags & NODE_FILL) && is_spurious(m, s, r, cumulative);
+    bool echoed = !(r->flags & NODE_FILL) && echo_of(m, s, r, cumulative) == ECHO_REPEAT;
 
     if (spurious)
         spurious_verdict(m, s, r);
@@ -184,8 +258,9 @@ static bool covered_verdict(struct meter *m, unsigned s, struct range *r, bool c
         return false;
     if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
         loss_may_be_held(m, r->signal_ns);
-    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0));
-    r->covered_ns = m->now_ns;
+    trouble_of(m)->dir[s].overdue_ns = is_held_up(m, r->seen_ns) ? m->now_ns : 0;
+    r->flags |= (uint16_t)(NODE_COVERED | (spurious ? NODE_ECHO : 0) | (echoed ? NODE_ECHOED : 0));
+    r->covered_ns = is_only_late(r) ? m->now_ns : loss_listened_ns(m, s);
     return true;
 }
 
@@ -367,14 +442,19 @@ void loss_dsack(struct meter *m, unsigned s, struct sack_block block)
 
 /* ---- verdicts ---- */
 
-/* Has a repeat waited long enough for what could still be said of it? Where there is little room, for less. */
-static bool is_settled(const struct meter *m, unsigned s, const struct range *r)
+/* For what could still be said of repeats: how long they wait for it, and what R has been listened to by now. */
+struct patience {
+    uint64_t wait_ns, listened_ns;
+};
+
+/* Has a repeat waited long enough? Where there is little room, for less. */
+static bool is_settled(const struct meter *m, unsigned s, const struct range *r, const struct patience *p)
 {
-    uint64_t since_ns = (r->flags & NODE_COVERED) ? r->covered_ns : r->seen_ns;
+    uint64_t now_ns = is_only_late(r) ? m->now_ns : p->listened_ns;
 
     if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
         return false;
-    if (m->now_ns - since_ns > loss_dsack_wait_ns(m) || loss_is_full(m, s))
+    if (now_ns - r->covered_ns > p->wait_ns || loss_is_full(m, s))
         return true;
     return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
            seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */
@@ -384,9 +464,12 @@ void loss_resolve_repeats(struct meter *m, unsigned s)
 {
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
+    if (c->pending == 0)
+        return;
+    const struct patience patience = {loss_dsack_wait_ns(m), loss_listened_ns(m, s)};
     for (uint32_t *link = &c->pending; *link != 0;) {
         struct range *r = range_at(m, *link);
-        if (is_settled(m, s, r)) {
+        if (is_settled(m, s, r, &patience)) {
             if ((r->flags & NODE_LATE) && (m->f->flags & FLOW_SACK))
                 loss_copy_held(m, s, r->signal_ns); /* R would have missed it: only the mirror was late */
             repeat_verdict(m, s, r);

@@ -369,7 +369,7 @@ static inline void meter_by_protocol(struct worker *w, struct meter *m)
         pmtu_meter(m);
 }
 
-static bool is_copy(struct worker *w, struct flow *f, const struct pkt *p)
+static bool is_copy(struct worker *w, struct flow *f, struct pkt *p)
 {
     bool copy = false;
 

@@ -255,6 +255,15 @@ static uint64_t by_ns(const struct lab_frame *f, enum lab_action a)
     return lab_fate_has(&f->fate, a) ? f->fate.by_ns[a] : 0;
 }
 
+/* A stall ends for all at one instant, however long each would have waited in front of its link: their order is kept.
+ */
+static uint64_t when_stall_ends(const struct lab_frame *f, enum lab_action stall, uint64_t began_ns, uint64_t at_ns)
+{
+    uint64_t end_ns = began_ns + by_ns(f, stall);
+
+    return lab_fate_has(&f->fate, stall) && end_ns > at_ns ? end_ns : at_ns;
+}
+
 /* ---- events ---- */
 
 static int at_tap(struct lab_relay *r, struct lab_frame *f, uint64_t at_ns)
@@ -266,9 +275,11 @@ static int at_tap(struct lab_relay *r, struct lab_frame *f, uint64_t at_ns)
     f->tap_ns = r->epoch_ns + at_ns;
     lab_truth_at_tap(r->truth, f);
     if (!lab_fate_has(&f->fate, LAB_LOSE_DOWN)) {
+        uint64_t unhindered_ns = f->in_ns - r->epoch_ns + lab_rules_delay_ns(r->rules, !to, &f->info);
         out = through_link(r, to, &r->out_busy_ns[to], f, at_ns);
+        out = when_stall_ends(f, LAB_STALL_DOWN, unhindered_ns, out);
         out += lab_rules_delay_ns(r->rules, to, &f->info);
-        push(r, out + by_ns(f, LAB_HOLD_DOWN) + by_ns(f, LAB_STALL_DOWN), EVENT_OUT, f);
+        push(r, out + by_ns(f, LAB_HOLD_DOWN), EVENT_OUT, f);
     }
     if (lab_fate_has(&f->fate, LAB_MISS))
         return 0;
@@ -364,9 +375,9 @@ static void send_off(struct lab_relay *r, struct lab_frame *f, uint64_t now)
         event_over(r, f);
         return;
     }
-    at = through_link(r, from, &r->tap_busy_ns[f->to], f, now);
+    at = when_stall_ends(f, LAB_STALL_UP, now, through_link(r, from, &r->tap_busy_ns[f->to], f, now));
     at += lab_rules_delay_ns(r->rules, from, &f->info);
-    push(r, at + by_ns(f, LAB_HOLD_UP) + by_ns(f, LAB_STALL_UP), EVENT_TAP, f);
+    push(r, at + by_ns(f, LAB_HOLD_UP), EVENT_TAP, f);
 }
 
 static int take(struct lab_relay *r, struct lab_frame *f, uint64_t now)

@@ -5,7 +5,12 @@
  * client's in 1 ms, so the whole round trip is 11 ms. Each test names all verdicts; what it does not name is 0.
  */
 
+#include "dataplane/worker_state.h"
 #include "tests/unit/script.h"
+
+#define SACK_HANDSHAKE                                                                                                 \
+    C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
+        C(11, 1001, 0, 5001)
 
 /* ---- rule 0: the mirror reorders ---- */
 
@@ -657,6 +662,26 @@ START_TEST(a_partial_ack_complains)
 }
 END_TEST
 
+/* Behind a mirror that shows everything twice, a burst of equal ACKs is one of duplicate ACKs, each with its copy. */
+START_TEST(equal_acks_in_pairs)
+{
+#define PAIR(t, seq) S(t, seq, 100, 1001, .id = NO_ID), S((t) + 0.008, seq, 100, 1001, .id = NO_ID)
+#define EQUAL(t)     C(t, 1001, 0, 5301, .id = NO_ID)
+#define PAIRS(t, seq)                                                                                                  \
+    PAIR(t, seq), PAIR((t) + 0.1, (seq) + 100), PAIR((t) + 0.2, (seq) + 200), PAIR((t) + 0.3, (seq) + 300)
+    struct drive *d = PLAY(HANDSHAKE, PAIRS(20, 5001), PAIRS(20.4, 5401), PAIRS(20.8, 5801), EQUAL(21.9), EQUAL(21.908),
+                           EQUAL(22), EQUAL(22.001), EQUAL(22.008), EQUAL(22.009), C(22.5, 1001, 0, 6201, .id = NO_ID));
+    ck_assert_uint_eq(d->flow[0].dir[S2C].dup_pkts, 12);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 3);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].dup_acks, 2);
+    VERDICTS(d, S2C, .reordered_pkts = 1);
+    drive_free(d);
+#undef PAIRS
+#undef EQUAL
+#undef PAIR
+}
+END_TEST
+
 /* Second hops come in bursts; that makes no copies of equal ACKs. */
 START_TEST(second_hops_are_no_evidence_of_copies)
 {
@@ -671,10 +696,6 @@ START_TEST(second_hops_are_no_evidence_of_copies)
 #undef TWICE
 }
 END_TEST
-
-#define SACK_HANDSHAKE                                                                                                 \
-    C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
-        C(11, 1001, 0, 5001)
 
 /* A complaint without SACK is about one byte. When that is there, the rest of the gap need not have been missing. */
 START_TEST(a_complaint_about_the_head_of_a_gap)
@@ -767,6 +788,187 @@ START_TEST(young_bytes_at_the_beginning_of_trouble)
                            C(300.3, 1201, 100, 5001), S(310.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
     VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
     drive_free(d);
+}
+END_TEST
+
+/* The same where a gap, not the repeat, is the beginning: of what overtook nothing, and of what was overtaken. */
+START_TEST(young_bytes_when_a_gap_is_the_beginning)
+{
+    struct drive *d =
+        PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001), C(40.1, 1301, 100, 5001),
+             C(40.6, 1201, 100, 5001), C(40.8, 1101, 100, 5001), S(50, 5001, 0, 1201), S(50.1, 5001, 0, 1201),
+             S(50.6, 5001, 0, 1401), S(50.8, 5001, 0, 1401), C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1201, 100, 5001), C(40.3, 1101, 100, 5001),
+             C(40.4, 1101, 100, 5001), S(50, 5001, 0, 1101), S(50.3, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* Half a round trip is young, too. */
+START_TEST(young_bytes_of_half_a_round_trip)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+                           C(45, 1201, 100, 5001), C(46, 1001, 100, 5001), C(46.1, 1101, 100, 5001),
+                           S(55, 5001, 0, 1301), S(56, 5001, 0, 1301), S(56.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+}
+END_TEST
+
+/*
+ * Sent again right behind its late first copy, whose loss nobody could know of. The ACK echoes a TSval that the repeat
+ * shares with another one, which moved the edge before.
+ */
+START_TEST(an_echo_that_two_repeats_share)
+{
+    struct drive *d =
+        PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.2, 1201, 100, 5001, TS(1001, 1)),
+             S(30.2, 5001, 0, 1001, SACK(1201, 1301), TS(2, 990)), C(31.5, 1001, 100, 5001, TS(1012, 2)),
+             C(31.6, 1101, 100, 5001, TS(1000, 1)), C(31.7, 1101, 100, 5001, TS(1012, 2)),
+             S(41.5, 5001, 0, 1101, SACK(1201, 1301), TS(13, 1012)), S(41.6, 5001, 0, 1301, TS(13, 1012)));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .reordered_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* The way back stands still again behind the ACK that covers a repeat: what R says of it comes when that is over. */
+START_TEST(a_dsack_behind_a_silence)
+{
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), S(245, 5001, 0, 1101),
+                           C(246, 1101, 100, 5001), C(700, 1201, 100, 5001), S(945, 5001, 0, 1101, SACK(1001, 1101)),
+                           S(945.1, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    /* and behind it comes first what R had said before */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
+             S(245, 5001, 0, 1101), C(700, 1201, 100, 5001), S(945, 5001, 0, 1201),
+             S(945.1, 5001, 0, 1201, SACK(1001, 1101)), S(945.2, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    /* a FIN overtakes it */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), S(245, 5001, 0, 1101, FIN),
+             C(246, 1101, 0, 5002, FIN), S(256, 5002, 0, 1102), S(860, 5001, 0, 1101, SACK(1001, 1101)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* A silence that ends without a word of it: the loss is told while the flow goes on. */
+START_TEST(a_loss_behind_a_silence)
+{
+    const struct step steps[] = {
+        SACK_HANDSHAKE,           C(20, 1001, 100, 5001), C(230, 1001, 100, 5001),  S(245, 5001, 0, 1101),
+        C(900, 1101, 100, 5001),  S(910, 5001, 0, 1201),  C(1200, 1201, 100, 5001), S(1210, 5001, 0, 1301),
+        C(1211, 1301, 100, 5001), S(1221, 5001, 0, 1401),
+    };
+    struct drive *d = drive_new(drive_options());
+
+    play_on(d, steps, sizeof(steps) / sizeof(steps[0]));
+    ck_assert_uint_eq(d->worker->pools.node.in_use, 0);
+    drive_finish(d);
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+static int earlier(const void *a, const void *b)
+{
+    double x = ((const struct step *)a)->ms, y = ((const struct step *)b)->ms;
+
+    return (x > y) - (x < y);
+}
+
+/* A complaint, and then a silence: a mirror that has shown 200 segments would have shown a repeat. */
+START_TEST(a_complaint_in_front_of_a_silence)
+{
+    static struct step steps[420];
+    const struct step start[] = {HANDSHAKE};
+    const struct step complaint[] = {
+        C(300, 21001, 100, 5001), C(300.1, 21101, 100, 5001), S(310.1, 5001, 0, 21001),
+        S(752, 5001, 0, 21001),   S(752.1, 5001, 0, 21201),   C(3000, 21201, 0, 5001),
+    };
+    size_t n = 3;
+
+    memcpy(steps, start, sizeof(start));
+    for (unsigned i = 0; i < 200; i++) {
+        steps[n++] = (struct step)C(20 + i, 1001 + 100 * i, 100, 5001);
+        steps[n++] = (struct step)S(30.5 + i, 5001, 0, 1101 + 100 * i);
+    }
+    qsort(steps + 3, n - 3, sizeof(*steps), earlier);
+    memcpy(steps + n, complaint, sizeof(complaint));
+    n += sizeof(complaint) / sizeof(complaint[0]);
+    struct drive *d = play_with(drive_options(), steps, n);
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* The mirror shows a repeat behind what was sent after it, so the edge stops too early. The echo knows better. */
+START_TEST(an_echo_outweighs_an_edge_between)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1101, 100, 5001, TS(1000, 1)),
+                           C(20.2, 1201, 100, 5001, TS(1000, 1)), S(30.1, 5001, 0, 1001, TS(2, 990)),
+                           S(30.2, 5001, 0, 1001, TS(2, 990)), C(31.5, 1301, 100, 5001, TS(1011, 2)),
+                           C(31.6, 1001, 100, 5001, TS(1012, 2)), S(41.5, 5001, 0, 1301, TS(13, 1012)),
+                           S(41.6, 5001, 0, 1401, TS(13, 1012)), C(2000, 1401, 0, 5001, TS(3000, 13)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* The answer to a needless repeat is the ACK that brings the edge over the next repeat: R had those bytes, too. */
+START_TEST(an_edge_that_moves_in_an_answer)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+                           C(40.1, 1201, 100, 5001), C(60.2, 1001, 100, 5001), C(60.4, 1101, 100, 5001),
+                           S(70.2, 5001, 0, 1301), S(70.4, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* an answer in front of it: the edge had stood there */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001), C(40.1, 1201, 100, 5001),
+             C(60.2, 1001, 100, 5001), C(60.4, 1101, 100, 5001), S(70.2, 5001, 0, 1101), S(70.4, 5001, 0, 1301),
+             C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/* Two time-outs, and then an ACK that the later copy cannot have waited for so long: the way back stood still. */
+START_TEST(an_answer_that_is_overdue)
+{
+    struct drive *d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
+                           C(640, 1001, 100, 5001), S(1000, 5001, 0, 1101), S(1000.1, 5001, 0, 1201),
+                           S(1000.2, 5001, 0, 1201), S(1000.3, 5001, 0, 1201), C(3000, 1201, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* in time for the later copy: the first was needed, and lost again or not */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
+             C(640, 1001, 100, 5001), S(650, 5001, 0, 1101), C(660, 1101, 100, 5001), S(670, 5001, 0, 1201),
+             C(3000, 1201, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 3);
+    drive_free(d);
+}
+END_TEST
+
+/* A closed stack answers every FIN by the same ACK. Behind a mirror that makes copies now and then they are answers. */
+START_TEST(equal_answers_that_were_held_up)
+{
+#define CLOSED_ACK(t) S(t, 5002, 0, 1102, .id = NO_ID)
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(20.1, 1001, 100, 5001, .id = 7),
+                           S(30, 5001, 0, 1101, FIN), C(31, 1101, 0, 5002, FIN), C(240, 1101, 0, 5002, FIN),
+                           C(460, 1101, 0, 5002, FIN), CLOSED_ACK(760), CLOSED_ACK(760.001), CLOSED_ACK(760.002));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* soon after the last of them it may be a copy */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, .id = 7), C(20.1, 1001, 100, 5001, .id = 7),
+             S(30, 5001, 0, 1101, FIN), C(31, 1101, 0, 5002, FIN), C(240, 1101, 0, 5002, FIN), CLOSED_ACK(250),
+             CLOSED_ACK(250.01));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+#undef CLOSED_ACK
 }
 END_TEST
 
@@ -913,8 +1115,12 @@ UNIT_MAIN("loss", data_just_after_its_ack_is_no_loss, data_long_after_its_ack_wa
           a_first_copy_behind_its_fill, out_of_nodes_the_flow_is_unsure, enough_nodes_and_it_is_sure,
           absurd_numbers_are_left_alone, a_long_replay_is_judged_whole, a_replay_without_room_is_needless,
           an_edge_that_stands_between_tells, a_partial_ack_complains, second_hops_are_no_evidence_of_copies,
-          what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it, a_copy_that_the_table_forgot,
-          a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
-          a_handshake_behind_a_mirror_that_holds_copies, a_complaint_with_a_grown_window,
-          young_bytes_at_the_beginning_of_trouble, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
+          equal_acks_in_pairs, what_stands_alone_may_have_been_held, a_complaint_behind_the_ack_that_covers_it,
+          a_copy_that_the_table_forgot, a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap,
+          a_complaint_is_no_answer_to_a_repeat, a_handshake_behind_a_mirror_that_holds_copies,
+          a_complaint_with_a_grown_window, young_bytes_at_the_beginning_of_trouble,
+          young_bytes_when_a_gap_is_the_beginning, an_echo_that_two_repeats_share, an_answer_that_is_overdue,
+          an_edge_that_moves_in_an_answer, a_complaint_in_front_of_a_silence, an_echo_outweighs_an_edge_between,
+          equal_answers_that_were_held_up, young_bytes_of_half_a_round_trip, a_dsack_behind_a_silence,
+          a_loss_behind_a_silence, a_copy_of_a_quick_repeat, a_hasty_repeat_is_no_copy,
           a_long_complaint_where_segments_overtake, a_fill_that_the_edge_moves_over)
