@@ -54,46 +54,23 @@ END_TEST
 
 /* ---- both ways ---- */
 
-struct way {
-    struct worker *worker;
-    struct spsc *ring;
-    struct site_table *sites;
-    struct service_table *services;
-};
-
-static void way_open(struct way *way, bool general_only)
+static void way_open(struct rig *way, bool general_only)
 {
-    *way = (struct way){.ring = spsc_new(32u << 20), .sites = site_table_new(), .services = service_table_new()};
+    struct worker_options options = rig_options(NS_PER_S);
+
+    options.flows = 1u << 16; /* enough for those of MIX_NEW: who is evicted depends on the seed of the hash */
+    options.dns_entries = 64;
+    options.max_paths = options.max_services = 16;
+    options.tcp_idle_ns = options.other_idle_ns = 30 * NS_PER_S;
+    options.active_ns = 40 * NS_PER_S;
+    options.closed_linger_ns = NS_PER_S / 10;
+    options.general_only = general_only;
+    rig_init(way, 32u << 20);
     ck_assert_int_eq(site_table_add(way->sites, "Branch", "10.0.0.0/8"), 0);
-    site_table_finish(way->sites);
-    const struct worker_options options = {
-        .flows = 1u << 16, /* enough for those of MIX_NEW: who is evicted depends on the seed of the hash */
-        .trouble_blocks = 4096,
-        .dns_entries = 64,
-        .max_paths = 16,
-        .max_services = 16,
-        .tcp_idle_ns = 30 * NS_PER_S,
-        .other_idle_ns = 30 * NS_PER_S,
-        .active_ns = 40 * NS_PER_S,
-        .closed_linger_ns = NS_PER_S / 10,
-        .window_ns = NS_PER_S,
-        .general_only = general_only,
-        .writer = {.ring = way->ring},
-        .sites = way->sites,
-        .services = way->services,
-    };
-    ck_assert_int_eq(worker_new(&options, &way->worker), 0);
+    rig_start(way, options);
 }
 
-static void way_close(struct way *way)
-{
-    worker_free(way->worker);
-    spsc_free(way->ring);
-    site_table_free(way->sites);
-    service_table_free(way->services);
-}
-
-static unsigned compare_rings(struct way way[2])
+static unsigned compare_rings(struct rig way[2])
 {
     const void *a, *b;
     size_t a_len, b_len;
@@ -156,7 +133,7 @@ static uint32_t mangle(struct frame *f, uint32_t n, uint32_t often, uint64_t *sh
     return kept;
 }
 
-static void feed(struct way *way, const struct frame *frames, uint32_t n)
+static void feed(struct rig *way, const struct frame *frames, uint32_t n)
 {
     static struct batch batch;
 
@@ -175,7 +152,7 @@ static void both_ways_turning(enum mix mix, uint32_t often, uint64_t gap_ns, uns
     static struct frame frames[CHUNK];
     static uint32_t ids[CHUNK];
     struct traffic traffic;
-    struct way way[2];
+    struct rig way[2];
     uint64_t shift_ns = 0;
     unsigned n_messages = 0;
 
@@ -202,8 +179,8 @@ static void both_ways_turning(enum mix mix, uint32_t often, uint64_t gap_ns, uns
     if (mix == MIX_TCP && later == mix && often == 0) /* else both were the same way */
         ck_assert_uint_lt(10 * worker_general_pkts(way[0].worker), worker_general_pkts(way[1].worker));
     ck_assert_mem_eq(worker_ledger(way[0].worker), worker_ledger(way[1].worker), sizeof(struct ledger));
-    way_close(&way[0]);
-    way_close(&way[1]);
+    rig_fini(&way[0]);
+    rig_fini(&way[1]);
     traffic_fini(&traffic);
 }
 
