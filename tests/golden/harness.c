@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/timefmt.h"
 #include "dataplane/rx_pcap.h"
+#include "tests/unit/rig.h"
 
 #define RING_BYTES (128u << 20)
 
@@ -100,7 +100,7 @@ void run_capture(const char *path, struct run *ret_run)
     struct run *r = ret_run;
     struct rx_pcap *rx;
     struct error e = {""};
-    struct worker *w;
+    struct rig rig;
     int stop = 0;
 
     *r = (struct run){0};
@@ -108,36 +108,20 @@ void run_capture(const char *path, struct run *ret_run)
     snprintf(r->error, sizeof(r->error), "%s", e.text);
     if (r->end != 0)
         return;
-    struct spsc *ring = spsc_new(RING_BYTES);
-    struct site_table *sites = site_table_new();
-    struct service_table *services = service_table_new();
-    site_table_finish(sites);
-    const struct worker_options options = {
-        .flows = 65536,
-        .trouble_blocks = 65536,
-        .dns_entries = 16384,
-        .max_paths = 1024,
-        .max_services = 1024,
-        .tcp_idle_ns = 600 * NS_PER_S,
-        .other_idle_ns = 120 * NS_PER_S,
-        .closed_linger_ns = 5 * NS_PER_S,
-        .window_ns = 10 * NS_PER_S,
-        .writer = {.ring = ring},
-        .sites = sites,
-        .services = services,
-    };
-    assert(worker_new(&options, &w) == 0);
-    r->end = (int)rx_pcap_run(rx, w, &stop, NULL, NULL, &e);
+    struct worker_options options = rig_options(10 * NS_PER_S);
+    options.flows = options.trouble_blocks = 65536;
+    options.dns_entries = 16384;
+    options.max_paths = options.max_services = 1024;
+    rig_init(&rig, RING_BYTES);
+    rig_start(&rig, options);
+    r->end = (int)rx_pcap_run(rx, rig.worker, &stop, NULL, NULL, &e);
     snprintf(r->error, sizeof(r->error), "%s", e.text);
-    worker_finish(w);
-    r->ledger = *worker_ledger(w);
-    drain(ring, r);
+    worker_finish(rig.worker);
+    r->ledger = *worker_ledger(rig.worker);
+    drain(rig.ring, r);
     sort_flows(r);
-    worker_free(w);
+    rig_fini(&rig);
     rx_pcap_close(rx);
-    spsc_free(ring);
-    site_table_free(sites);
-    service_table_free(services);
 }
 
 void run_free(struct run *r)

@@ -12,9 +12,8 @@
 #include <stdlib.h>
 
 #include "common/record.h"
-#include "common/timefmt.h"
-#include "dataplane/worker.h"
 #include "tests/unit/packet.h"
+#include "tests/unit/rig.h"
 
 #define DRIVE_FLOWS  4096u
 #define DRIVE_DNS    1024u
@@ -24,10 +23,7 @@
 #define DRIVE_WINDOW (10 * NS_PER_S)
 
 struct drive {
-    struct worker *worker;
-    struct spsc *ring;
-    struct site_table *sites;
-    struct service_table *services;
+    struct rig rig;
     struct rec_flow flow[DRIVE_FLOWS]; /* in the order of their ends */
     struct rec_dns dns[DRIVE_DNS];     /* of all flows */
     struct rec_rtp rtp[DRIVE_MEDIA];
@@ -43,17 +39,7 @@ struct drive {
 
 static inline struct worker_options drive_options(void)
 {
-    return (struct worker_options){
-        .flows = 1024,
-        .trouble_blocks = 4096,
-        .dns_entries = 2048,
-        .max_paths = 64,
-        .max_services = 64,
-        .tcp_idle_ns = 600 * NS_PER_S,
-        .other_idle_ns = 120 * NS_PER_S,
-        .closed_linger_ns = 5 * NS_PER_S,
-        .window_ns = DRIVE_WINDOW,
-    };
+    return rig_options(DRIVE_WINDOW);
 }
 
 static inline struct drive *drive_new(struct worker_options options)
@@ -61,23 +47,14 @@ static inline struct drive *drive_new(struct worker_options options)
     struct drive *d = calloc(1, sizeof(*d));
 
     ck_assert_ptr_nonnull(d);
-    d->ring = spsc_new(DRIVE_RING);
-    d->sites = site_table_new();
-    d->services = service_table_new();
-    site_table_finish(d->sites);
-    options.writer.ring = d->ring;
-    options.sites = d->sites;
-    options.services = d->services;
-    ck_assert_int_eq(worker_new(&options, &d->worker), 0);
+    rig_init(&d->rig, DRIVE_RING);
+    rig_start(&d->rig, options);
     return d;
 }
 
 static inline void drive_free(struct drive *d)
 {
-    worker_free(d->worker);
-    spsc_free(d->ring);
-    site_table_free(d->sites);
-    service_table_free(d->services);
+    rig_fini(&d->rig);
     free(d);
 }
 
@@ -113,7 +90,7 @@ static inline void drive_drain(struct drive *d)
     const struct rec_hdr *hdr;
     size_t len;
 
-    while ((hdr = spsc_peek(d->ring, &len)) != NULL) {
+    while ((hdr = spsc_peek(d->rig.ring, &len)) != NULL) {
         ck_assert_uint_eq(hdr->len_bytes, len);
         if (hdr->type == REC_FLOW)
             drive_keep_flow(d, (const void *)hdr);
@@ -128,7 +105,7 @@ static inline void drive_drain(struct drive *d)
             d->event[d->n_events++] = *(const struct rec_event *)(const void *)hdr;
         } else if (hdr->type == REC_EOF)
             d->n_eofs++;
-        spsc_pop(d->ring);
+        spsc_pop(d->rig.ring);
     }
 }
 
@@ -147,7 +124,7 @@ static inline void drive_cut(struct drive *d, uint64_t ts_ns, const struct packe
                             .snap_len = cap,
                             .wire_len = p->len + p->wire_extra,
                             .rx_vlan = RX_NO_VLAN};
-    worker_process(d->worker, &b);
+    worker_process(d->rig.worker, &b);
     free(bytes);
     drive_drain(d);
 }
@@ -160,9 +137,9 @@ static inline void drive_packet(struct drive *d, uint64_t ts_ns, const struct pa
 /* Ends the input and checks what must hold after any input whatever. */
 static inline void drive_finish(struct drive *d)
 {
-    worker_finish(d->worker);
+    worker_finish(d->rig.worker);
     drive_drain(d);
-    const struct ledger *l = worker_ledger(d->worker);
+    const struct ledger *l = worker_ledger(d->rig.worker);
     uint64_t pkts = 0, dups = 0;
 
     for (uint32_t i = 0; i < d->n_flows; i++) {

@@ -155,7 +155,7 @@ static void same_flows(const struct drive *plain, const struct drive *d, const c
         ck_assert_msg(memcmp(&a, &b, sizeof(a)) == 0, "%s in %s: flow %u differs", inner, outer, i);
     }
     ck_assert_msg(memcmp(plain->dns, d->dns, d->n_dns * sizeof(d->dns[0])) == 0, "%s in %s: DNS differs", inner, outer);
-    ck_assert_uint_eq(ledger_drop_sum(worker_ledger(d->worker)), 0);
+    ck_assert_uint_eq(ledger_drop_sum(worker_ledger(d->rig.worker)), 0);
 }
 
 static void has_outside(const struct rec_flow *f, const struct wrap *w)
@@ -223,7 +223,7 @@ static unsigned nested(const struct wrap *w, unsigned n)
     drive_packet(d, DRIVE_START, &p[n % 2]);
     drive_finish(d);
     unsigned drop = 0;
-    while (drop < LEDGER_DROP_COUNT && worker_ledger(d->worker)->drops[drop] == 0)
+    while (drop < LEDGER_DROP_COUNT && worker_ledger(d->rig.worker)->drops[drop] == 0)
         drop++;
     if (drop == LEDGER_DROP_COUNT)
         ck_assert_uint_eq(d->flow[0].port[S2C], 443);
@@ -266,7 +266,7 @@ START_TEST(cut_at_every_byte)
         }
     }
     drive_finish(d);
-    const struct ledger *l = worker_ledger(d->worker);
+    const struct ledger *l = worker_ledger(d->rig.worker);
     ck_assert_uint_eq(l->offered, n);
     ck_assert_uint_eq(ledger_drop_sum(l), l->drops[LEDGER_decode_short] + l->drops[LEDGER_duplicate]);
     drive_free(d);
@@ -367,7 +367,7 @@ START_TEST(inside_and_outside_of_a_tunnel)
     }
     struct drive *d = seen_twice(NULL, wrap_named("VXLAN"), 0); /* the id must separate: two flows, each whole */
     ck_assert_uint_eq(d->n_flows, 6);
-    ck_assert_uint_eq(worker_ledger(d->worker)->drops[LEDGER_duplicate], 0);
+    ck_assert_uint_eq(worker_ledger(d->rig.worker)->drops[LEDGER_duplicate], 0);
     drive_free(d);
 }
 END_TEST
@@ -410,7 +410,7 @@ static void stays_in(struct packet *p, uint8_t proto, uint16_t port, const char 
                       d->flow[0].addr[0].byte[0] == 192 && (port == 0 || d->flow[0].port[S2C] == port) &&
                       d->flow[0].dir[0].bytes == p->len - 14,
                   "%s", what);
-    ck_assert_uint_eq(ledger_drop_sum(worker_ledger(d->worker)), 0);
+    ck_assert_uint_eq(ledger_drop_sum(worker_ledger(d->rig.worker)), 0);
     drive_free(d);
 }
 

@@ -281,7 +281,8 @@ static uint64_t malformed(const uint32_t (*fragment)[3], unsigned n)
     for (unsigned i = 0; i < n; i++)
         drive_packet(d, DRIVE_START + i * NS_PER_MS, cut(fragment[i][0], fragment[i][1], fragment[i][2]));
     drive_finish(d);
-    ck_assert_uint_eq(worker_ledger(d->worker)->processed + worker_ledger(d->worker)->drops[LEDGER_duplicate], n);
+    ck_assert_uint_eq(worker_ledger(d->rig.worker)->processed + worker_ledger(d->rig.worker)->drops[LEDGER_duplicate],
+                      n);
     uint64_t count = d->end.fragments_malformed;
     drive_free(d);
     return count;
@@ -414,7 +415,7 @@ START_TEST(cut_at_every_byte)
         }
     }
     drive_finish(d);
-    ck_assert_uint_eq(worker_ledger(d->worker)->offered, n);
+    ck_assert_uint_eq(worker_ledger(d->rig.worker)->offered, n);
     drive_free(d);
 }
 END_TEST

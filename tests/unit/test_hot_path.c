@@ -23,10 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/spsc.h"
-#include "common/timefmt.h"
 #include "dataplane/reshard.h"
 #include "tests/bench/traffic.h"
+#include "tests/unit/rig.h"
 #include "tests/unit/unit.h"
 
 #define FLOWS   2000u
@@ -87,46 +86,35 @@ static struct batch batch;
 static struct frame frames[BATCHES * BATCH_MAX];
 static uint32_t ids[BATCHES * BATCH_MAX];
 
-struct rig {
+struct load {
     struct traffic traffic;
-    struct spsc *ring;
-    struct worker *worker;
+    struct rig rig;
     uint64_t seen; /* messages */
 };
 
-static void rig_start(struct rig *r, enum mix mix)
+static void load_start(struct load *l, enum mix mix)
 {
-    struct site_table *sites = site_table_new();
-    struct service_table *services = service_table_new();
-    const struct worker_options options = {
-        .flows = FLOWS / 2, /* too few: flows are evicted, too */
-        .trouble_blocks = 512,
-        .dns_entries = 64,
-        .max_paths = 64,
-        .max_services = 64,
-        .tcp_idle_ns = 2 * NS_PER_S,
-        .other_idle_ns = 2 * NS_PER_S,
-        .active_ns = 20 * NS_PER_S,
-        .closed_linger_ns = NS_PER_S,
-        .window_ns = NS_PER_S,
-        .writer = {.ring = r->ring = spsc_new(RING)},
-        .sites = sites,
-        .services = services,
-    };
+    struct worker_options options = rig_options(NS_PER_S);
 
-    site_table_finish(sites);
-    ck_assert_int_eq(traffic_init(&r->traffic, FLOWS, mix, 64, BATCHES * BATCH_MAX), 0);
-    r->traffic.gap_ns = 20000; /* a window every 50000 packets */
-    ck_assert_int_eq(worker_new(&options, &r->worker), 0);
+    options.flows = FLOWS / 2; /* too few: flows are evicted, too */
+    options.trouble_blocks = 512;
+    options.dns_entries = 64;
+    options.tcp_idle_ns = options.other_idle_ns = 2 * NS_PER_S;
+    options.active_ns = 20 * NS_PER_S;
+    options.closed_linger_ns = NS_PER_S;
+    ck_assert_int_eq(traffic_init(&l->traffic, FLOWS, mix, 64, BATCHES * BATCH_MAX), 0);
+    l->traffic.gap_ns = 20000; /* a window every 50000 packets */
+    rig_init(&l->rig, RING);
+    rig_start(&l->rig, options);
 }
 
-static void rig_drain(struct rig *r)
+static void load_drain(struct load *l)
 {
     size_t len;
 
-    while (spsc_peek(r->ring, &len) != NULL) {
-        spsc_pop(r->ring);
-        r->seen++;
+    while (spsc_peek(l->rig.ring, &len) != NULL) {
+        spsc_pop(l->rig.ring);
+        l->seen++;
     }
 }
 
@@ -137,21 +125,21 @@ static void lose_some(struct batch *b, unsigned round)
         b->pkt[i].cap_len = 10;
 }
 
-static void rig_round(struct rig *r, unsigned round)
+static void load_round(struct load *l, unsigned round)
 {
-    traffic_fill(&r->traffic, frames, BATCHES * BATCH_MAX, ids);
+    traffic_fill(&l->traffic, frames, BATCHES * BATCH_MAX, ids);
     for (uint32_t b = 0; b < BATCHES; b++) {
         traffic_receive(&batch, frames + b * BATCH_MAX, BATCH_MAX);
         lose_some(&batch, round);
-        worker_process(r->worker, &batch);
+        worker_process(l->rig.worker, &batch);
     }
-    worker_tick(r->worker, r->traffic.now_ns);
+    worker_tick(l->rig.worker, l->traffic.now_ns);
     if (round % 50 == 49) { /* quiet: all expire */
-        r->traffic.now_ns += 10 * NS_PER_S;
+        l->traffic.now_ns += 10 * NS_PER_S;
         for (unsigned i = 0; i < FLOWS / 32; i++)
-            worker_tick(r->worker, r->traffic.now_ns);
+            worker_tick(l->rig.worker, l->traffic.now_ns);
     }
-    rig_drain(r);
+    load_drain(l);
 }
 
 static void be_strict(void)
@@ -170,15 +158,16 @@ static void __attribute__((noreturn)) end(bool ok)
 
 static void run_worker(enum mix mix)
 {
-    struct rig r = {.seen = 0};
+    struct load load = {.seen = 0};
 
-    rig_start(&r, mix);
+    load_start(&load, mix);
     for (unsigned round = 0; round < 3; round++)
-        rig_round(&r, round);
+        load_round(&load, round);
     be_strict();
     for (unsigned round = 3; round < ROUNDS; round++)
-        rig_round(&r, round);
-    end(n_calls == 0 && r.seen > 100 && worker_ledger(r.worker)->offered > BATCHES * BATCH_MAX * (ROUNDS - 10));
+        load_round(&load, round);
+    end(n_calls == 0 && load.seen > 100 &&
+        worker_ledger(load.rig.worker)->offered > BATCHES * BATCH_MAX * (ROUNDS - 10));
 }
 
 static void run_tcp(void)
@@ -206,18 +195,18 @@ static void release(void **owner, uint32_t n)
 
 static void run_front(void)
 {
-    struct rig r = {.seen = 0};
+    struct load load = {.seen = 0};
     struct reshard *front;
     void *owner[BATCH_MAX] = {NULL};
 
-    rig_start(&r, MIX_TCP);
+    load_start(&load, MIX_TCP);
     const struct reshard_options options = {
-        .workers = &r.worker, .n_workers = 1, .depth = 4, .window_ns = NS_PER_S, .release = release};
+        .workers = &load.rig.worker, .n_workers = 1, .depth = 4, .window_ns = NS_PER_S, .release = release};
     ck_assert_int_eq(reshard_new(&options, &front), 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
         if (round == 3)
             be_strict();
-        traffic_fill(&r.traffic, frames, BATCHES * BATCH_MAX, ids);
+        traffic_fill(&load.traffic, frames, BATCHES * BATCH_MAX, ids);
         for (uint32_t b = 0; b < BATCHES; b++) {
             traffic_receive(&batch, frames + b * BATCH_MAX, BATCH_MAX);
             reshard_burst(front, &batch, owner);
@@ -225,13 +214,13 @@ static void run_front(void)
             while (b % 8 == 7 && reshard_work(front, 0)) /* in between, lanes are full and drop */
                 ;
         }
-        reshard_tick(front, r.traffic.now_ns);
-        rig_drain(&r);
+        reshard_tick(front, load.traffic.now_ns);
+        load_drain(&load);
     }
     reshard_finish(front);
     while (reshard_work(front, 0))
         ;
-    const struct ledger *l = worker_ledger(r.worker);
+    const struct ledger *l = worker_ledger(load.rig.worker);
     end(n_calls == 0 && n_released == l->offered && l->offered == ROUNDS * BATCHES * BATCH_MAX &&
         l->offered == l->processed + ledger_drop_sum(l) && l->drops[LEDGER_ring_full] != 0);
 }

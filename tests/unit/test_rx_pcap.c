@@ -8,9 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/spsc.h"
-#include "common/timefmt.h"
 #include "dataplane/rx_pcap.h"
+#include "tests/unit/rig.h"
 #include "tests/unit/unit.h"
 
 /* ---- files, written to a folder that goes away with the test ---- */
@@ -138,40 +137,20 @@ static void drain(struct spsc *ring, struct outcome *o)
 
 static void run_open(struct rx_pcap *rx, struct outcome *o, int stop)
 {
-    struct spsc *ring = spsc_new(1u << 20);
-    struct site_table *sites = site_table_new();
-    struct service_table *services = service_table_new();
     struct error e = {""};
-    struct worker *w;
+    struct rig rig;
 
-    site_table_finish(sites);
-    const struct worker_options options = {
-        .flows = 1024,
-        .trouble_blocks = 1024,
-        .dns_entries = 64,
-        .max_paths = 64,
-        .max_services = 64,
-        .tcp_idle_ns = 600 * NS_PER_S,
-        .other_idle_ns = 120 * NS_PER_S,
-        .closed_linger_ns = 5 * NS_PER_S,
-        .window_ns = 1000000 * NS_PER_S,
-        .writer = {.ring = ring},
-        .sites = sites,
-        .services = services,
-    };
-    ck_assert_int_eq(worker_new(&options, &w), 0);
-    o->end = rx_pcap_run(rx, w, &stop, note_progress, &o->progress, &e);
+    rig_init(&rig, 1u << 20);
+    rig_start(&rig, rig_options(1000000 * NS_PER_S));
+    o->end = rx_pcap_run(rx, rig.worker, &stop, note_progress, &o->progress, &e);
     snprintf(o->text, sizeof(o->text), "%s", e.text);
     if (rx_pcap_warning(rx) != NULL)
         snprintf(o->warning, sizeof(o->warning), "%s", rx_pcap_warning(rx));
-    worker_finish(w);
-    o->ledger = *worker_ledger(w);
-    o->clock_ns = worker_clock_ns(w);
-    drain(ring, o);
-    worker_free(w);
-    spsc_free(ring);
-    site_table_free(sites);
-    service_table_free(services);
+    worker_finish(rig.worker);
+    o->ledger = *worker_ledger(rig.worker);
+    o->clock_ns = worker_clock_ns(rig.worker);
+    drain(rig.ring, o);
+    rig_fini(&rig);
 }
 
 static struct outcome run(unsigned n_files, const char *filter, int stop)

@@ -97,7 +97,7 @@ static void all_arrive(unsigned n_workers)
     ck_assert_ptr_nonnull(f.ring);
     for (unsigned i = 0; i < n_workers; i++) {
         drives[i] = drive_new(drive_options());
-        workers[i] = drives[i]->worker;
+        workers[i] = drives[i]->rig.worker;
     }
     ck_assert_int_eq(pthread_create(&thread, NULL, feed, &f), 0);
     int error = rx_dpdk_run(rx, workers, &f.stop, PATIENCE_NS, &e);

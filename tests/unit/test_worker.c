@@ -176,9 +176,9 @@ START_TEST(a_full_table_evicts_and_counts)
         evicted += d->flow[i].end == FLOW_END_EVICTED;
         pkts += d->flow[i].dir[C2S].pkts;
     }
-    ck_assert_uint_ge(evicted, 300 - 16 - (unsigned)worker_ledger(d->worker)->drops[LEDGER_table_full]);
+    ck_assert_uint_ge(evicted, 300 - 16 - (unsigned)worker_ledger(d->rig.worker)->drops[LEDGER_table_full]);
     ck_assert_uint_eq(d->end.flows_evicted, evicted);
-    ck_assert_uint_eq(pkts + worker_ledger(d->worker)->drops[LEDGER_table_full], 300);
+    ck_assert_uint_eq(pkts + worker_ledger(d->rig.worker)->drops[LEDGER_table_full], 300);
     drive_free(d);
 }
 END_TEST
@@ -233,7 +233,7 @@ START_TEST(a_flood_of_syns_evicts_its_own_kind)
         }
     }
     drive_finish(d);
-    const struct ledger *l = worker_ledger(d->worker);
+    const struct ledger *l = worker_ledger(d->rig.worker);
     unsigned whole = 0;
     for (uint32_t i = 0; i < d->n_flows; i++)
         whole += d->flow[i].dir[C2S].pkts == 2 + ROUNDS && d->flow[i].dir[S2C].pkts == 1 + ROUNDS &&
@@ -271,7 +271,7 @@ START_TEST(time_passes_without_packets)
 
     udp_at(d, 0, 1);
     for (unsigned s = 1; s <= 130; s++) {
-        worker_tick(d->worker, DRIVE_START + s * NS_PER_S);
+        worker_tick(d->rig.worker, DRIVE_START + s * NS_PER_S);
         drive_drain(d);
     }
     ck_assert_uint_eq(d->n_flows, 1);
@@ -287,14 +287,14 @@ START_TEST(left_out_packets_are_in_the_ledger)
 {
     struct drive *d = drive_new(drive_options());
 
-    worker_count_filtered(d->worker, 5);
-    worker_count_unknown(d->worker, 2);
+    worker_count_filtered(d->rig.worker, 5);
+    worker_count_unknown(d->rig.worker, 2);
     udp_at(d, 0, 1);
     packet_ethernet(&packet, 1, 2, 0x4242);
     packet_payload(&packet, 1, 46);
     drive_packet(d, DRIVE_START, &packet);
     drive_finish(d);
-    const struct ledger *l = worker_ledger(d->worker);
+    const struct ledger *l = worker_ledger(d->rig.worker);
     ck_assert_uint_eq(l->offered, 9);
     ck_assert_uint_eq(l->processed, 1);
     ck_assert_uint_eq(l->drops[LEDGER_filtered], 5);
@@ -354,7 +354,7 @@ START_TEST(bursts_change_nothing)
                                   .wire_len = copies[b.n].len,
                                   .rx_vlan = RX_NO_VLAN};
     }
-    worker_process(all->worker, &b);
+    worker_process(all->rig.worker, &b);
     drive_drain(all);
     drive_finish(one);
     drive_finish(all);
@@ -385,7 +385,7 @@ START_TEST(a_window_leaves_in_pieces)
     }
     for (unsigned ms = 1; d->n_ends == 0; ms++) {
         ck_assert_uint_le(ms, 2000);
-        worker_tick(d->worker, DRIVE_START + DRIVE_WINDOW + ms * NS_PER_MS);
+        worker_tick(d->rig.worker, DRIVE_START + DRIVE_WINDOW + ms * NS_PER_MS);
         drive_drain(d);
     }
     ck_assert_uint_eq(d->end.start_ns, DRIVE_START);
