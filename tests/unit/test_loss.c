@@ -867,7 +867,7 @@ START_TEST(a_loss_behind_a_silence)
     struct drive *d = drive_new(drive_options());
 
     play_on(d, steps, sizeof(steps) / sizeof(steps[0]));
-    ck_assert_uint_eq(d->worker->pools.node.in_use, 0);
+    ck_assert_uint_eq(d->rig.worker->pools.node.in_use, 0);
     drive_finish(d);
     VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
     drive_free(d);

@@ -171,7 +171,7 @@ START_TEST(noise_is_no_stream)
 
     for (unsigned i = 0; i < 200; i++)
         rtp_at(d, 20.0 * i, 0, (uint16_t)(i * 7919), 160 * i, i % 3 == 0 ? 0xabcd : i * 2654435761u);
-    worker_tick(d->worker, DRIVE_START + DRIVE_WINDOW);
+    worker_tick(d->rig.worker, DRIVE_START + DRIVE_WINDOW);
     drive_drain(d);
     ck_assert_uint_eq(d->n_flows, 0);
     ck_assert_uint_eq(d->end.flows_active, 1);
