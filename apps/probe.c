@@ -728,10 +728,12 @@ int main(int argc, char **argv)
     }
     sigaction(SIGINT, &on_stop, NULL);
     sigaction(SIGTERM, &on_stop, NULL);
-    if (code == EXIT_DONE && p.o.n_files == 0)
+    if (code == EXIT_DONE && p.o.n_files == 0) {
+        rx_dpdk_stand_aside(p.o.n_devices, p.workers_per_mirror, config_string(p.config, "capture.cpus"));
         code = take_hangups(&p);
-    else
+    } else {
         sigaction(SIGHUP, &on_stop, NULL); /* a terminal that closes ends what reads files for it */
+    }
     if (code == EXIT_DONE)
         code = find_redis(&p);
     if (code == EXIT_DONE)

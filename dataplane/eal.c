@@ -21,8 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARGS_MAX  96u
-#define MAP_BYTES 4096u
+#define ARGS_MAX   96u
+#define MAP_BYTES  4096u
+#define LCORES_MAX 128u
 
 struct args {
     char *v[ARGS_MAX];
@@ -111,17 +112,28 @@ static size_t append(char *map, size_t len, const char *format, unsigned a, unsi
     return n > 0 && (size_t)n < MAP_BYTES - len ? len + (size_t)n : len;
 }
 
-/* "0@(0,3),1@1,2@2" */
-static int lcore_map(const struct eal_options *o, char map[static MAP_BYTES], struct error *e)
+/* The process's own as they were at first: eal_stand_aside leaves this thread with fewer. */
+static int own_cpus(cpu_set_t *ret)
 {
-    cpu_set_t mine, rest;
-    size_t len = 0;
-    bool first = true;
-    unsigned cpu[64];
+    static cpu_set_t mine;
 
-    if (sched_getaffinity(0, sizeof(mine), &mine) != 0 || CPU_COUNT(&mine) == 0)
-        return error_set(e, -errno, "cannot tell the processors: %s", strerror(errno));
-    rest = mine;
+    if (CPU_COUNT(&mine) == 0 && sched_getaffinity(0, sizeof(mine), &mine) != 0)
+        return -errno;
+    *ret = mine;
+    return CPU_COUNT(ret) != 0 ? 0 : -ENODEV;
+}
+
+/* A processor for each lcore, and all others for whatever else there is to do; one of them if there are no others. */
+static int choose_cpus(const struct eal_options *o, unsigned cpu[static LCORES_MAX], cpu_set_t *rest, struct error *e)
+{
+    cpu_set_t mine;
+    int error = own_cpus(&mine);
+
+    if (error != 0)
+        return error_set(e, error, "cannot tell the processors: %s", strerror(-error));
+    if (o->n_lcores > LCORES_MAX)
+        return error_set(e, -E2BIG, "%u threads are more than %u", o->n_lcores, LCORES_MAX);
+    *rest = mine;
     for (unsigned i = 0; i < o->n_lcores; i++) {
         bool listed = o->cpus != NULL && *o->cpus != '\0';
         int nth = listed ? eal_nth_cpu(o->cpus, i) : (int)chosen_cpu(&mine, i + 1);
@@ -133,10 +145,35 @@ static int lcore_map(const struct eal_options *o, char map[static MAP_BYTES], st
         if (nth >= CPU_SETSIZE || !CPU_ISSET((unsigned)nth, &mine))
             return error_set(e, -EINVAL, "processor %d (capture.cpus) is not there or not ours", nth);
         cpu[i] = (unsigned)nth;
-        CPU_CLR(cpu[i], &rest);
+        CPU_CLR(cpu[i], rest);
     }
-    if (CPU_COUNT(&rest) == 0)
-        CPU_SET(chosen_cpu(&mine, 0), &rest);
+    if (CPU_COUNT(rest) == 0)
+        CPU_SET(chosen_cpu(&mine, 0), rest);
+    return 0;
+}
+
+void eal_stand_aside(unsigned n_lcores, const char *cpus)
+{
+    const struct eal_options o = {.n_lcores = n_lcores, .cpus = cpus};
+    unsigned cpu[LCORES_MAX];
+    cpu_set_t rest;
+    struct error e;
+
+    if (choose_cpus(&o, cpu, &rest, &e) == 0)
+        sched_setaffinity(0, sizeof(rest), &rest); /* a courtesy: eal_start tells what is wrong */
+}
+
+/* "0@(0,3),1@1,2@2" */
+static int lcore_map(const struct eal_options *o, char map[static MAP_BYTES], struct error *e)
+{
+    cpu_set_t rest;
+    size_t len = 0;
+    bool first = true;
+    unsigned cpu[LCORES_MAX];
+    int error = choose_cpus(o, cpu, &rest, e);
+
+    if (error != 0)
+        return error;
     len = append(map, len, "%u@(", 0, 0);
     for (unsigned c = 0; c < CPU_SETSIZE; c++) {
         if (!CPU_ISSET(c, &rest))

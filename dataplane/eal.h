@@ -21,6 +21,12 @@ struct eal_options {
 
 int eal_start(const struct eal_options *options, struct error *e);
 
+/*
+ * Keeps this thread, and with it all threads and programs that it will start, off the processors that eal_start will
+ * give to that many lcores; as far as there are others.
+ */
+void eal_stand_aside(unsigned n_lcores, const char *cpus);
+
 /* A PCI address with or without domain, maybe with device arguments behind a comma. */
 bool eal_is_pci(const char *device);
 

@@ -175,6 +175,17 @@ static int ports_start(struct rx_dpdk *rx, struct error *e)
     return 0;
 }
 
+/* Several workers of a device may need one in front. */
+static unsigned lcores_for(unsigned n_devices, unsigned n_workers)
+{
+    return n_devices * (n_workers + (n_workers > 1));
+}
+
+void rx_dpdk_stand_aside(unsigned n_devices, unsigned n_workers, const char *cpus)
+{
+    eal_stand_aside(lcores_for(n_devices, n_workers), cpus);
+}
+
 int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx, struct error *e)
 {
     struct rx_dpdk *rx = aligned_alloc(64, sizeof(*rx));
@@ -185,11 +196,10 @@ int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx,
     rx->o = *options;
     if (rx->o.snap_bytes < BUFFER_BYTES_MIN)
         rx->o.snap_bytes = BUFFER_BYTES_MIN;
-    unsigned per_device = options->n_workers + (options->n_workers > 1); /* and a front */
     const struct eal_options eal = {
         .devices = options->devices,
         .n_devices = options->n_devices,
-        .n_lcores = options->n_devices * per_device,
+        .n_lcores = lcores_for(options->n_devices, options->n_workers),
         .cpus = options->cpus,
         .mbuf_bytes = (uint64_t)options->n_mbufs * (rx->o.snap_bytes + 512u),
         .eal_args = options->eal_args,

@@ -42,6 +42,9 @@ struct rx_dpdk;
 /* Starts the EAL (once per process) and the ports. Needs root or the capabilities that the drivers want. */
 int rx_dpdk_open(const struct rx_dpdk_options *options, struct rx_dpdk **ret_rx, struct error *e);
 
+/* Keeps this thread, and what it will start, off the processors that the reading threads will have. */
+void rx_dpdk_stand_aside(unsigned n_devices, unsigned n_workers, const char *cpus);
+
 /* Has each thread that will run a worker, of 0 .. n_devices * n_workers, do job(ctx, worker); waits for all of them.
  * Returns whether all of them returned 0. */
 bool rx_dpdk_on_lcores(struct rx_dpdk *rx, int (*job)(void *ctx, unsigned worker), void *ctx);

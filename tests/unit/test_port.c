@@ -2,10 +2,12 @@
 
 /*
  * What of a port can be tested without one: the prediction of RSS queues against DPDK's own Toeplitz hash, the line
- * from a NIC's counter to time, and the list of processors.
+ * from a NIC's counter to time, and who gets which processors.
  */
 
 #include <rte_thash.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +179,37 @@ START_TEST(lists_of_processors)
 }
 END_TEST
 
+/* What this thread starts from now on has the processors that no lcore gets; a list that is wrong changes nothing. */
+START_TEST(others_stand_aside)
+{
+    cpu_set_t before, after;
+    int first = 0;
+    char last[16] = "";
+
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+    while (!CPU_ISSET((unsigned)first, &before))
+        first++;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &before))
+            snprintf(last, sizeof(last), "%u", cpu);
+    eal_stand_aside(1, "x");
+    eal_stand_aside(2, last);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+    ck_assert(CPU_EQUAL(&before, &after));
+
+    eal_stand_aside(1, last);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+    if (CPU_COUNT(&before) > 1) {
+        ck_assert_int_eq(CPU_COUNT(&after), CPU_COUNT(&before) - 1);
+        ck_assert(!CPU_ISSET((unsigned)atoi(last), &after));
+    } else {
+        ck_assert(CPU_EQUAL(&before, &after));
+    }
+    ck_assert(CPU_ISSET((unsigned)first, &after));
+    sched_setaffinity(0, sizeof(before), &before);
+}
+END_TEST
+
 START_TEST(pci_addresses)
 {
     ck_assert(eal_is_pci("0000:03:00.0"));
@@ -189,4 +222,4 @@ START_TEST(pci_addresses)
 END_TEST
 
 UNIT_MAIN("port", queue_is_what_the_hash_says, ports_fold_in, counters_of_any_rate, jitter_of_readings_averages_out,
-          nonsense_is_not_believed, lists_of_processors, pci_addresses)
+          nonsense_is_not_believed, lists_of_processors, others_stand_aside, pci_addresses)
