@@ -155,7 +155,7 @@ static inline void settle(struct worker *w, const struct finding *x)
         return;
     }
     if (what & FINDING_RTT) {
-        uint32_t bucket = hist_index(x->rtt_ns);
+        uint32_t bucket = x->rtt_bucket;
         hist_add_at(&path[WINDOW_HIST_RTT_A + (s ^ f->path_a)], bucket, x->rtt_ns);
         settle_windows(w, f, WINDOW_HIST_RTT_A + (s ^ f->client), bucket, x->rtt_ns);
         rtt_small_add(&f->rtt[s], x->rtt_ns);
@@ -173,8 +173,21 @@ static inline void settle(struct worker *w, const struct finding *x)
         rtt_small_add(&f->ts_rtt[s], x->ts_rtt_ns);
 }
 
+/* Where its round trip will be counted: with many paths those lines are far. Whatever stands there without one is
+ * fetched for nothing. */
+static inline void fetch_bucket(const struct worker *w, struct finding *x)
+{
+    const struct flow *f = flow_at(&w->table, x->p->flow);
+    const struct hist *path = w->agg[METER_PATH].entry[f->path].hist;
+
+    x->rtt_bucket = hist_index(x->rtt_ns);
+    fetch_near(&path[WINDOW_HIST_RTT_A + (x->p->sender ^ f->path_a)].bucket[x->rtt_bucket]);
+}
+
 void clean_settle_all(struct worker *w)
 {
+    for (uint32_t i = 0; i < w->n_findings; i++)
+        fetch_bucket(w, &w->finding[i]);
     for (uint32_t i = 0; i < w->n_findings; i++)
         settle(w, &w->finding[i]);
     w->n_findings = 0;

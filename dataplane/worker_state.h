@@ -23,6 +23,7 @@ struct finding {
     struct pkt *p;                       /* its flow is p->flow */
     uint64_t rtt_ns, ts_rtt_ns, turn_ns; /* as `what` says */
     unsigned what;                       /* set of enum finding_kind */
+    uint32_t rtt_bucket;                 /* of rtt_ns in a histogram, from when it is settled on */
 };
 
 struct worker {
