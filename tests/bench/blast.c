@@ -23,13 +23,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BURST    32u
-#define FRAME    60u
-#define RING     2048u
-#define LINK_S   20u
-#define BUFFERS  16383u
-#define DRAIN_US 300000u
-#define LATE_US  100.0
+#define BURST     32u
+#define FRAME     60u
+#define RING      2048u
+#define LINK_S    20u
+#define BUFFERS   16383u
+#define DRAIN_US  300000u
+#define SETTLE_US 200000u /* the other end maps the rings in a thread that may share our processor */
+#define LATE_US   100.0
 
 struct blast {
     struct rte_mempool *pool;
@@ -100,6 +101,7 @@ static void start(struct blast *b, const char *vdev, const char *cpu)
     }
     if (!link.link_status)
         die("nobody is at the other end");
+    usleep(SETTLE_US);
 }
 
 int main(int argc, char **argv)
