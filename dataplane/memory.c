@@ -20,11 +20,11 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-static _Thread_local bool back_at_once;
+static _Thread_local size_t back_at_once;
 
-void memory_back_at_once(bool at_once)
+void memory_back_at_once(size_t most_bytes)
 {
-    back_at_once = at_once;
+    back_at_once = most_bytes;
 }
 
 static size_t round_up(size_t bytes)
@@ -76,8 +76,8 @@ void *memory_map(size_t bytes)
     size_t size = round_up(bytes);
     void *p = map(bytes, size);
 
-    if (p != NULL && back_at_once)
-        back(p, size);
+    if (p != NULL && back_at_once != 0)
+        back(p, size < back_at_once ? size : back_at_once);
     return p;
 }
 

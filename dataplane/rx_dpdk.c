@@ -18,6 +18,7 @@
 
 #include "dataplane/rx_dpdk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <rte_bpf.h>
@@ -546,6 +547,16 @@ static int lcore_main(void *arg)
     return 0;
 }
 
+/* Where make_lcores will put a worker: every device that is shared out has a thread in front. */
+static unsigned lcore_of(const struct rx_dpdk *rx, unsigned worker)
+{
+    unsigned before = worker;
+
+    for (unsigned i = 0; i <= worker / rx->o.n_workers; i++)
+        before += rx->port[i].spread == PORT_RESHARD;
+    return before + 1;
+}
+
 static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct error *e)
 {
     for (unsigned i = 0; i < rx->n_ports; i++) {
@@ -575,6 +586,7 @@ static int make_lcores(struct rx_dpdk *rx, struct worker *const *workers, struct
             base.index = k;
             base.first_queue = port->spread == PORT_QUEUES ? (uint16_t)k : 0;
             base.n_queues = port->spread == PORT_QUEUES ? 1 : base.role == ROLE_POLL ? port->n_queues : 0;
+            assert(lcore_of(rx, i * rx->o.n_workers + k) == rx->n_lcores + 1);
             rx->lcore[rx->n_lcores++] = base;
         }
     }
@@ -594,16 +606,6 @@ static int run_errand(void *errand_)
     return errand->job(errand->ctx, errand->worker);
 }
 
-/* Where make_lcores will put a worker: every device that is shared out has a thread in front. */
-static unsigned lcore_of(const struct rx_dpdk *rx, unsigned worker)
-{
-    unsigned before = worker;
-
-    for (unsigned i = 0; i <= worker / rx->o.n_workers; i++)
-        before += rx->port[i].spread == PORT_RESHARD;
-    return before + 1;
-}
-
 bool rx_dpdk_on_lcores(struct rx_dpdk *rx, int (*job)(void *ctx, unsigned worker), void *ctx)
 {
     struct errand errand[RTE_MAX_LCORE];
@@ -612,7 +614,8 @@ bool rx_dpdk_on_lcores(struct rx_dpdk *rx, int (*job)(void *ctx, unsigned worker
 
     for (unsigned i = 0; i < n; i++) {
         errand[i] = (struct errand){job, ctx, i};
-        done &= rte_eal_remote_launch(run_errand, &errand[i], lcore_of(rx, i)) == 0;
+        if (rte_eal_remote_launch(run_errand, &errand[i], lcore_of(rx, i)) != 0)
+            done &= run_errand(&errand[i]) == 0; /* here is not as good a place, but a place */
     }
     for (unsigned i = 0; i < n; i++)
         done &= rte_eal_wait_lcore(lcore_of(rx, i)) == 0;

@@ -39,7 +39,8 @@
 #include "dataplane/verdict_trace.h"
 #include "dataplane/worker_state.h"
 
-#define FIND_LINES         3u /* of a record that every packet needs */
+#define FIND_LINES         3u         /* of a record that every packet needs */
+#define BACKED_WINDOWS     (8u << 20) /* bytes of each table: 700 paths */
 #define MAX_VLAN_WINDOWS   1024u
 #define MAX_TUNNEL_WINDOWS 1024u
 
@@ -66,21 +67,23 @@ static void set_patience(struct worker *w)
     w->active_ticks = (uint32_t)(o->active_ns >> w->active_shift);
 }
 
-/* What packets and flows fill, and what paths and the like do: most have few of those. */
+/* What packets and flows fill, all of it; and what paths and the like do, as far as most have some. */
 static bool init_tables(struct worker *w)
 {
     const struct worker_options *o = &w->o;
 
-    memory_back_at_once(o->backed);
+    memory_back_at_once(o->backed ? SIZE_MAX : 0);
     bool there = flow_table_init(&w->table, o->flows) == 0 && fragments_init(&w->fragments) == 0 &&
                  dedup_init(&w->dedup) == 0 && pools_init(&w->pools, o->trouble_blocks) == 0 &&
                  dns_pool_init(&w->dns, o->dns_entries) == 0;
-    memory_back_at_once(false);
-    return there && agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, o->mirror) == 0 &&
-           agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, o->max_paths, o->mirror) == 0 &&
-           agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, o->max_services, o->mirror) == 0 &&
-           agg_table_init(&w->agg[METER_VLAN], WINDOW_VLAN, MAX_VLAN_WINDOWS, o->mirror) == 0 &&
-           agg_table_init(&w->agg[METER_TUNNEL], WINDOW_TUNNEL, MAX_TUNNEL_WINDOWS, o->mirror) == 0;
+    memory_back_at_once(o->backed ? BACKED_WINDOWS : 0);
+    there = there && agg_table_init(&w->agg[METER_MIRROR], WINDOW_MIRROR, 2, o->mirror) == 0 &&
+            agg_table_init(&w->agg[METER_PATH], WINDOW_PATH, o->max_paths, o->mirror) == 0 &&
+            agg_table_init(&w->agg[METER_SERVICE], WINDOW_SERVICE, o->max_services, o->mirror) == 0 &&
+            agg_table_init(&w->agg[METER_VLAN], WINDOW_VLAN, MAX_VLAN_WINDOWS, o->mirror) == 0 &&
+            agg_table_init(&w->agg[METER_TUNNEL], WINDOW_TUNNEL, MAX_TUNNEL_WINDOWS, o->mirror) == 0;
+    memory_back_at_once(0);
+    return there;
 }
 
 int worker_new(const struct worker_options *options, struct worker **ret_worker)

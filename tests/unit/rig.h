@@ -50,7 +50,9 @@ static inline void rig_start(struct rig *r, struct worker_options options)
     options.writer.ring = r->ring;
     options.sites = r->sites;
     options.services = r->services;
-    assert(worker_new(&options, &r->worker) == 0);
+    int error = worker_new(&options, &r->worker);
+    assert(error == 0);
+    (void)error;
 }
 
 static inline void rig_fini(struct rig *r)
