@@ -45,6 +45,9 @@ struct step {
 #define SACK2(left, right, l, r) .n_sack = 2, .sack = {(left), (right), (l), (r)}
 
 #define HANDSHAKE                C(0, 1000, 0, 0, SYN), S(10, 5000, 0, 1001, SYNACK), C(11, 1001, 0, 5001)
+#define SACK_HANDSHAKE                                                                                                 \
+    C(0, 1000, 0, 0, SYN, .sack_permitted = true), S(10, 5000, 0, 1001, SYNACK, .sack_permitted = true),               \
+        C(11, 1001, 0, 5001)
 
 static inline uint8_t step_options(const struct step *s, uint8_t *ret)
 {
