@@ -29,7 +29,7 @@ bool clean_pop_more(struct worker *w, struct flow *f, struct pkt *p, uint64_t *r
     return rtt_pop_more(&m, 1 - p->sender, p->tcp_ack, ret_ns);
 }
 
-void clean_overflow(struct worker *w, struct flow *f, struct pkt *p, int32_t over_bytes)
+void clean_count_more(struct worker *w, struct flow *f, struct pkt *p, int32_t over_bytes)
 {
     struct meter m;
 
@@ -38,11 +38,12 @@ void clean_overflow(struct worker *w, struct flow *f, struct pkt *p, int32_t ove
         flow_spill(&m);
     if (over_bytes != 0)
         flow_over_bytes(&m, over_bytes);
+    METER_TALLY(&m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
 }
 
 static bool could_be_clean(const struct flow *f)
 {
-    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE | SIDE_TS_FAR | SIDE_HELD_COPIES;
+    const unsigned open = SIDE_TROUBLE | SIDE_ZERO_WINDOW | SIDE_GAP_OPEN | SIDE_PROBE | SIDE_HELD_COPIES;
     const unsigned seen = SIDE_DATA_SEEN | SIDE_ACK_SEEN;
     unsigned either = f->side[0].flags | f->side[1].flags, both = f->side[0].flags & f->side[1].flags;
     bool dns = f->key.port[0] == 53 || f->key.port[1] == 53;

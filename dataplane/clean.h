@@ -130,8 +130,8 @@ void clean_settle_all(struct worker *w);
 void clean_sent_more(struct worker *w, struct flow *f, struct pkt *p, uint32_t end);
 bool clean_pop_more(struct worker *w, struct flow *f, struct pkt *p, uint64_t *ret_ns);
 
-/* A frame of another length than its datagram and the link header; counters that are full. */
-void clean_overflow(struct worker *w, struct flow *f, struct pkt *p, int32_t over_bytes);
+/* A frame of another length than its datagram and the link header; one that the mirror cut; counters that are full. */
+void clean_count_more(struct worker *w, struct flow *f, struct pkt *p, int32_t over_bytes);
 
 /* The VLAN and the tunnel of a packet. */
 void count_more_windows(struct worker *w, const struct flow *f, const struct pkt *p, unsigned is_data,
@@ -202,10 +202,10 @@ struct clean {
     uint32_t una, news;  /* of the peer: acknowledged before, and by this packet */
 };
 
-/* Is it TCP with ACK and maybe PSH, whole, no fragment, no SACK, no copy, not only a notice? */
+/* Is it TCP with ACK and maybe PSH, its header whole, no fragment, no SACK, no copy, not only a notice? */
 static inline unsigned clean_kind(const struct pkt *p, unsigned flags)
 {
-    const unsigned whole = PKT_L4_OK, torn = PKT_FRAGMENT | PKT_TRUNCATED;
+    const unsigned whole = PKT_L4_OK, torn = PKT_FRAGMENT;
     uint32_t kind;
 
     static_assert(offsetof(struct pkt, notice) == offsetof(struct pkt, tcp_flags) + 3, "one word");
@@ -243,8 +243,8 @@ static inline unsigned clean_acked(struct worker *w, struct flow *f, struct pkt 
     clean_shift(peer->sent_time, peer->sent_end, popped.n);
     n -= popped.n;
     peer->sent_n = (uint8_t)n;
-    if (__builtin_expect((peer->flags & SIDE_SENT_MORE) != 0, 0) && c->news != 0 && n == 0)
-        exact = clean_pop_more(w, f, p, ret_ns) || exact;
+    if (__builtin_expect((peer->flags & SIDE_SENT_MORE) != 0, 0) && c->news != 0)
+        exact = clean_pop_more(w, f, p, ret_ns);
     peer->una = c->ack;
     return exact ? FINDING_RTT : 0;
 }
@@ -298,11 +298,13 @@ static inline unsigned clean_timestamps(const struct pkt *p, const struct clean 
     uint32_t ends = mask_of(((peer_flags & SIDE_TS_WAITS) != 0) & !seq_lt(tsecr, awaited));
 
     *ret_ns = now - peer->ts_time;
+    if (__builtin_expect((peer_flags & SIDE_TS_FAR) != 0, 0))
+        *ret_ns = flow_ts_far_ns(peer, c->ts_ns);
     t->ts_max = choose(newer, tsval, max);
     t->ts_val = choose(begins, tsval, t->ts_val);
     t->ts_time = choose(begins, now, t->ts_time);
     t->flags = (uint16_t)(flags | (newer & (SIDE_TS | SIDE_TS_WAITS)));
-    peer->flags = (uint16_t)(peer_flags & ~(ends & SIDE_TS_WAITS));
+    peer->flags = (uint16_t)(peer_flags & ~(ends & (SIDE_TS_WAITS | SIDE_TS_FAR)));
     return ends & FINDING_TS_RTT & -(awaited == tsecr);
 }
 
@@ -320,8 +322,8 @@ static inline void clean_count(struct worker *w, struct flow *f, struct pkt *p, 
     else
         clean_learn(w, f, p);
     count_windows(w, f, p, c->is_data, c->is_data); /* a clean flow was seen both ways */
-    if (__builtin_expect((bytes >> 31 | (uint32_t)over_bytes) != 0, 0))
-        clean_overflow(w, f, p, over_bytes);
+    if (__builtin_expect((bytes >> 31 | (uint32_t)over_bytes | (c->flags & PKT_TRUNCATED)) != 0, 0))
+        clean_count_more(w, f, p, over_bytes);
 }
 
 /* The same address, of which the compiler knows nothing: else it works it out anew from the index at every use. */

@@ -12,8 +12,8 @@
  *
  * Small widths are the rule, so that a clean packet touches three lines and one with a sample one more:
  *
- *   times      within a flow 32 bits of nanoseconds do, since flow_age (tcp_rtt.c) moves whatever has waited for two
- *              seconds into a node with its whole time
+ *   times      within a flow 32 bits of nanoseconds do, since flow_age (tcp_rtt.c) moves a segment that has waited for
+ *              two seconds into a node with its whole time, and counts a TSval's wait in microseconds from then on
  *   counters   32 or 16 bits; when one has its top bit set, flow_spill (trouble.c) adds them all to 64-bit sums
  *   trouble    loss, repeats, resets, closed windows: a block from a bounded pool, from the first such event on
  *
@@ -57,13 +57,13 @@ enum side_flags {
     SIDE_ZERO_WINDOW = 1 << 6,
     SIDE_TS = 1 << 7,           /* ts_max counts */
     SIDE_TS_WAITS = 1 << 8,     /* ts_val waits for its echo, since ts_time */
-    SIDE_TS_FAR = 1 << 9,       /* ... since the trouble block's ts_far_ns */
+    SIDE_TS_FAR = 1 << 9,       /* ... for so long that ts_time is in units of TS_FAR_SHIFT */
     SIDE_TROUBLE = 1 << 10,     /* one of the lists in the trouble block may be non-empty */
     SIDE_HELD_COPIES = 1 << 11, /* the mirror held copies of this side back so long that samples have to be bounded */
     SIDE_SACK_PERM = 1 << 12,   /* its SYN offered SACK */
     SIDE_GAP_OPEN = 1 << 13,    /* nothing of this side was seen since its last hole began */
     SIDE_PROBE = 1 << 14,       /* a byte at nxt was sent against a closed window */
-    SIDE_SENT_MORE = 1 << 15,   /* samples in flight wait in nodes, behind those of the ring */
+    SIDE_SENT_MORE = 1 << 15,   /* the samples in flight are more than the ring takes: all are in nodes */
 };
 
 /* What a sender's IP ids have shown so far, for copies: two bits per endpoint. */
@@ -105,24 +105,33 @@ struct flow_other {
     struct rtt_stat icmp_echo;
 };
 
+/* Samples in flight in nodes of the worker's pool, oldest first. */
+struct sent_list {
+    uint32_t head, tail;
+    uint32_t n; /* nodes: bounded */
+};
+
 /* All that a packet of an endpoint, or an answer to it, may touch: a line. */
 struct tcp_side {
     uint32_t pkts, bytes; /* of any protocol */
     union {
         struct {
-            uint32_t base;                   /* first byte that is judged */
-            uint32_t nxt;                    /* highest sequence end seen */
-            uint32_t una;                    /* highest ACK of the peer */
-            uint32_t ts_max;                 /* newest TSval */
-            uint32_t ts_val;                 /* TSval that waits for its echo */
-            uint32_t ts_time;                /* when it was first seen: low 32 bits of ns */
-            uint16_t flags;                  /* enum side_flags */
-            uint16_t window;                 /* last advertised, unscaled */
-            uint16_t ip_id;                  /* of its latest new data */
-            uint8_t id_run;                  /* enum id_run */
-            uint8_t sent_n;                  /* samples in flight, oldest first: */
-            uint16_t sent_end[SENT_INLINE];  /* low 16 bits, less than 64 Ki above una */
-            uint32_t sent_time[SENT_INLINE]; /* low 32 bits of ns */
+            uint32_t base;                  /* first byte that is judged */
+            uint32_t nxt;                   /* highest sequence end seen */
+            uint32_t una;                   /* highest ACK of the peer */
+            uint32_t ts_max;                /* newest TSval */
+            uint32_t ts_val;                /* TSval that waits for its echo */
+            uint32_t ts_time;               /* when it was first seen: low 32 bits of ns */
+            uint16_t flags;                 /* enum side_flags */
+            uint16_t window;                /* last advertised, unscaled */
+            uint16_t ip_id;                 /* of its latest new data */
+            uint8_t id_run;                 /* enum id_run */
+            uint8_t sent_n;                 /* samples in flight, oldest first: */
+            uint16_t sent_end[SENT_INLINE]; /* low 16 bits, less than 64 Ki above una */
+            union {
+                uint32_t sent_time[SENT_INLINE]; /* low 32 bits of ns */
+                struct sent_list sent_list;      /* with SIDE_SENT_MORE; sent_n is 0 then */
+            };
         };
         struct flow_other other; /* in the first side of a flow without TCP */
     };
@@ -240,6 +249,14 @@ static inline void rtt_add(struct rtt_stat *r, uint64_t ns)
 static inline bool flow_is_two_way(const struct flow *f)
 {
     return f->side[0].pkts != 0 && f->side[1].pkts != 0;
+}
+
+#define TS_FAR_SHIFT 10u /* units of 1.024 us: 32 bits last 73 minutes */
+
+/* How long a TSval with SIDE_TS_FAR has waited by then; no longer than half of what 32 bits last (flow_age). */
+static inline uint64_t flow_ts_far_ns(const struct tcp_side *t, uint64_t now_ns)
+{
+    return (uint64_t)((uint32_t)(now_ns >> TS_FAR_SHIFT) - t->ts_time) << TS_FAR_SHIFT;
 }
 
 /* A time that the record keeps in 32 bits: no older than 4.2 s when the packet before came (see tcp_rtt.c). */

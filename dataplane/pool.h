@@ -88,15 +88,12 @@ static_assert(sizeof(union node) == 64, "one line a node");
 
 /* Trouble of what one endpoint sends. */
 struct tcp_trouble {
-    uint32_t sent_list, sent_tail; /* samples in flight that the ring has no room for, oldest first */
-    uint32_t n_sent;               /* nodes of that list: bounded */
-    uint32_t holes;                /* ranges not seen, ascending */
-    uint32_t sacked;               /* ranges above una that the receiver has, ascending */
-    uint32_t pending;              /* repeats whose verdict waits, oldest first */
-    uint32_t missing;              /* ranges that the tap saw and the receiver reports missing */
-    uint32_t n_nodes;              /* of the four lists: bounded */
+    uint32_t holes;   /* ranges not seen, ascending */
+    uint32_t sacked;  /* ranges above una that the receiver has, ascending */
+    uint32_t pending; /* repeats whose verdict waits, oldest first */
+    uint32_t missing; /* ranges that the tap saw and the receiver reports missing */
+    uint32_t n_nodes; /* of the four lists: bounded */
     uint64_t zero_since_ns;
-    uint64_t ts_far_ns;              /* when a TSval was first seen that has waited for long */
     uint64_t mark_ns[TROUBLE_MARKS]; /* nxt at some moments of late, oldest first: how old are bytes that come again? */
     uint32_t mark_seq[TROUBLE_MARKS];
     uint32_t held_copies; /* data that only the mirror showed late, by so much that it matters for round trips */

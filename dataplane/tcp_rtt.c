@@ -17,11 +17,11 @@
  * may overestimate by the receiver's delay and by an application's silence, never underestimate. One TSval waits at a
  * time, as RFC 7323 itself does it: about one sample per round trip.
  *
- * Segments in flight: a FIFO, four in the flow record, the rest in pool nodes of four. The record keeps 16 bits of
- * their ends, counted from una, and 32 bits of their times. Those are whole as long as nothing in the record is older
- * than 4.2 s: flow_age looks every 2.1 s of the flow's own packets and moves what is older than two. When the
- * pool is empty, or a direction has SENT_NODES_MAX nodes (one that is never acknowledged: UNACKED_NODES_MAX), the
- * sample is forgone.
+ * Segments in flight: a FIFO, up to four in the flow record, more than that in pool nodes of four each. The record
+ * keeps 16 bits of their ends, counted from una, and 32 bits of their times. Those are whole as long as nothing in the
+ * record is older than 4.2 s: flow_age looks every 2.1 s of the flow's own packets and moves what is older than two.
+ * When the pool is nearly empty, or a direction has SENT_NODES_MAX nodes (one that is never acknowledged:
+ * UNACKED_NODES_MAX), the sample is forgone.
  */
 
 #include "dataplane/tcp_rtt.h"
@@ -29,25 +29,52 @@
 #define SENT_NODES_MAX    1024u
 #define UNACKED_NODES_MAX 16u
 #define OLD_NS            (1u << 31)
-
-static struct tcp_trouble *trouble_dir(struct meter *m, unsigned s)
-{
-    return &trouble_of(m)->dir[s];
-}
+#define TS_FAR_MAX_NS     (1ull << (31 + TS_FAR_SHIFT))
 
 static struct sent *sent_at(const struct meter *m, uint32_t index)
 {
     return &pool_at(&m->pools->node, index)->sent;
 }
 
-/* A new node of the list; 0 when there is none. */
-static uint32_t sent_node(struct meter *m, unsigned s, struct tcp_trouble *t)
+/* A new node behind the others; NULL when there is none. A quarter of all nodes are for losses alone. */
+static struct sent *append_node(struct meter *m, struct tcp_side *side)
 {
-    uint32_t max = (m->f->side[s].flags & SIDE_ACK_SEEN) ? SENT_NODES_MAX : UNACKED_NODES_MAX;
-    uint32_t index = t->n_sent < max ? pool_get(&m->pools->node) : 0;
+    struct pool *nodes = &m->pools->node;
+    struct sent_list *list = &side->sent_list;
+    uint32_t max = (side->flags & SIDE_ACK_SEEN) ? SENT_NODES_MAX : UNACKED_NODES_MAX;
+    uint32_t index = list->n < max && nodes->in_use < nodes->n - nodes->n / 4 ? pool_get(nodes) : 0;
 
-    t->n_sent += index != 0;
-    return index;
+    if (index == 0)
+        return NULL;
+    if (list->n++ == 0)
+        list->head = index;
+    else
+        sent_at(m, list->tail)->next = index;
+    list->tail = index;
+    return sent_at(m, index);
+}
+
+/* What the ring has goes into a node, whose place the head of the list takes; false when there is no node. */
+static bool ring_to_node(struct meter *m, struct tcp_side *side)
+{
+    struct sent_list none = {0};
+    struct tcp_side ring = *side;
+
+    static_assert(SENT_INLINE <= NODE_SENT_SLOTS, "the ring fits a node");
+    side->sent_list = none;
+    struct sent *node = append_node(m, side);
+    if (node == NULL) {
+        *side = ring;
+        return false;
+    }
+    node->count = ring.sent_n;
+    for (unsigned i = 0; i < ring.sent_n; i++) {
+        node->end[i] = ring.una + (uint16_t)(ring.sent_end[i] - (uint16_t)ring.una);
+        node->ts_ns[i] = flow_whole_ns(m->f, ring.sent_time[i]);
+    }
+    side->sent_n = 0;
+    side->flags |= SIDE_SENT_MORE;
+    return true;
 }
 
 void rtt_sent_more(struct meter *m, unsigned s, uint32_t end)
@@ -56,33 +83,26 @@ void rtt_sent_more(struct meter *m, unsigned s, uint32_t end)
 
     if (seq_le(end, side->una)) /* acknowledged before it was seen */
         return;
-    struct tcp_trouble *t = trouble_dir(m, s);
-    struct sent *tail = t->sent_list != 0 ? sent_at(m, t->sent_tail) : NULL;
-
-    if (tail == NULL || tail->head + tail->count == NODE_SENT_SLOTS) {
-        uint32_t index = sent_node(m, s, t);
-        if (index == 0)
-            return;
-        if (tail != NULL)
-            tail->next = index;
-        else
-            t->sent_list = index;
-        t->sent_tail = index;
-        tail = sent_at(m, index);
-    }
+    if (!(side->flags & SIDE_SENT_MORE) && !ring_to_node(m, side))
+        return;
+    struct sent *tail = sent_at(m, side->sent_list.tail);
+    if (tail->head + tail->count == NODE_SENT_SLOTS)
+        tail = append_node(m, side);
+    if (tail == NULL)
+        return;
     unsigned slot = (unsigned)tail->head + tail->count++;
     tail->end[slot] = end;
     tail->ts_ns[slot] = m->now_ns;
-    side->flags |= SIDE_SENT_MORE;
 }
 
 bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
 {
-    struct tcp_trouble *t = trouble_dir(m, s);
+    struct tcp_side *side = &m->f->side[s];
+    struct sent_list *list = &side->sent_list;
     bool exact = false;
 
-    while (t->sent_list != 0) {
-        struct sent *n = sent_at(m, t->sent_list);
+    while (list->n != 0) {
+        struct sent *n = sent_at(m, list->head);
         while (n->count != 0 && seq_le(n->end[n->head], ack)) {
             exact = n->end[n->head] == ack;
             *ret_ns = m->now_ns - n->ts_ns[n->head];
@@ -91,12 +111,12 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
         }
         if (n->count != 0)
             return exact;
-        uint32_t done = t->sent_list;
-        t->sent_list = n->next;
-        t->n_sent--;
+        uint32_t done = list->head;
+        list->head = n->next;
+        list->n--;
         pool_put(&m->pools->node, done);
     }
-    m->f->side[s].flags &= (uint16_t)~SIDE_SENT_MORE;
+    side->flags &= (uint16_t)~SIDE_SENT_MORE;
     return exact;
 }
 
@@ -117,40 +137,23 @@ void rtt_skip(struct meter *m, unsigned s, uint32_t ack)
     uint64_t unused = 0;
 
     rtt_pop(m, s, ack, &unused);
-    if ((m->f->side[s].flags & SIDE_SENT_MORE) && m->f->side[s].sent_n == 0)
+    if (m->f->side[s].flags & SIDE_SENT_MORE)
         rtt_pop_more(m, s, ack, &unused);
 }
 
-void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr)
+/* A TSval that has waited for two seconds; after half an hour nobody asks for its echo any more. */
+static void age_timestamp(const struct flow *f, struct tcp_side *side, uint64_t now_ns)
 {
-    if (m->f->side[s].ts_val == tsecr)
-        ts_rtt_take(m, 1 - s, m->now_ns - trouble_dir(m, s)->ts_far_ns);
-}
+    uint64_t waited_ns = rtt_ts_waited_ns(side, f->last_ns) + (now_ns - f->last_ns);
 
-/* The ring goes into a node in front of the list. */
-static void ring_to_node(struct meter *m, unsigned s)
-{
-    struct flow *f = m->f;
-    struct tcp_side *side = &f->side[s];
-    struct tcp_trouble *t = trouble_dir(m, s);
-    uint32_t index = sent_node(m, s, t);
-    unsigned n = side->sent_n;
-
-    static_assert(SENT_INLINE <= NODE_SENT_SLOTS, "the ring fits a node");
-    side->sent_n = 0;
-    if (index == 0)
+    if (!(side->flags & SIDE_TS_WAITS) || waited_ns < OLD_NS)
         return;
-    struct sent *node = sent_at(m, index);
-    node->next = t->sent_list;
-    node->count = (uint8_t)n;
-    for (unsigned i = 0; i < n; i++) {
-        node->end[i] = side->una + (uint16_t)(side->sent_end[i] - (uint16_t)side->una);
-        node->ts_ns[i] = flow_whole_ns(f, side->sent_time[i]);
+    if (waited_ns >= TS_FAR_MAX_NS) {
+        side->flags &= (uint16_t) ~(SIDE_TS_WAITS | SIDE_TS_FAR);
+    } else if (!(side->flags & SIDE_TS_FAR)) {
+        side->ts_time = (uint32_t)((now_ns - waited_ns) >> TS_FAR_SHIFT);
+        side->flags |= SIDE_TS_FAR;
     }
-    if (t->sent_list == 0)
-        t->sent_tail = index;
-    t->sent_list = index;
-    side->flags |= SIDE_SENT_MORE;
 }
 
 void flow_age(struct meter *m)
@@ -159,43 +162,44 @@ void flow_age(struct meter *m)
 
     for (unsigned s = 0; s < 2; s++) {
         struct tcp_side *side = &f->side[s];
-        if (side->sent_n != 0 && m->now_ns - flow_whole_ns(f, side->sent_time[0]) >= OLD_NS)
-            ring_to_node(m, s);
-        if ((side->flags & (SIDE_TS_WAITS | SIDE_TS_FAR)) != SIDE_TS_WAITS ||
-            m->now_ns - flow_whole_ns(f, side->ts_time) < OLD_NS)
-            continue;
-        trouble_dir(m, s)->ts_far_ns = flow_whole_ns(f, side->ts_time);
-        if (f->trouble != 0)
-            side->flags |= SIDE_TS_FAR;
-        else
-            side->flags &= (uint16_t)~SIDE_TS_WAITS;
+        if (side->sent_n != 0 && m->now_ns - flow_whole_ns(f, side->sent_time[0]) >= OLD_NS && !ring_to_node(m, side))
+            side->sent_n = 0;
+        age_timestamp(f, side, m->now_ns);
     }
+}
+
+static void forget_nodes(struct meter *m, struct tcp_side *side)
+{
+    uint32_t head = side->sent_list.head;
+
+    for (uint32_t n = side->sent_list.n; n != 0; n--) {
+        uint32_t next = sent_at(m, head)->next;
+        pool_put(&m->pools->node, head);
+        head = next;
+    }
+    side->flags &= (uint16_t)~SIDE_SENT_MORE;
 }
 
 void rtt_forget(struct meter *m, unsigned s)
 {
     struct tcp_side *side = &m->f->side[s];
 
-    if (side->flags & SIDE_SENT_MORE) {
-        pool_put_list(&m->pools->node, &trouble_dir(m, s)->sent_list);
-        trouble_dir(m, s)->n_sent = 0;
-        side->flags &= (uint16_t)~SIDE_SENT_MORE;
-    }
+    if (side->flags & SIDE_SENT_MORE)
+        forget_nodes(m, side);
     side->sent_n = 0;
 }
 
 bool rtt_sent_by(const struct meter *m, unsigned s, uint64_t by_ns, uint32_t *ret_end)
 {
     const struct tcp_side *side = &m->f->side[s];
-    uint32_t end = side->una;
+    uint32_t end = side->una, nodes = (side->flags & SIDE_SENT_MORE) ? side->sent_list.n : 0;
 
-    if (side->sent_n == 0 && !(side->flags & SIDE_SENT_MORE))
+    if (side->sent_n == 0 && nodes == 0)
         return false;
     for (unsigned i = 0; i < side->sent_n; i++)
         if (flow_whole_ns(m->f, side->sent_time[i]) <= by_ns)
             end = side->una + (uint16_t)(side->sent_end[i] - (uint16_t)side->una);
-    uint32_t list = (side->flags & SIDE_SENT_MORE) ? trouble_of(m)->dir[s].sent_list : 0;
-    for (uint32_t i = list; i != 0; i = sent_at(m, i)->next) {
+    for (uint32_t i = side->sent_list.head; nodes != 0; nodes--, i = sent_at(m, i)->next) {
         const struct sent *node = sent_at(m, i);
         for (unsigned k = node->head; k < (unsigned)node->head + node->count; k++)
             if (node->ts_ns[k] <= by_ns)
@@ -212,19 +216,12 @@ void rtt_forget_above(struct meter *m, unsigned s, uint32_t start)
 
     while (n != 0 && seq_lt(start, side->una + (uint16_t)(side->sent_end[n - 1] - (uint16_t)side->una)))
         n--;
-    bool cut = n < side->sent_n;
     side->sent_n = (uint8_t)n;
     if (!(side->flags & SIDE_SENT_MORE))
         return;
-    struct tcp_trouble *t = trouble_dir(m, s);
-    if (cut) { /* the nodes hold what was sent later */
-        pool_put_list(&m->pools->node, &t->sent_list);
-        t->n_sent = 0;
-        side->flags &= (uint16_t)~SIDE_SENT_MORE;
-        return;
-    }
-    for (uint32_t i = t->sent_list; i != 0; i = sent_at(m, i)->next) {
-        struct sent *node = sent_at(m, i);
+    uint32_t index = side->sent_list.head;
+    for (uint32_t left = side->sent_list.n; left != 0; left--, index = sent_at(m, index)->next) {
+        struct sent *node = sent_at(m, index);
         while (node->count != 0 && seq_lt(start, node->end[node->head + node->count - 1u]))
             node->count--;
     }

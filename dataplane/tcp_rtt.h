@@ -17,7 +17,6 @@
 
 void rtt_sent_more(struct meter *m, unsigned s, uint32_t end);
 bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns);
-void rtt_match_far(struct meter *m, unsigned s, uint32_t tsecr);
 
 /* Endpoint s sent new data ending at `end`: wait for its ACK. */
 static inline void rtt_sent(struct meter *m, unsigned s, uint32_t end)
@@ -78,8 +77,8 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
     uint64_t rtt_ns = 0;
     bool exact = rtt_pop(m, s, ack, &rtt_ns);
 
-    if (__builtin_expect((t->flags & SIDE_SENT_MORE) != 0, 0) && t->sent_n == 0)
-        exact = rtt_pop_more(m, s, ack, &rtt_ns) || exact;
+    if (__builtin_expect((t->flags & SIDE_SENT_MORE) != 0, 0))
+        exact = rtt_pop_more(m, s, ack, &rtt_ns);
     if (exact)
         rtt_take(m, 1 - s, rtt_ns);
 }
@@ -122,6 +121,14 @@ static inline void rtt_note_tsval(struct meter *m, unsigned s, uint32_t tsval)
     t->flags |= SIDE_TS | SIDE_TS_WAITS;
 }
 
+/* How long the TSval that waits has done so. */
+static inline uint64_t rtt_ts_waited_ns(const struct tcp_side *t, uint64_t now_ns)
+{
+    if (__builtin_expect((t->flags & SIDE_TS_FAR) != 0, 0))
+        return flow_ts_far_ns(t, now_ns);
+    return (uint32_t)((uint32_t)now_ns - t->ts_time);
+}
+
 /* The TSecr of `echoing`: the first that is not below the TSval that waits ends the wait. */
 static inline void rtt_match_tsecr(struct meter *m, unsigned echoing, uint32_t tsecr)
 {
@@ -129,15 +136,13 @@ static inline void rtt_match_tsecr(struct meter *m, unsigned echoing, uint32_t t
 
     if (!(t->flags & SIDE_TS_WAITS) || seq_lt(tsecr, t->ts_val))
         return;
-    if (__builtin_expect((t->flags & SIDE_TS_FAR) != 0, 0)) {
-        rtt_match_far(m, 1 - echoing, tsecr);
-    } else if (t->ts_val == tsecr) {
-        ts_rtt_take(m, echoing, (uint32_t)((uint32_t)m->now_ns - t->ts_time));
-    }
+    if (t->ts_val == tsecr)
+        ts_rtt_take(m, echoing, rtt_ts_waited_ns(t, m->now_ns));
     t->flags &= (uint16_t) ~(SIDE_TS_WAITS | SIDE_TS_FAR);
 }
 
-/* Moves what has waited for two seconds to where whole times are kept. f->last_ns is still that of the packet before.
+/* What has waited for two seconds is kept otherwise from now on, since 32 bits of ns last four. f->last_ns is still
+ * that of the packet before.
  */
 void flow_age(struct meter *m);
 

@@ -20,7 +20,7 @@ struct trouble *trouble_make(const struct meter *m)
     m->f->flags |= FLOW_LOSS_UNSURE;
     m->pools->sink = (struct trouble){0};
     for (unsigned e = 0; e < 2; e++)
-        m->pools->sink.dir[e].n_nodes = m->pools->sink.dir[e].n_sent = SINK_FULL;
+        m->pools->sink.dir[e].n_nodes = SINK_FULL;
     return &m->pools->sink;
 }
 

@@ -2,6 +2,7 @@
 
 /* TCP connections at the tap: handshakes, ends, windows, probes, turns and RTT samples; the scripts are in script.h. */
 
+#include "dataplane/worker_state.h"
 #include "tests/unit/script.h"
 
 static const struct rec_flow *first(const struct drive *d)
@@ -237,10 +238,37 @@ START_TEST(many_in_flight_each_give_a_sample)
     ck_assert_uint_eq(d->hist_n[WINDOW_PATH][WINDOW_HIST_RTT_A] + d->hist_n[WINDOW_PATH][WINDOW_HIST_RTT_B], 22);
     drive_free(d);
     struct worker_options options = drive_options();
-    options.trouble_blocks = 1; /* four inline and one node of four */
+    options.trouble_blocks = 1; /* one node, of four */
     d = play_with(options, steps, 43);
-    ck_assert_uint_eq(first(d)->rtt[S2C].n, 9);
+    ck_assert_uint_eq(first(d)->rtt[S2C].n, 5);
     VERDICTS(d, C2S, 0);
+    drive_free(d);
+}
+END_TEST
+
+/* Many in flight and long silences are no trouble: such a flow takes no block, and its nodes leave a quarter for
+ * losses. */
+START_TEST(an_ordinary_flow_takes_no_block)
+{
+    const struct step start[] = {HANDSHAKE}, late[] = {C(9000, 2001, 1, 5001), S(9001, 5001, 1, 2002)};
+    struct worker_options options = drive_options();
+
+    options.trouble_blocks = 16;
+    struct drive *d = drive_new(options);
+    play_on(d, start, 3);
+    for (unsigned i = 0; i < 100; i++) {
+        const struct step data = C(20 + i, 1001 + 10 * i, 10, 5001, TS(100 + i, 900));
+        play_on(d, &data, 1);
+    }
+    ck_assert_uint_eq(d->rig.worker->pools.node.in_use, 12);
+    const struct step ack = S(150, 5001, 0, 2001, TS(930, 101));
+    play_on(d, &ack, 1);
+    ck_assert_uint_eq(d->rig.worker->pools.node.in_use, 0);
+    play_on(d, late, 2);
+    ck_assert_uint_eq(d->rig.worker->pools.trouble.in_use, 0);
+    drive_finish(d);
+    ck_assert_uint_eq(d->end.pool_exhausted, 0);
+    ck_assert(!(first(d)->flags & RFLOW_LOSS_UNSURE));
     drive_free(d);
 }
 END_TEST
@@ -256,6 +284,41 @@ START_TEST(timestamps_are_matched_once)
     ck_assert_uint_eq(first(d)->ts_rtt[C2S].n, 1);
     ck_assert_uint_eq(first(d)->ts_rtt[C2S].min_ns, 1 * NS_PER_MS);
     drive_free(d);
+}
+END_TEST
+
+/* A TSval that waits for long is counted in microseconds, and after half an hour not at all. On both ways: data and
+ * ACKs in order are clean. */
+START_TEST(a_timestamp_waits_for_long)
+{
+    const struct step start[] = {HANDSHAKE,
+                                 C(20, 1001, 10, 5001, TS(100, 900)),
+                                 S(22, 5001, 10, 1011, TS(500, 100)),
+                                 C(23, 1011, 0, 5011, TS(101, 500)),
+                                 S(5000, 5011, 10, 1011, TS(510, 100)),
+                                 S(9000, 5021, 10, 1011, TS(520, 100))};
+    const struct {
+        double echo_ms;
+        uint32_t samples;
+        uint64_t max_us;
+    } wait[] = {{9500, 2, 9477000}, {1500000, 2, 1499977000}, {2500000, 1, 2000}};
+
+    for (unsigned i = 0; i < 6; i++) {
+        struct worker_options options = drive_options();
+        options.general_only = i % 2;
+        options.tcp_idle_ns = 3600 * NS_PER_S;
+        options.active_ns = 0;
+        struct drive *d = drive_new(options);
+        play_on(d, start, sizeof(start) / sizeof(start[0]));
+        const struct step echo = S(wait[i / 2].echo_ms, 5031, 10, 1011, TS(999, 101));
+        play_on(d, &echo, 1);
+        drive_finish(d);
+        ck_assert_uint_eq(first(d)->ts_rtt[S2C].n, wait[i / 2].samples);
+        ck_assert_uint_eq(first(d)->ts_rtt[S2C].min_ns, 2 * NS_PER_MS);
+        ck_assert_uint_le(first(d)->ts_rtt[S2C].max_ns, wait[i / 2].max_us * 1000 + 2000);
+        ck_assert_uint_ge(first(d)->ts_rtt[S2C].max_ns + 2000, wait[i / 2].max_us * 1000);
+        drive_free(d);
+    }
 }
 END_TEST
 
@@ -324,6 +387,7 @@ UNIT_MAIN("tcp", handshake_splits_at_the_tap, repeated_syn_gives_no_server_split
           refused_and_tried_again_is_one_episode, unanswered_syns, ports_used_again_are_another_flow,
           late_packets_belong_to_the_closed_connection, reset_in_the_middle, zero_window_and_its_probes,
           a_probe_that_was_taken_is_no_gap, window_closed_until_the_end, keepalives_are_no_repeats,
-          only_exact_and_unambiguous_acks_are_samples, many_in_flight_each_give_a_sample, timestamps_are_matched_once,
+          only_exact_and_unambiguous_acks_are_samples, many_in_flight_each_give_a_sample,
+          an_ordinary_flow_takes_no_block, a_timestamp_waits_for_long, timestamps_are_matched_once,
           tsecr_without_ack_flag_means_nothing, response_and_think_time, server_first_is_no_response,
           windows_are_the_sum_of_flows)
