@@ -43,7 +43,7 @@ enum flow_flags {
     FLOW_SYNACK_SEEN = 1 << 11,
     FLOW_IN_TUNNEL = 1 << 12,
     FLOW_IN_VLAN = 1 << 13, /* vlan_agg counts: any packet had a tag */
-    FLOW_PMTU = 1 << 14,    /* some packet of it was too big */
+    FLOW_PMTU = 1 << 14,    /* some packet of it was too big: pmtu_meter looks at all of them for a while */
     FLOW_SPLIT = 1 << 15,   /* its sums found no room: ends as if active too long, and goes on in a new record */
 };
 

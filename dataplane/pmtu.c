@@ -10,6 +10,9 @@
  *           the receiver is alive: it has sent something since the first repeat. The first segment below that size
  * which moves on means that the sender found out by itself.
  *
+ * A sender that has adapted is watched no longer (2 s after it was told), until it sends something too big again, and
+ * again: the flow's other packets need not pass here.
+ *
  * Either is one event pmtu.blackhole per flow and sender. A dead receiver says nothing, so it is none; loss that hits
  * the same segment four times by chance has a probability of p^4. Sizes are IP total lengths. Where the router said no
  * size (RFC 792 routers), 576 and 1280 are assumed, the least that must pass.
@@ -25,6 +28,7 @@
 #include "dataplane/rec_writer.h"
 
 #define GRACE_NS    (200 * NS_PER_MS)
+#define ADAPTED_NS  (2 * NS_PER_S)
 #define TOO_BIG_MAX 3u
 #define REPEATS_MAX 3u /* beside the first transmission */
 #define LARGE_BYTES 1281u
@@ -63,9 +67,32 @@ static struct pmtu *find_or_add(struct meter *m, unsigned sender)
     if (s == NULL)
         return NULL;
     s->head.dir = (uint8_t)sender;
+    return s;
+}
+
+static void watch(struct meter *m)
+{
     m->f->flags |= FLOW_PMTU;
     m->f->is_clean = 0;
-    return s;
+}
+
+static bool is_watched(const struct pmtu *s, uint64_t now_ns)
+{
+    bool fits = s->head.flags & PMTU_FITS;
+
+    if (s->head.flags & PMTU_TOLD)
+        return !fits || now_ns - s->since_ns < ADAPTED_NS;
+    return (s->head.flags & PMTU_REPORTED) && !fits;
+}
+
+static bool any_watched(const struct meter *m)
+{
+    for (unsigned e = 0; e < 2; e++) {
+        const struct pmtu *s = find(m, e);
+        if (s != NULL && is_watched(s, m->now_ns))
+            return true;
+    }
+    return false;
 }
 
 static void put_text(struct rec_event *e, const char *key, const char *text)
@@ -90,6 +117,7 @@ static void report(struct meter *m, struct pmtu *s)
     char text[48];
 
     s->head.flags |= PMTU_REPORTED;
+    watch(m);
     if (m->out == NULL)
         return;
     struct rec_event *e = rec_reserve(m->out, REC_EVENT, sizeof(*e));
@@ -117,6 +145,7 @@ void pmtu_told(struct meter *m, unsigned sender, uint32_t mtu)
     if (s == NULL)
         return;
     mtu = mtu != 0 ? mtu : least;
+    watch(m);
     if ((s->head.flags & PMTU_TOLD) && s->mtu == mtu)
         return; /* again: the grace runs from the first time */
     s->head.flags = (uint8_t)((s->head.flags | PMTU_TOLD) & ~PMTU_FITS);
@@ -150,8 +179,13 @@ void pmtu_repeat(struct meter *m)
     if (p->ip_bytes < LARGE_BYTES)
         return;
     struct pmtu *s = find_or_add(m, sender);
-    if (s == NULL || (s->head.flags & PMTU_TOLD))
+    if (s == NULL)
         return;
+    if (s->head.flags & PMTU_TOLD) {
+        if (p->ip_bytes > s->mtu)
+            watch(m);
+        return;
+    }
     if (s->head.count == 0 || s->seq != p->tcp_seq || s->size_bytes != p->ip_bytes) {
         s->seq = p->tcp_seq;
         s->size_bytes = p->ip_bytes;
@@ -174,6 +208,8 @@ void pmtu_meter(struct meter *m)
         after_told(m, s);
     else if (s != NULL && m->p->payload_len != 0 && m->p->ip_bytes < s->size_bytes && (s->head.flags & PMTU_REPORTED))
         s->head.flags |= PMTU_FITS;
+    if (!any_watched(m))
+        m->f->flags &= (uint16_t)~FLOW_PMTU;
 }
 
 void pmtu_take(const struct flow *f, const struct app_head *h, struct rec_flow *r)

@@ -9,7 +9,7 @@
 /* A router told `sender` that its packets are too big; mtu 0 = it did not say what fits. */
 void pmtu_told(struct meter *m, unsigned sender, uint32_t mtu);
 
-/* Every packet of a flow with FLOW_PMTU set. */
+/* Every packet of a flow with FLOW_PMTU set; may clear it. */
 void pmtu_meter(struct meter *m);
 
 /* A TCP segment with bytes that were seen before and are not acknowledged. */

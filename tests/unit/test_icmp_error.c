@@ -156,6 +156,28 @@ START_TEST(a_sender_that_adapts)
 }
 END_TEST
 
+/* Two seconds later nobody looks at its packets for that any more, until it repeats one that is too big. */
+START_TEST(a_sender_that_forgets)
+{
+    struct drive *d = connected(4);
+
+    tcp_at(d, 15, 4, true, TCP_ACK, 5001, 1001, 10);
+    error_at(d, 25, 4, 3, 4, 1400, false, 6, ports);
+    for (unsigned i = 0; i < 60; i++)
+        tcp_at(d, 30 + 50 * i, 4, false, TCP_ACK, 1001 + 1000 * i, 5011, 1000);
+    tcp_at(d, 3050, 4, true, TCP_ACK, 5011, 61001, 0);
+    ck_assert_uint_lt(worker_general_pkts(d->rig.worker), 52);
+    for (unsigned i = 0; i < 5; i++)
+        tcp_at(d, 3100 + 300 * i, 4, false, TCP_ACK, 61001, 5011, 1460);
+    drive_finish(d);
+    const struct rec_flow *f = tcp_flow(d);
+    ck_assert(f->pmtu[C2S].told && !f->pmtu[C2S].adapted && f->pmtu[C2S].black_hole);
+    ck_assert_uint_eq(f->pmtu[C2S].too_big_pkts, 4);
+    ck_assert_uint_eq(d->n_events, 1);
+    drive_free(d);
+}
+END_TEST
+
 START_TEST(a_sender_that_does_not_listen)
 {
     struct drive *d = connected(6);
@@ -238,5 +260,5 @@ START_TEST(quotes_that_are_cut)
 END_TEST
 
 UNIT_MAIN("icmp_error", errors_find_their_flow, a_traceroutes_probes_are_answered, a_sender_that_adapts,
-          a_sender_that_does_not_listen, quotes_that_are_cut, a_black_hole_without_a_word,
+          a_sender_that_forgets, a_sender_that_does_not_listen, quotes_that_are_cut, a_black_hole_without_a_word,
           a_syn_that_a_hop_reports_is_not_unanswered)
