@@ -15,7 +15,9 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
-#define PIECES_MAX     8u /* of one gap that R reports, or of one range that it had twice */
+#define LIST_MAX       192u /* nodes of one direction: bounds the work that a crafted flow can cause */
+#define PACKET_NODES   24u  /* what one packet may need */
+#define PIECES_MAX     8u   /* of one gap that R reports, or of one range that it had twice */
 #define REORDER_MAX_NS (200 * NS_PER_MS)
 
 static inline struct range *range_at(const struct meter *m, uint32_t index)
@@ -63,11 +65,17 @@ void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns);
 /* A node [start, end), seen with the packet at hand; 0 and the flow unsure when there is none left. In no list yet. */
 uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end);
 
-/* How many nodes a direction has: many enough that repeats in a row share one. */
-bool loss_is_crowded(const struct meter *m, unsigned s);
+/* How many nodes has a direction? So many that repeats in a row share one. */
+static inline bool loss_is_crowded(const struct tcp_trouble *c)
+{
+    return c->n_nodes >= LIST_MAX / 2;
+}
 
-/* ... and so many that the next packet may find no room. */
-bool loss_is_full(const struct meter *m, unsigned s);
+/* So many that the next packet may find no room. */
+static inline bool loss_is_full(const struct tcp_trouble *c)
+{
+    return c->n_nodes >= LIST_MAX - PACKET_NODES;
+}
 
 /* Unlinks *link from its list and frees it. */
 void loss_node_remove(struct meter *m, unsigned s, uint32_t *link);

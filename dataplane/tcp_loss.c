@@ -46,8 +46,6 @@
 #include "dataplane/loss_lists.h"
 #include "dataplane/pmtu.h"
 
-#define LIST_MAX          192u /* nodes of one direction: bounds the work that a crafted flow can cause */
-#define PACKET_NODES      24u  /* what one packet may need */
 #define HELD_SHARE        200u /* one copy in so many held back; a sample has two ends, so less leaves 99 % of them right */
 #define HOP_SHARE         8u  /* where one packet in so many is seen again elsewhere, a copy may have been forgotten */
 #define RUN_PARTS         16u /* of a round trip: what a run of repeats may take, so that its time is known well */
@@ -120,16 +118,6 @@ uint32_t loss_node_new(struct meter *m, unsigned s, uint32_t start, uint32_t end
     r->nxt = m->f->side[s].nxt;
     r->seen_ns = m->now_ns;
     return index;
-}
-
-bool loss_is_crowded(const struct meter *m, unsigned s)
-{
-    return trouble_of(m)->dir[s].n_nodes >= LIST_MAX / 2;
-}
-
-bool loss_is_full(const struct meter *m, unsigned s)
-{
-    return trouble_of(m)->dir[s].n_nodes >= LIST_MAX - PACKET_NODES;
 }
 
 void loss_node_remove(struct meter *m, unsigned s, uint32_t *link)
@@ -310,10 +298,10 @@ static bool continues(const struct meter *m, unsigned s, const struct range *las
 {
     uint32_t run_bytes = last->end - last->start;
 
-    return loss_is_crowded(m, s) && last->end == r->start && last->flags == r->flags && !(r->flags & NODE_FILL) &&
-           last->tsval == r->tsval && last->nxt == m->f->side[s].nxt && last->segment_bytes != 0 &&
-           run_bytes % last->segment_bytes == 0 && r->end - r->start <= last->segment_bytes &&
-           m->now_ns - last->seen_ns <= min_rtt_ns(m->f, 1 - s) / RUN_PARTS;
+    return loss_is_crowded(&trouble_of(m)->dir[s]) && last->end == r->start && last->flags == r->flags &&
+           !(r->flags & NODE_FILL) && last->tsval == r->tsval && last->nxt == m->f->side[s].nxt &&
+           last->segment_bytes != 0 && run_bytes % last->segment_bytes == 0 &&
+           r->end - r->start <= last->segment_bytes && m->now_ns - last->seen_ns <= min_rtt_ns(m->f, 1 - s) / RUN_PARTS;
 }
 
 /* Appends r, of which bounds and evidence are given, to the list of repeats; false when there is no node. */

@@ -450,13 +450,14 @@ struct patience {
 /* Has a repeat waited long enough? Where there is little room, for less. */
 static bool is_settled(const struct meter *m, unsigned s, const struct range *r, const struct patience *p)
 {
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
     uint64_t now_ns = is_only_late(r) ? m->now_ns : p->listened_ns;
 
     if (!(r->flags & (NODE_COVERED | NODE_ECHO)))
         return false;
-    if (now_ns - r->covered_ns > p->wait_ns || loss_is_full(m, s))
+    if (now_ns - r->covered_ns > p->wait_ns || loss_is_full(c))
         return true;
-    return loss_is_crowded(m, s) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
+    return loss_is_crowded(c) && !(r->flags & NODE_UPSTREAM) && !(m->f->flags & FLOW_SACK) &&
            seq_lt(r->nxt, m->f->side[s].una); /* R has answered what was sent after it */
 }
 
