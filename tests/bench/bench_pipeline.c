@@ -170,6 +170,12 @@ static double time_floor(struct roofline *r, const uint32_t *ids)
 
 /* ---- pipeline ---- */
 
+/* A tunnelled flow has a node, one with losses a block and nodes. */
+static bool has_blocks(enum mix mix)
+{
+    return mix == MIX_VXLAN || mix == MIX_LOSS;
+}
+
 static struct worker *make_worker(const struct options *o, struct site_table *sites, struct service_table *services)
 {
     struct worker *w;
@@ -181,7 +187,7 @@ static struct worker *make_worker(const struct options *o, struct site_table *si
     const struct worker_options options = {
         .backed = true,
         .flows = o->mix == MIX_NEW ? o->flows * 8 : o->flows + o->flows / 64 + 1024,
-        .trouble_blocks = (o->mix == MIX_VXLAN ? o->flows : o->flows / 16) + 4096, /* a tunnelled flow has a node */
+        .trouble_blocks = (has_blocks(o->mix) ? o->flows : o->flows / 16) + 4096,
         .dns_entries = 64,
         .max_paths = 64,
         .max_services = 64,
@@ -327,12 +333,12 @@ static void run(const struct options *o)
 
 static void usage(void)
 {
-    fputs(
-        "Examples:\n"
-        "  bench-pipeline --flows 1000000 --seconds 5 --json\n"
-        "  bench-pipeline --flows 65536 --mix dup\n"
-        "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup|vxlan|udp] [--json]\n",
-        stdout);
+    fputs("Examples:\n"
+          "  bench-pipeline --flows 1000000 --seconds 5 --json\n"
+          "  bench-pipeline --flows 65536 --mix dup\n"
+          "Usage: bench-pipeline [--flows N] [--frame BYTES] [--seconds S] [--mix tcp|new|imix|dup|vxlan|udp|loss] "
+          "[--json]\n",
+          stdout);
 }
 
 int main(int argc, char **argv)
@@ -357,7 +363,7 @@ int main(int argc, char **argv)
         else if (c == 's')
             o.seconds = strtod(optarg, NULL);
         else if (c == 'm' && mix_parse(optarg, &o.mix) != 0)
-            die("--mix takes tcp, new, imix, dup, vxlan or udp");
+            die("--mix takes tcp, new, imix, dup, vxlan, udp or loss");
         else if (c == 'j')
             o.json = true;
         else if (c == 'h')

@@ -16,10 +16,11 @@
 #define UDP_PORT            51820u /* datagrams that look like noise, as of a VPN */
 #define VXLAN_HEADERS       50u    /* Ethernet, IPv4, UDP, VXLAN around the frame */
 #define FCS                 4u
-#define MSS                 1448u
-#define VISITS_PER_FLOW_NEW 8u /* MIX_NEW: handshake, request, response, close */
+#define LOSS_ONE_OF         64u /* MIX_LOSS: data segments of the server */
+#define LOSS_VISITS         2u  /* segments until it repeats one */
+#define VISITS_PER_FLOW_NEW 8u  /* MIX_NEW: handshake, request, response, close */
 
-static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup", "vxlan", "udp"};
+static const char *const mix_names[MIX_COUNT] = {"tcp", "new", "imix", "dup", "vxlan", "udp", "loss"};
 
 const char *mix_name(enum mix mix)
 {
@@ -91,6 +92,25 @@ struct segment {
     uint32_t seq, ack, payload;
 };
 
+/* What the loss of a segment behind the tap does to the conversation. */
+static void lose(struct traffic *t, struct bench_flow *f, struct segment *s)
+{
+    if (s->from == 0) {
+        s->ack = f->lost_bytes != 0 ? f->lost_seq : s->ack;
+    } else if (f->lost_bytes == 0) {
+        if (f->visits > VISITS_PER_FLOW_NEW && next_random(t) % LOSS_ONE_OF == 0) {
+            f->lost_seq = s->seq;
+            f->lost_bytes = (uint16_t)s->payload;
+            f->lost_visits = 0;
+        }
+    } else if (++f->lost_visits > LOSS_VISITS) {
+        f->seq[1] = s->seq; /* it is not sent now, but the lost one again */
+        s->seq = f->lost_seq;
+        s->payload = f->lost_bytes;
+        f->lost_bytes = 0;
+    }
+}
+
 /* A round of eight visits: request, three data segments with ACKs between, as seen from the middle. */
 static struct segment step(struct traffic *t, struct bench_flow *f, uint32_t payload)
 {
@@ -116,6 +136,8 @@ static struct segment step(struct traffic *t, struct bench_flow *f, uint32_t pay
     s.seq = f->seq[s.from];
     f->seq[s.from] += s.payload + ((s.flags & (TCP_SYN | TCP_FIN)) != 0);
     s.ack = (s.flags & TCP_ACK) ? f->seq[1 - s.from] : 0;
+    if (t->mix == MIX_LOSS)
+        lose(t, f, &s);
     return s;
 }
 

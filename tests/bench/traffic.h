@@ -6,19 +6,21 @@
  * Traffic for the benchmark: N live TCP flows, written as frames into a small reused buffer.
  *
  * Every visit to a flow advances its sequence numbers, acknowledgements and timestamps as a real pair of stacks would:
- * data from the server, an ACK from the client, a request now and then. A buffer that is replayed would be a stream of
+ * data from the server, an ACK from the client, a request now and then; in the mix `loss` one of 64 data segments gets
+ * lost behind the tap, and the server repeats it two segments later. A buffer that is replayed would be a stream of
  * duplicates and would measure the wrong path.
  */
 
 #include <stdint.h>
 #include "dataplane/batch.h"
 
-enum mix { MIX_TCP, MIX_NEW, MIX_IMIX, MIX_DUP, MIX_VXLAN, MIX_UDP, MIX_COUNT };
+enum mix { MIX_TCP, MIX_NEW, MIX_IMIX, MIX_DUP, MIX_VXLAN, MIX_UDP, MIX_LOSS, MIX_COUNT };
 
 /* A flow as its two ends know it. */
 struct bench_flow {
     uint32_t seq[2];   /* next byte that endpoint 0 (client), 1 (server) sends */
-    uint32_t acked[2]; /* highest byte of endpoint that its peer acknowledged */
+    uint32_t lost_seq; /* MIX_LOSS: what the client misses; lost_bytes 0: nothing */
+    uint16_t lost_bytes, lost_visits;
     uint16_t ip_id[2];
     uint16_t visits;
     uint16_t generation; /* MIX_NEW: ports move on */
