@@ -169,18 +169,21 @@ static void signal_holes(struct meter *m, unsigned s, uint32_t highest)
 
 /*
  * The ACK brings R's edge over a repeat and stops at a hole. What S had sent before that repeat is missing there then:
- * without SACK the next byte, else all that R does not report. S knows it now (RFC 6582, RFC 8985).
+ * without SACK the next byte, else all that R does not report. S knows it now (RFC 6582, RFC 8985): with SACK unless
+ * the ACK came sooner than an answer to the repeat, since then the edge had waited for an earlier copy.
  */
 static void repair_tells(struct meter *m, unsigned s, uint32_t ack)
 {
     uint32_t una = m->f->side[s].una, highest = ack;
+    bool by_sack = m->f->flags & FLOW_SACK;
 
     for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
         const struct range *r = range_at(m, i);
-        if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL || !seq_le(una, r->start) || !seq_le(r->end, ack))
+        if ((r->flags & (NODE_FILL | NODE_UPSTREAM)) == NODE_FILL || !seq_le(una, r->start) || !seq_le(r->end, ack) ||
+            (by_sack && m->now_ns - r->seen_ns < soonest_ns(m->f, 1 - s)))
             continue; /* no repeat, or none of this ACK's */
         highest = seq_max(highest, ack + 1);
-        if (m->f->flags & FLOW_SACK)
+        if (by_sack)
             highest = seq_max(highest, r->nxt);
     }
     if (highest != ack)

@@ -646,6 +646,27 @@ START_TEST(a_copy_that_the_table_forgot)
 }
 END_TEST
 
+/*
+ * An edge that moves over a repeat and stops at a gap, too soon for an answer to the repeat. A sender with SACK goes by
+ * what was delivered after the gap, and that was nothing; one without repairs the gap wherever the edge stops.
+ */
+START_TEST(an_early_ack_tells_of_no_gap)
+{
+#define EARLY                                                                                                          \
+    C(20, 1001, 100, 5001, .id = NO_ID), C(20.1, 1101, 100, 5001, .id = NO_ID), C(25, 1301, 100, 5001, .id = NO_ID),   \
+        C(26, 1001, 100, 5001, .id = NO_ID), S(30.1, 5001, 0, 1201), C(31.5, 1201, 100, 5001, .id = NO_ID)
+    struct drive *d = PLAY(SACK_HANDSHAKE, EARLY, S(35, 5001, 0, 1201, SACK(1301, 1401)),
+                           S(36, 5001, 0, 1201, SACK2(1001, 1101, 1301, 1401)), S(41.5, 5001, 0, 1401));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1, .reordered_pkts = 1);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, EARLY, S(35, 5001, 0, 1201), S(36, 5001, 0, 1201), S(41.5, 5001, 0, 1401),
+             C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+#undef EARLY
+}
+END_TEST
+
 /* ---- rule 0 for samples: the mirror holds copies back ---- */
 
 #define OVERTAKEN(t, seq)                                                                                              \
@@ -713,5 +734,5 @@ UNIT_MAIN("loss_evidence", an_echo_of_the_repeat_outweighs_time, an_ack_that_lea
           a_dsack_behind_a_silence, a_loss_behind_a_silence, a_complaint_in_front_of_a_silence,
           an_echo_outweighs_an_edge_between, an_edge_that_moves_in_an_answer, an_answer_that_is_overdue,
           equal_answers_that_were_held_up, a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window,
-          a_copy_that_the_table_forgot, what_stands_alone_may_have_been_held,
+          a_copy_that_the_table_forgot, an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_behind_the_ack_that_covers_it)
