@@ -44,6 +44,7 @@ struct range {
     uint16_t flags;      /* enum node_flags */
     uint16_t ip_id;
     uint32_t tsval;      /* hole: of the segment that exposed it; pending: of the repeat */
+    uint32_t told_tsval; /* hole: the newest that S had sent when the receiver reported it missing */
     uint32_t nxt;        /* repeat: highest sequence end of the sender when it was sent again */
     uint64_t seen_ns;    /* hole: when it was exposed; pending: when it was sent again */
     uint64_t signal_ns;  /* when the receiver first reported it missing; of NODE_LATE: by how much it was overtaken */
@@ -96,8 +97,10 @@ struct tcp_trouble {
     uint64_t zero_since_ns;
     uint64_t mark_ns[TROUBLE_MARKS]; /* nxt at some moments of late, oldest first: how old are bytes that come again? */
     uint32_t mark_seq[TROUBLE_MARKS];
+    uint32_t clock_tsval; /* what it sent at clock_ns, in its first trouble: how fast does its clock tick? */
     uint32_t held_copies; /* data that only the mirror showed late, by so much that it matters for round trips */
     uint64_t held_ns;     /* ... at most */
+    uint64_t clock_ns;
     uint64_t in_order_ns; /* with SIDE_HELD_COPIES: when its latest packet came that was not overtaken */
     uint64_t dup_ack_ns;  /* the latest complaint without SACK */
     uint64_t overdue_ns;  /* when an ACK came that had been held up for longer than a time-out */

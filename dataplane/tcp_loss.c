@@ -24,9 +24,10 @@
  * could, and has what lies behind; or when its edge stops between the repeat and what had been sent before it, and goes
  * on without a repair, since a repeat that was needed moves the edge to the next gap.
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
- * lost upstream. Without evidence: reordered when it came before R's first complaint could have brought a repeat and
- * within 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681),
- * so a receiver that keeps silent had everything in order, and only the mirror had not.
+ * lost upstream. With the same TSval: reordered when S's clock had ticked, or must have, until S could hear R's
+ * complaint. Without evidence: reordered when it came before R's first complaint could have brought a repeat and within
+ * 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681), so a
+ * receiver that keeps silent had everything in order, and only the mirror had not.
  *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
  * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
  * reported missing and then had, without a repeat on the mirror: lost downstream if the ACK echoes a TSval newer than
@@ -50,6 +51,7 @@
 #define HOP_SHARE         8u  /* where one packet in so many is seen again elsewhere, a copy may have been forgotten */
 #define RUN_PARTS         16u /* of a round trip: what a run of repeats may take, so that its time is known well */
 #define MIRROR_REORDER_NS (2 * NS_PER_MS)
+#define CLOCK_TICKS       8                 /* of a sender's clock until it is known how fast it is */
 #define RTO_MIN_NS        (200 * NS_PER_MS) /* of common stacks; RFC 6298 says 1 s */
 
 enum age { AGE_UNKNOWN, AGE_OLDER, AGE_NEWER };
@@ -73,7 +75,13 @@ static void mark(struct meter *m, unsigned s)
 
 void loss_mark(struct meter *m, unsigned s)
 {
-    if (m->now_ns - trouble_of(m)->dir[s].mark_ns[TROUBLE_MARKS - 1] >= young_ns(m->f) / TROUBLE_MARKS)
+    struct tcp_trouble *c = &trouble_of(m)->dir[s];
+
+    if (c->clock_ns == 0 && (m->p->flags & PKT_HAS_TS)) {
+        c->clock_ns = m->now_ns;
+        c->clock_tsval = m->p->tsval;
+    }
+    if (m->now_ns - c->mark_ns[TROUBLE_MARKS - 1] >= young_ns(m->f) / TROUBLE_MARKS)
         mark(m, s);
 }
 
@@ -238,6 +246,32 @@ static bool follows_repeat(const struct meter *m, unsigned s, uint32_t start)
            m->now_ns - last->seen_ns < loss_full_rtt_ns(m->f);
 }
 
+/*
+ * Did S's clock tick every millisecond, or faster, until the segment that exposed the hole? Of the slower ones none is
+ * known that ticks every three.
+ */
+static bool has_fast_clock(const struct meter *m, unsigned s, const struct range *hole)
+{
+    const struct tcp_trouble *c = &trouble_of(m)->dir[s];
+    int32_t ticks = seq_diff(hole->tsval, c->clock_tsval);
+
+    return c->clock_ns != 0 && ticks >= CLOCK_TICKS &&
+           hole->seen_ns - c->clock_ns < (uint64_t)ticks * (NS_PER_MS + NS_PER_MS / 2);
+}
+
+/*
+ * The same TSval as that of the segment which exposed the hole. So S had not heard of it: its clock was known to have
+ * ticked before R complained, or must have until S could hear that.
+ */
+static bool is_before_complaint(const struct meter *m, unsigned s, const struct range *hole)
+{
+    if (!(hole->flags & NODE_HAS_TS) || !(m->p->flags & PKT_HAS_TS) || !(hole->flags & NODE_SIGNALLED))
+        return false;
+    if (seq_lt(m->p->tsval, hole->told_tsval))
+        return true;
+    return hole->signal_ns + soonest_ns(m->f, s) - hole->seen_ns > NS_PER_MS && has_fast_clock(m, s, hole);
+}
+
 static bool is_reordered(const struct meter *m, unsigned s, const struct range *hole, uint32_t start)
 {
     switch (age_against(m, hole)) {
@@ -248,6 +282,8 @@ static bool is_reordered(const struct meter *m, unsigned s, const struct range *
     case AGE_UNKNOWN:
         break;
     }
+    if (is_before_complaint(m, s, hole))
+        return true;
     if (m->now_ns - hole->seen_ns > REORDER_MAX_NS || follows_repeat(m, s, start))
         return false;
     return !(hole->flags & NODE_SIGNALLED) || m->now_ns < hole->signal_ns + soonest_ns(m->f, s);

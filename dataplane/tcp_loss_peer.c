@@ -163,6 +163,7 @@ static void signal_holes(struct meter *m, unsigned s, uint32_t highest)
         if (!(hole->flags & (NODE_COVERED | NODE_SIGNALLED))) {
             hole->flags |= NODE_SIGNALLED;
             hole->signal_ns = m->now_ns;
+            hole->told_tsval = m->f->side[s].ts_max;
         }
     }
 }

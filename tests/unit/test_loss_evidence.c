@@ -646,6 +646,76 @@ START_TEST(a_copy_that_the_table_forgot)
 }
 END_TEST
 
+/* ---- a fill with the TSval of what exposed its gap ---- */
+
+/* Late by more than a round trip, but S had gone on with a newer TSval before R complained. */
+START_TEST(a_clock_that_had_ticked_before_the_complaint)
+{
+    struct drive *d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1201, 100, 5001, TS(1000, 1)),
+                           C(29, 1301, 100, 5001, TS(1009, 1)), S(30.1, 5001, 0, 1101, TS(2, 1000), SACK(1201, 1301)),
+                           C(32, 1101, 100, 5001, TS(1000, 1)), S(42, 5001, 0, 1401, TS(14, 1000)));
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+    /* only behind the complaint: that S had not heard of it then says nothing of the fill */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1201, 100, 5001, TS(1000, 1)),
+             S(30.1, 5001, 0, 1101, TS(2, 1000), SACK(1201, 1301)), C(31.5, 1301, 100, 5001, TS(1001, 1)),
+             C(32, 1101, 100, 5001, TS(1000, 1)), S(42, 5001, 0, 1401, TS(14, 1000)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+    /* no complaint, and a sender with a slow clock that sends all again */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001, TS(3000000000, 1)), C(20.1, 1201, 100, 5001, TS(3000000000, 1)),
+             C(24, 1001, 100, 5001, TS(3000000000, 1)), C(24.1, 1101, 100, 5001, TS(3000000000, 1)),
+             S(34.1, 5001, 0, 1301, TS(14, 3000000000)), C(2000, 1301, 0, 5001, TS(3000000200, 14)));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_upstream_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
+/*
+ * Segments overtaken at 20 ms, from which on the clock is watched; then a gap, after `ticks` of it. What fills the gap
+ * has the same TSval as what exposed it, and comes behind the complaint. R is `rtt` from the tap.
+ */
+static struct drive *fill_in_a_tie(double rtt, double at, unsigned ticks)
+{
+#define DATA(t, seq, tsval) C(t, seq, 100, 5001, TS(tsval, 1), .id = NO_ID)
+    const struct step steps[] = {
+        C(0, 1000, 0, 0, SYN, .sack_permitted = true),
+        S(rtt, 5000, 0, 1001, SYNACK, .sack_permitted = true),
+        C(rtt + 0.1, 1001, 0, 5001),
+        DATA(20, 1001, 1000),
+        DATA(20.1, 1201, 1000),
+        DATA(20.2, 1301, 1000),
+        DATA(20.3, 1101, 999),
+        S(20.3 + rtt, 5001, 0, 1401),
+        DATA(at, 1401, 1000 + ticks),
+        DATA(at + 0.1, 1601, 1000 + ticks),
+        S(at + 0.1 + rtt, 5001, 0, 1501, SACK(1601, 1701)),
+        DATA(at + 0.4 + rtt, 1501, 1000 + ticks),
+        S(at + 0.4 + 2 * rtt, 5001, 0, 1701),
+    };
+#undef DATA
+    return play_with(drive_options(), steps, sizeof(steps) / sizeof(steps[0]));
+}
+
+/* Where S's clock ticks every millisecond, it does so in every round trip of ten: an answer would show that. */
+START_TEST(a_clock_that_must_have_ticked)
+{
+    struct drive *d = fill_in_a_tie(10, 40, 20);
+
+    VERDICTS(d, C2S, .reordered_pkts = 1);
+    drive_free(d);
+    d = fill_in_a_tie(10, 60, 10); /* every 4 ms */
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+    d = fill_in_a_tie(5, 26, 6); /* too few to know */
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+    d = fill_in_a_tie(0.4, 40, 20); /* a round trip of less than a tick */
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_upstream_pkts = 1);
+    drive_free(d);
+}
+END_TEST
+
 /*
  * An edge that moves over a repeat and stops at a gap, too soon for an answer to the repeat. A sender with SACK goes by
  * what was delivered after the gap, and that was nothing; one without repairs the gap wherever the edge stops.
@@ -734,5 +804,6 @@ UNIT_MAIN("loss_evidence", an_echo_of_the_repeat_outweighs_time, an_ack_that_lea
           a_dsack_behind_a_silence, a_loss_behind_a_silence, a_complaint_in_front_of_a_silence,
           an_echo_outweighs_an_edge_between, an_edge_that_moves_in_an_answer, an_answer_that_is_overdue,
           equal_answers_that_were_held_up, a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window,
-          a_copy_that_the_table_forgot, an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
+          a_copy_that_the_table_forgot, a_clock_that_had_ticked_before_the_complaint, a_clock_that_must_have_ticked,
+          an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_behind_the_ack_that_covers_it)
