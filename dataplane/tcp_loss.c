@@ -26,8 +26,9 @@
  *  3. A hole is filled: older than the segment that exposed it (TSval, else a monotone IP id) -> reordered, newer ->
  * lost upstream. With the same TSval: reordered when S's clock had ticked, or must have, until S could hear R's
  * complaint. Without evidence: reordered when it came before R's first complaint could have brought a repeat and within
- * 200 ms, else lost upstream. Reordering counts when R complains, too: TCP answers every gap at once (RFC 5681), so a
- * receiver that keeps silent had everything in order, and only the mirror had not.
+ * 200 ms, else lost upstream; reordered, too, when a newer copy follows it in less than a round trip. Reordering counts
+ * when R complains, too: TCP answers every gap at once (RFC 5681), so a receiver that keeps silent had everything in
+ * order, and only the mirror had not.
  *  4. A hole is covered by ACK or SACK and never filled: capture loss; but when R had complained about it for a whole
  * RTT the repeat was missed by the mirror: loss on an unknown side, and a capture gap. Likewise *seen* bytes that R
  * reported missing and then had, without a repeat on the mirror: lost downstream if the ACK echoes a TSval newer than
@@ -444,6 +445,26 @@ static bool is_late_original(struct meter *m, unsigned s, uint32_t start, uint32
     return false;
 }
 
+/*
+ * Sent again, and newer, in less than any round trip after it filled a hole: S does not repeat a repeat before it can
+ * have heard of it. So the fill was none: the first copy, and late. Returns whether that was found out.
+ */
+static bool unmasks_fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
+{
+    uint64_t soonest = soonest_ns(m->f, 0) + soonest_ns(m->f, 1);
+
+    for (uint32_t i = trouble_of(m)->dir[s].pending; i != 0; i = range_at(m, i)->next) {
+        struct range *r = range_at(m, i);
+        if (!(r->flags & NODE_UPSTREAM) || !seq_lt(r->start, end) || !seq_lt(start, r->end) ||
+            age_against(m, r) != AGE_NEWER || loss_full_rtt_ns(m->f) == 0 || m->now_ns - r->seen_ns >= soonest)
+            continue;
+        VERDICT(m, s, reordered, reordered_pkts, r->start, r->end);
+        r->flags &= (uint16_t)~NODE_UPSTREAM;
+        return true;
+    }
+    return false;
+}
+
 /* Rules 0 and 3. Returns whether the segment met a hole. */
 static bool fill(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -623,8 +644,10 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 
     if (is_late_original(m, s, start, end))
         return;
-    METER_COUNT(m, s, retrans_pkts, 1);
-    c->count.retrans_bytes += m->p->payload_len;
+    if (!unmasks_fill(m, s, start, end)) { /* else the fill was counted in its place */
+        METER_COUNT(m, s, retrans_pkts, 1);
+        c->count.retrans_bytes += m->p->payload_len;
+    }
     if (seq_le(end, t->una) || loss_is_sacked(m, s, start, end)) {
         VERDICT(m, s, spurious, spurious_pkts, start, end);
         expect_echo(m, s, start, end);

@@ -716,6 +716,29 @@ START_TEST(a_clock_that_must_have_ticked)
 }
 END_TEST
 
+/* Sent again, and newer, in less than a round trip: S cannot have heard of the fill, so that was the first copy. */
+START_TEST(a_repeat_right_behind_a_fill)
+{
+#define FILLED                                                                                                         \
+    SACK_HANDSHAKE, C(20, 1001, 100, 5001, TS(1000, 1)), C(20.1, 1201, 100, 5001, TS(1000, 1)),                        \
+        S(30.1, 5001, 0, 1101, TS(2, 1000), SACK(1201, 1301)), C(32, 1101, 100, 5001, TS(1000, 1))
+    struct drive *d = PLAY(FILLED, C(32.3, 1101, 100, 5001, TS(1012, 2)), S(42, 5001, 0, 1301, TS(14, 1000)),
+                           S(42.3, 5001, 0, 1301, TS(14, 1000), SACK(1101, 1201)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .reordered_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    /* a round trip later it may be the repeat of a repeat */
+    d = PLAY(FILLED, C(44, 1101, 100, 5001, TS(1024, 2)), S(54, 5001, 0, 1301, TS(26, 1024)));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_upstream_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+    /* with the same TSval it may be the first copy itself */
+    d = PLAY(FILLED, C(32.3, 1101, 100, 5001, TS(1000, 1)), S(42, 5001, 0, 1301, TS(14, 1000)),
+             S(42.3, 5001, 0, 1301, TS(14, 1000), SACK(1101, 1201)));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_upstream_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+#undef FILLED
+}
+END_TEST
+
 /*
  * An edge that moves over a repeat and stops at a gap, too soon for an answer to the repeat. A sender with SACK goes by
  * what was delivered after the gap, and that was nothing; one without repairs the gap wherever the edge stops.
@@ -805,5 +828,5 @@ UNIT_MAIN("loss_evidence", an_echo_of_the_repeat_outweighs_time, an_ack_that_lea
           an_echo_outweighs_an_edge_between, an_edge_that_moves_in_an_answer, an_answer_that_is_overdue,
           equal_answers_that_were_held_up, a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window,
           a_copy_that_the_table_forgot, a_clock_that_had_ticked_before_the_complaint, a_clock_that_must_have_ticked,
-          an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
+          a_repeat_right_behind_a_fill, an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_behind_the_ack_that_covers_it)
