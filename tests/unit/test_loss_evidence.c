@@ -276,6 +276,22 @@ START_TEST(equal_acks_in_pairs)
     ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 2);
     ck_assert_uint_eq(d->flow[0].tcp[C2S].dup_acks, 0);
     drive_free(d);
+    /* and a mirror of pairs something three times: of data time tells, of other packets an IP id that moves */
+    d = PLAY(HANDSHAKE, PAIRS(20, 5001), PAIRS(20.4, 5401), PAIRS(20.8, 5801), TRIPLE(21.2, 6201),
+             C(22.4, 1001, 0, 6201, .id = 7), C(22.5, 1001, 0, 6301, .id = 8), C(22.508, 1001, 0, 6301, .id = 8),
+             C(22.516, 1001, 0, 6301, .id = 8));
+    ck_assert_uint_eq(d->flow[0].dir[S2C].dup_pkts, 14);
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 2);
+    VERDICTS(d, S2C, 0);
+    drive_free(d);
+    /* behind one that copies half of the packets it may be either, and is taken for a copy */
+#define SINGLE(t, seq) S(t, seq, 100, 1001, .id = NO_ID)
+    d = PLAY(HANDSHAKE, PAIRS(20, 5001), PAIRS(20.4, 5401), SINGLE(20.8, 5801), SINGLE(20.9, 5901), SINGLE(21, 6001),
+             SINGLE(21.1, 6101), EQUAL(21.9), EQUAL(21.908), EQUAL(21.916), C(22.5, 1001, 0, 6201, .id = NO_ID));
+    ck_assert_uint_eq(d->flow[0].dir[C2S].dup_pkts, 2);
+    ck_assert_uint_eq(d->flow[0].tcp[C2S].dup_acks, 0);
+    drive_free(d);
+#undef SINGLE
 #undef TRIPLE
 #undef PAIRS
 #undef EQUAL
@@ -419,6 +435,19 @@ START_TEST(young_bytes_of_half_a_round_trip)
 }
 END_TEST
 
+/* ... and two thirds of the way to what is not, whenever S sends. The ACK comes too late to tell it by time. */
+START_TEST(young_bytes_in_the_midst_of_trouble)
+{
+    struct drive *d =
+        PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1001, 100, 5001),
+             C(42.2, 1101, 100, 5001), C(44.4, 1201, 100, 5001), C(46.6, 1301, 100, 5001), C(48.8, 1401, 100, 5001),
+             C(51, 1501, 100, 5001), S(52.2, 5001, 0, 1201), C(53.2, 1601, 100, 5001), C(53.4, 1301, 100, 5001),
+             S(54.4, 5001, 0, 1301), S(63.4, 5001, 0, 1701), C(2000, 1701, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+}
+END_TEST
+
 /*
  * Sent again right behind its late first copy, whose loss nobody could know of. The ACK echoes a TSval that the repeat
  * shares with another one, which moved the edge before.
@@ -534,6 +563,25 @@ START_TEST(an_edge_that_moves_in_an_answer)
              C(2000, 1301, 0, 5001));
     VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_downstream_pkts = 1);
     drive_free(d);
+    /* an ACK of more than had been sent before the first repeat is no answer to that */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001), C(40.1, 1201, 100, 5001),
+             C(60.2, 1001, 100, 5001), C(60.3, 1301, 100, 5001), C(60.4, 1101, 100, 5001), S(70.4, 5001, 0, 1401),
+             C(2000, 1401, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+    /* a receiver with SACK would tell of each by a DSACK */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+             C(40.1, 1201, 100, 5001), C(60.2, 1001, 100, 5001), C(60.4, 1101, 100, 5001), S(70.2, 5001, 0, 1301),
+             S(70.4, 5001, 0, 1301), C(2000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+    /* where losses are known, this may be one more, and the answer lost */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), S(240, 5001, 0, 1101), C(900, 1101, 100, 5001),
+             S(910, 5001, 0, 1201), C(1500, 1201, 100, 5001), S(1510, 5001, 0, 1301), C(2020, 1301, 100, 5001),
+             S(2030, 5001, 0, 1401), C(2040, 1401, 100, 5001), C(2040.1, 1501, 100, 5001), C(2060.2, 1301, 100, 5001),
+             C(2060.4, 1401, 100, 5001), S(2070.2, 5001, 0, 1601), S(2070.4, 5001, 0, 1601), C(4000, 1601, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 3, .spurious_pkts = 1, .lost_downstream_pkts = 2);
+    drive_free(d);
 }
 END_TEST
 
@@ -547,6 +595,35 @@ START_TEST(an_answer_that_is_overdue)
         PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), C(640, 1001, 100, 5001),
              C(700, 1101, 100, 5001), S(1000, 5001, 0, 1101), S(1000.3, 5001, 0, 1201), C(3000, 1201, 0, 5001));
     VERDICTS(d, C2S, .retrans_pkts = 2, .spurious_pkts = 2);
+    drive_free(d);
+    /* a receiver with SACK would say so */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), C(640, 1001, 100, 5001),
+             C(700, 1101, 100, 5001), S(1000, 5001, 0, 1101), S(1000.3, 5001, 0, 1201), C(3000, 1201, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 2);
+    drive_free(d);
+    /* of what R had asked for before, only the ACK was late */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), S(30.1, 5001, 0, 1001),
+             C(31.5, 1001, 100, 5001), C(40, 1201, 100, 5001), S(500, 5001, 0, 1201), S(500.3, 5001, 0, 1301),
+             C(3000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+    /* the latest copy may have been lost, and the next not mirrored, by a mirror that has missed segments before */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1201, 100, 5001), S(30, 5001, 0, 1301), C(50, 1301, 100, 5001),
+             C(260, 1301, 100, 5001), C(670, 1301, 100, 5001), C(730, 1401, 100, 5001), S(1030, 5001, 0, 1401),
+             S(1030.3, 5001, 0, 1501), C(3000, 1501, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 2, .capture_lost_bytes = 100, .capture_gaps = 1);
+    drive_free(d);
+    /* a complaint meanwhile, so the way back did not stand still */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001),
+             C(230, 1001, 100, 5001), C(230.1, 1101, 100, 5001), S(240.2, 5001, 0, 1001), S(240.3, 5001, 0, 1101),
+             S(900, 5001, 0, 1201), C(901, 1201, 100, 5001), S(911, 5001, 0, 1301), C(3000, 1301, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 3);
+    drive_free(d);
+    /* the same behind two copies: the first was the repair that the complaint asked for */
+    d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(230, 1001, 100, 5001), C(640, 1001, 100, 5001),
+             C(650, 1101, 100, 5001), S(660, 5001, 0, 1001), S(1000, 5001, 0, 1101), S(1000.3, 5001, 0, 1201),
+             C(3000, 1201, 0, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 2, .lost_downstream_pkts = 1, .spurious_pkts = 1);
     drive_free(d);
     /* in time for the later copy: the first was needed, and lost again or not */
     d = PLAY(HANDSHAKE, C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(230, 1001, 100, 5001),
@@ -823,10 +900,11 @@ UNIT_MAIN("loss_evidence", an_echo_of_the_repeat_outweighs_time, an_ack_that_lea
           equal_acks_in_pairs, second_hops_are_no_evidence_of_copies, a_complaint_about_the_head_of_a_gap,
           a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat, a_fill_that_the_edge_moves_over,
           a_long_complaint_where_segments_overtake, a_copy_of_a_quick_repeat, young_bytes_at_the_beginning_of_trouble,
-          young_bytes_when_a_gap_is_the_beginning, young_bytes_of_half_a_round_trip, an_echo_that_two_repeats_share,
-          a_dsack_behind_a_silence, a_loss_behind_a_silence, a_complaint_in_front_of_a_silence,
-          an_echo_outweighs_an_edge_between, an_edge_that_moves_in_an_answer, an_answer_that_is_overdue,
-          equal_answers_that_were_held_up, a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window,
-          a_copy_that_the_table_forgot, a_clock_that_had_ticked_before_the_complaint, a_clock_that_must_have_ticked,
-          a_repeat_right_behind_a_fill, an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
+          young_bytes_when_a_gap_is_the_beginning, young_bytes_of_half_a_round_trip,
+          young_bytes_in_the_midst_of_trouble, an_echo_that_two_repeats_share, a_dsack_behind_a_silence,
+          a_loss_behind_a_silence, a_complaint_in_front_of_a_silence, an_echo_outweighs_an_edge_between,
+          an_edge_that_moves_in_an_answer, an_answer_that_is_overdue, equal_answers_that_were_held_up,
+          a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window, a_copy_that_the_table_forgot,
+          a_clock_that_had_ticked_before_the_complaint, a_clock_that_must_have_ticked, a_repeat_right_behind_a_fill,
+          an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_behind_the_ack_that_covers_it)
