@@ -127,6 +127,9 @@ void loss_idle_answer(struct meter *m, unsigned s);
 /* R had [left, right) twice. */
 void loss_dsack(struct meter *m, unsigned s, struct sack_block block);
 
+/* On a repeat of which R will not be heard. */
+void loss_unheard_verdict(struct meter *m, unsigned s, const struct range *r);
+
 /* Verdicts whose time has come, and all of them. */
 void loss_resolve_repeats(struct meter *m, unsigned s);
 void loss_finish_repeats(struct meter *m, unsigned s);

@@ -620,22 +620,6 @@ static bool is_unmissed(const struct meter *m, unsigned s, const struct range *r
     return is_answerable(m, s, copy->nxt) && trouble_of(m)->dir[s].dup_ack_ns < copy->seen_ns + soonest_ns(m->f, 1 - s);
 }
 
-/*
- * There is no room to wait for what R says of a repeat. Without SACK it needs what is at its edge; a sender that has
- * timed out sends all the rest again, too.
- */
-static void verdict_at_once(struct meter *m, unsigned s, const struct range *r)
-{
-    bool asked = (r->flags & NODE_SIGNALLED) || (!(m->f->flags & FLOW_SACK) && r->start == m->f->side[s].una);
-
-    if (!flow_is_two_way(m->f))
-        return;
-    if (asked || ((m->f->flags & FLOW_SACK) && !(r->flags & NODE_YOUNG)))
-        VERDICT(m, s, downstream, lost_downstream_pkts, r->start, r->end);
-    else
-        VERDICT(m, s, spurious, spurious_pkts, r->start, r->end);
-}
-
 /* Rule 2, first half: the repeat is seen. */
 static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
 {
@@ -654,6 +638,7 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
         return;
     }
     struct range r = {.start = seq_max(start, t->una), .end = end};
+    r.segment_bytes = r.end - r.start;
     r.flags |= missing_seen_again(m, s, start, end) ? NODE_SIGNALLED : 0;
     r.flags |= is_young(m, s, start) || came_lately(m, s, &r) ? NODE_YOUNG : 0;
     r.flags |= is_unmissed(m, s, &r) ? NODE_UNMISSED : 0;
@@ -661,7 +646,7 @@ static void repeat(struct meter *m, unsigned s, uint32_t start, uint32_t end)
     note_evidence(&r, m, s);
     pmtu_repeat(m);
     if (!pending_add(m, s, &r))
-        verdict_at_once(m, s, &r);
+        loss_unheard_verdict(m, s, &r);
 }
 
 void loss_hop_copy(struct meter *m, unsigned s)

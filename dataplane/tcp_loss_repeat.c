@@ -137,6 +137,26 @@ static void repeat_verdict(struct meter *m, unsigned s, const struct range *r)
     }
 }
 
+/*
+ * There is no room to wait for what R says of a repeat, or the flow has ended before it said it. Without SACK it needs
+ * what is at its edge; a sender that has timed out sends all the rest again, too.
+ */
+void loss_unheard_verdict(struct meter *m, unsigned s, const struct range *r)
+{
+    bool sack = m->f->flags & FLOW_SACK;
+
+    if (!flow_is_two_way(m->f))
+        return;
+    for (uint32_t at = r->start, next; seq_lt(at, r->end); at = next) {
+        bool needed = sack ? !(r->flags & NODE_YOUNG) : seq_le(at, m->f->side[s].una);
+        next = segment_end(r, at);
+        if (needed || (r->flags & NODE_SIGNALLED))
+            VERDICT(m, s, downstream, lost_downstream_pkts, at, next);
+        else
+            VERDICT(m, s, spurious, spurious_pkts, at, next);
+    }
+}
+
 /* Cuts a run in two at `at`, the beginning of one of its segments; false when there is no node for that. */
 static bool run_split(struct meter *m, unsigned s, struct range *r, uint32_t at)
 {
@@ -483,8 +503,11 @@ void loss_finish_repeats(struct meter *m, unsigned s)
     struct tcp_trouble *c = &trouble_of(m)->dir[s];
 
     while (c->pending != 0) {
-        if (flow_is_two_way(m->f))
-            repeat_verdict(m, s, range_at(m, c->pending));
+        const struct range *r = range_at(m, c->pending);
+        if (!(r->flags & (NODE_COVERED | NODE_FILL | NODE_ECHO)))
+            loss_unheard_verdict(m, s, r);
+        else if (flow_is_two_way(m->f))
+            repeat_verdict(m, s, r);
         loss_node_remove(m, s, &c->pending);
     }
 }

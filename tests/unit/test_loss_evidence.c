@@ -204,6 +204,36 @@ START_TEST(a_long_replay_is_judged_whole)
 }
 END_TEST
 
+/* The flow ends before R has said a word: what was at its edge was needed, of the rest a sender without SACK knows
+ * nothing. */
+START_TEST(a_replay_that_is_never_answered)
+{
+#define REPLAY                                                                                                         \
+    C(20, 1001, 100, 5001), C(20.1, 1101, 100, 5001), C(20.2, 1201, 100, 5001), C(230, 1001, 100, 5001),               \
+        C(230.1, 1101, 100, 5001), C(230.2, 1201, 100, 5001)
+    struct drive *d = PLAY(HANDSHAKE, REPLAY);
+
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 1, .spurious_pkts = 2);
+    drive_free(d);
+    d = PLAY(HANDSHAKE, REPLAY, S(241, 5001, 0, 1051), S(242, 5001, 0, 1051, RST));
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 1, .spurious_pkts = 2);
+    drive_free(d);
+    d = PLAY(SACK_HANDSHAKE, REPLAY); /* with SACK it goes by what is missing */
+    VERDICTS(d, C2S, .retrans_pkts = 3, .lost_downstream_pkts = 3);
+    drive_free(d);
+    /* unless the bytes are young, and nobody complains of them */
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+             C(41, 1101, 100, 5001));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .spurious_pkts = 1);
+    drive_free(d);
+    d = PLAY(SACK_HANDSHAKE, C(20, 1001, 100, 5001), S(30, 5001, 0, 1101), C(40, 1101, 100, 5001),
+             C(41, 1101, 100, 5001), C(41.1, 1201, 100, 5001), S(51.1, 5001, 0, 1101, SACK(1201, 1301)));
+    VERDICTS(d, C2S, .retrans_pkts = 1, .lost_downstream_pkts = 1);
+    drive_free(d);
+#undef REPLAY
+}
+END_TEST
+
 /* The same between new data, so that no two share a node: verdicts without waiting, and the flow says so. */
 START_TEST(a_replay_without_room_is_needless)
 {
@@ -896,15 +926,15 @@ UNIT_MAIN("loss_evidence", an_echo_of_the_repeat_outweighs_time, an_ack_that_lea
           two_acks_of_a_repeat_at_the_end, a_late_first_copy_is_told_by_its_echo, neighbours_that_arrive_one_by_one,
           a_dsack_behind_held_acks, a_second_hop_without_ip_id, only_what_is_in_flight_above_a_repeat_is_ambiguous,
           a_dsack_is_about_one_repeat, a_first_copy_behind_its_fill, a_long_replay_is_judged_whole,
-          a_replay_without_room_is_needless, an_edge_that_stands_between_tells, a_partial_ack_complains,
-          equal_acks_in_pairs, second_hops_are_no_evidence_of_copies, a_complaint_about_the_head_of_a_gap,
-          a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat, a_fill_that_the_edge_moves_over,
-          a_long_complaint_where_segments_overtake, a_copy_of_a_quick_repeat, young_bytes_at_the_beginning_of_trouble,
-          young_bytes_when_a_gap_is_the_beginning, young_bytes_of_half_a_round_trip,
-          young_bytes_in_the_midst_of_trouble, an_echo_that_two_repeats_share, a_dsack_behind_a_silence,
-          a_loss_behind_a_silence, a_complaint_in_front_of_a_silence, an_echo_outweighs_an_edge_between,
-          an_edge_that_moves_in_an_answer, an_answer_that_is_overdue, equal_answers_that_were_held_up,
-          a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window, a_copy_that_the_table_forgot,
-          a_clock_that_had_ticked_before_the_complaint, a_clock_that_must_have_ticked, a_repeat_right_behind_a_fill,
-          an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
+          a_replay_that_is_never_answered, a_replay_without_room_is_needless, an_edge_that_stands_between_tells,
+          a_partial_ack_complains, equal_acks_in_pairs, second_hops_are_no_evidence_of_copies,
+          a_complaint_about_the_head_of_a_gap, a_repair_tells_of_the_next_gap, a_complaint_is_no_answer_to_a_repeat,
+          a_fill_that_the_edge_moves_over, a_long_complaint_where_segments_overtake, a_copy_of_a_quick_repeat,
+          young_bytes_at_the_beginning_of_trouble, young_bytes_when_a_gap_is_the_beginning,
+          young_bytes_of_half_a_round_trip, young_bytes_in_the_midst_of_trouble, an_echo_that_two_repeats_share,
+          a_dsack_behind_a_silence, a_loss_behind_a_silence, a_complaint_in_front_of_a_silence,
+          an_echo_outweighs_an_edge_between, an_edge_that_moves_in_an_answer, an_answer_that_is_overdue,
+          equal_answers_that_were_held_up, a_hasty_repeat_is_no_copy, a_complaint_with_a_grown_window,
+          a_copy_that_the_table_forgot, a_clock_that_had_ticked_before_the_complaint, a_clock_that_must_have_ticked,
+          a_repeat_right_behind_a_fill, an_early_ack_tells_of_no_gap, what_stands_alone_may_have_been_held,
           a_handshake_behind_a_mirror_that_holds_copies, a_complaint_behind_the_ack_that_covers_it)
