@@ -239,24 +239,25 @@ static inline __attribute__((always_inline)) void flow_table_fetch_ahead(const s
 
 static inline uint32_t flow_table_guess_in(const struct flow_table *t, uint32_t bucket, uint16_t sig)
 {
+    const uint32_t beyond = 1u << (2 * BUCKET_SLOTS); /* a slot that is not one: the padding is read for nothing */
     uint32_t matches = bucket_matches(&t->bucket[bucket], sig);
 
-    return __builtin_expect(matches != 0, 1) ? t->bucket[bucket].index[(unsigned)__builtin_ctz(matches) / 2]
-                                             : FLOW_NONE;
+    static_assert(FLOW_NONE == UINT32_MAX, "all ones");
+    return t->bucket[bucket].index[(unsigned)__builtin_ctz(matches | beyond) / 2] | -(uint32_t)(matches == 0);
 }
 
 /*
  * The first record of the first bucket whose signature fits: nearly always the flow, but its key is still to be
- * compared. FLOW_NONE if none does: then it may be in the other bucket, which is fetched.
+ * compared. FLOW_NONE if none does: then it may be in the other bucket.
  */
 static inline uint32_t flow_table_guess(const struct flow_table *t, uint64_t hash)
 {
-    uint16_t sig = flow_signature(hash);
-    uint32_t bucket = flow_bucket(t, hash), index = flow_table_guess_in(t, bucket, sig);
+    return flow_table_guess_in(t, flow_bucket(t, hash), flow_signature(hash));
+}
 
-    if (__builtin_expect(index == FLOW_NONE, 0))
-        fetch(&t->bucket[flow_other_bucket(t, bucket, sig)]);
-    return index;
+static inline __attribute__((always_inline)) void flow_table_prefetch_other(const struct flow_table *t, uint64_t hash)
+{
+    fetch(&t->bucket[flow_other_bucket(t, flow_bucket(t, hash), flow_signature(hash))]);
 }
 
 /* The same in the other bucket. */

@@ -459,13 +459,15 @@ static void hash_batch(struct worker *w, struct batch *b)
         flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
-/* Inlined with a constant. */
+/* Inlined with a constant. For what was not found the first record's lines, which are at hand: cheaper than a branch
+ * that nobody can foretell. */
 static inline __attribute__((always_inline)) void fetch_guessed(const struct worker *w, const struct batch *b,
                                                                 unsigned lines)
 {
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->pkt[i].flow != FLOW_NONE)
-            flow_prefetch(&w->table, b->pkt[i].flow, 0, lines);
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint32_t flow = b->pkt[i].flow;
+        flow_prefetch(&w->table, flow & mask_of(flow != FLOW_NONE), 0, lines);
+    }
 }
 
 /* Those that are not in their first bucket wait together for their other one. */
@@ -476,12 +478,15 @@ static void guess_batch(struct worker *w, struct batch *b)
 
     for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
+        p->flow = FLOW_NONE;
         if (p->verdict != PKT_FLOW)
             continue;
         p->flow = flow_table_guess(&w->table, p->hash);
         other[n_others] = p;
         n_others += p->flow == FLOW_NONE;
     }
+    for (uint32_t i = 0; i < n_others; i++)
+        flow_table_prefetch_other(&w->table, other[i]->hash);
     for (uint32_t i = 0; i < n_others; i++)
         other[i]->flow = flow_table_guess_other(&w->table, other[i]->hash);
     if (fetch_is_far())
@@ -491,27 +496,35 @@ static void guess_batch(struct worker *w, struct batch *b)
 }
 
 /* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts
- * in. Only the record's first line may be read for that: the others are on their way. */
+ * in. Only the record's first line may be read for that: the others are on their way. The general way may want all of
+ * the record; a clean packet's first line, instead, is there. */
 static inline __attribute__((always_inline)) void fetch_found(const struct worker *w, const struct pkt *p)
 {
     const struct flow *f = flow_at(&w->table, p->flow);
     const struct agg *path = &w->agg[METER_PATH].entry[f->path];
     unsigned dir = p->sender ^ f->path_a;
+    uint32_t general = mask_of((clean_kind(p, p->flags) != 0) | !f->is_clean);
 
     fetch_near(&f->side[0]);
     fetch_near(&f->side[1]);
-    if (!f->is_clean || clean_kind(p, p->flags) != 0) /* the general way may want all of it */
-        flow_prefetch(&w->table, p->flow, FIND_LINES, sizeof(struct flow) / 64);
+    fetch((const char *)f + (offsetof(struct flow, rtt) & general));
+    fetch((const char *)f + (offsetof(struct flow, response) & general));
     fetch(&path->c.dir[dir]);
     fetch(&path->hist[WINDOW_HIST_RTT_A + dir]);
 }
 
+/* New flows, which are not found, are in no order, either: those that are make a list. */
 static void find_batch(struct worker *w, struct batch *b)
 {
+    struct pkt *guessed[BATCH_MAX];
+    uint32_t n = 0;
+
     for (uint32_t i = 0; i < b->n; i++) {
-        struct pkt *p = &b->pkt[i];
-        if (p->verdict != PKT_FLOW || p->flow == FLOW_NONE)
-            continue;
+        guessed[n] = &b->pkt[i];
+        n += b->pkt[i].flow != FLOW_NONE;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct pkt *p = guessed[i];
         if (__builtin_expect(!flow_is(&w->table, p->flow, &p->id, &p->key), 0))
             p->flow = flow_table_find(&w->table, p->hash, &p->id, &p->key);
         else
