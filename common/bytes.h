@@ -32,6 +32,12 @@ static inline uint64_t load_be64(const void *p)
     return __builtin_bswap64(v);
 }
 
+static inline void store_be64(void *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, sizeof(v));
+}
+
 /* By n bits to the left, n below the width. */
 static inline uint32_t rotate32(uint32_t v, unsigned n)
 {

@@ -79,20 +79,26 @@ void site_table_free(struct site_table *t)
     free(t);
 }
 
+/* The first n bits of a word, all of them from 64 on. */
+static uint64_t first_bits(unsigned n)
+{
+    return n < 64 ? ~(UINT64_MAX >> n) : UINT64_MAX;
+}
+
 static struct ip_addr mask_addr(const struct ip_addr *addr, unsigned prefix_len)
 {
-    struct ip_addr r = {0};
+    struct ip_addr r;
 
-    memcpy(r.byte, addr->byte, prefix_len / 8);
-    if (prefix_len % 8 != 0)
-        r.byte[prefix_len / 8] = (uint8_t)(addr->byte[prefix_len / 8] & (0xff00u >> prefix_len % 8));
+    store_be64(r.byte, load_be64(addr->byte) & first_bits(prefix_len));
+    store_be64(r.byte + 8, load_be64(addr->byte + 8) & first_bits(prefix_len > 64 ? prefix_len - 64 : 0));
     return r;
 }
 
 /* The slot with that prefix, or the empty one where it belongs. `masked` has no bits beyond prefix_len. */
 static struct slot *find_slot(const struct site_table *t, uint8_t af, uint8_t prefix_len, const struct ip_addr *masked)
 {
-    uint64_t h = mix64(load_be64(masked->byte) ^ mix64(load_be64(masked->byte + 8) + af * 256u + prefix_len));
+    uint64_t h = fold64(load_be64(masked->byte) ^ 0x9e3779b97f4a7c15ull,
+                        load_be64(masked->byte + 8) ^ 0xc2b2ae3d27d4eb4full ^ (af * 256u + prefix_len));
 
     for (size_t i = h & (t->n_slots - 1);; i = (i + 1) & (t->n_slots - 1)) {
         struct slot *s = &t->slots[i];
