@@ -403,7 +403,7 @@ static void meter_any(struct worker *w, struct pkt *p, struct flow *f)
     clean_note(w, f);
 }
 
-static __attribute__((noinline, cold)) void meter_flow_packet(struct worker *w, struct pkt *p)
+static __attribute__((noinline)) void meter_flow_packet(struct worker *w, struct pkt *p)
 {
     w->general_pkts++;
     clean_settle_flow(w, p->flow);
