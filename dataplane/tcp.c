@@ -16,6 +16,12 @@
 #include "dataplane/tcp_loss.h"
 #include "dataplane/tcp_rtt.h"
 
+/* Beside its flags, of which TCP_PSH and TCP_URG do not matter here, what a packet's kind is: it has a payload. */
+#define KIND_DATA TCP_URG
+
+/* Of a function that is inlined where the kind is a constant, so that no branch in it is the kind's. */
+#define KIND         static inline __attribute__((always_inline))
+
 #define UPDATE_PARTS 8u        /* of its window: nobody tells of less for its own sake (RFC 9293, 3.8.6.2.2) */
 #define SANE_JUMP    (1 << 30) /* further ahead than any window: not of this connection */
 
@@ -106,14 +112,14 @@ static uint32_t handshake_part(struct meter *m, uint32_t since, unsigned flag)
     return rtt_pack(part_ns);
 }
 
-static void on_syn(struct meter *m)
+KIND void on_syn(struct meter *m, unsigned kind)
 {
     struct flow *f = m->f;
     const struct pkt *p = m->p;
     unsigned s = p->sender;
     struct tcp_side *t = &f->side[s];
     struct tcp_side *peer = &f->side[1 - s];
-    bool is_client = is_pure_syn(p);
+    bool is_client = !(kind & TCP_ACK);
 
     if (t->flags & SIDE_SYN) {
         if ((f->flags & FLOW_REFUSED) && is_client)
@@ -208,13 +214,13 @@ static bool is_overtaken(const struct meter *m, const struct pkt *p)
 }
 
 /* A pure ACK of what was acknowledged before, while nothing is outstanding. */
-static bool is_idle_ack(const struct meter *m, const struct tcp_side *t, uint32_t ack)
+KIND bool is_idle_ack(const struct meter *m, const struct tcp_side *t, uint32_t ack, unsigned kind)
 {
     const struct pkt *p = m->p;
 
-    return ack == t->una && t->una == t->nxt && (t->flags & SIDE_TROUBLE) && p->payload_len == 0 && p->n_sack == 0 &&
-           (p->tcp_window == m->f->side[p->sender].window || (t->flags & SIDE_FIN)) &&
-           !(p->tcp_flags & (TCP_SYN | TCP_FIN));
+    return !(kind & (TCP_SYN | TCP_FIN | KIND_DATA)) && ack == t->una && t->una == t->nxt &&
+           (t->flags & SIDE_TROUBLE) && p->n_sack == 0 &&
+           (p->tcp_window == m->f->side[p->sender].window || (t->flags & SIDE_FIN));
 }
 
 /* A pure ACK of what was acknowledged before, while data are outstanding. */
@@ -232,7 +238,7 @@ static void repeats_ack(struct meter *m, unsigned s)
     }
 }
 
-static void on_ack(struct meter *m)
+KIND void on_ack(struct meter *m, unsigned kind)
 {
     const struct pkt *p = m->p;
     unsigned receiver = p->sender, s = 1 - receiver;
@@ -255,10 +261,9 @@ static void on_ack(struct meter *m)
             rtt_skip(m, s, ack);
         loss_acked(m, s, ack);
         t->una = ack;
-    } else if (ack == t->una && t->una != t->nxt && p->payload_len == 0 && !is_overtaken(m, p) &&
-               !(p->tcp_flags & TCP_FIN)) {
+    } else if (!(kind & (TCP_FIN | KIND_DATA)) && ack == t->una && t->una != t->nxt && !is_overtaken(m, p)) {
         repeats_ack(m, s);
-    } else if (is_idle_ack(m, t, ack)) {
+    } else if (is_idle_ack(m, t, ack, kind)) {
         loss_idle_ack(m, s);
     }
     t->flags |= SIDE_ACK_SEEN;
@@ -269,13 +274,13 @@ static void on_ack(struct meter *m)
 /* ---- what the packet carries ---- */
 
 /* Zero or one byte just below the next expected, with all data acknowledged; or a byte against a closed window. */
-static bool is_probe(struct meter *m, unsigned s)
+KIND bool is_probe(struct meter *m, unsigned s, unsigned kind)
 {
     const struct pkt *p = m->p;
     struct tcp_side *t = &m->f->side[s];
     bool closed_window = m->f->side[1 - s].flags & SIDE_ZERO_WINDOW;
 
-    if (p->payload_len > 1 || (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !(t->flags & SIDE_DATA_SEEN))
+    if ((kind & (TCP_SYN | TCP_FIN)) || p->payload_len > 1 || !(t->flags & SIDE_DATA_SEEN))
         return false;
     if (p->tcp_seq == t->nxt - 1 && (t->una == t->nxt || closed_window))
         return true;
@@ -338,22 +343,22 @@ static void new_data(struct meter *m, unsigned s, uint32_t end)
         rtt_sent(m, s, end);
 }
 
-static void on_data(struct meter *m)
+KIND void on_data(struct meter *m, unsigned kind)
 {
     const struct pkt *p = m->p;
     unsigned s = p->sender;
     struct tcp_side *t = &m->f->side[s];
-    uint32_t start = p->tcp_seq + ((p->tcp_flags & TCP_SYN) != 0);
-    uint32_t end = start + p->payload_len + ((p->tcp_flags & TCP_FIN) != 0);
+    uint32_t start = p->tcp_seq + ((kind & TCP_SYN) != 0);
+    uint32_t end = start + p->payload_len + ((kind & TCP_FIN) != 0);
     bool is_new = true;
 
     if (t->flags & SIDE_TROUBLE)
         loss_mark(m, s);
-    if (start == end) {
+    if (!(kind & (TCP_FIN | KIND_DATA))) {
         shows_gap(m, s, start);
         return;
     }
-    if (p->payload_len != 0) {
+    if (kind & KIND_DATA) {
         m->f->data_pkts[s]++;
         m->is_data = true;
         m->is_judged = flow_is_two_way(m->f);
@@ -363,7 +368,7 @@ static void on_data(struct meter *m)
         new_data(m, s, end);
     } else if (seq_diff(start, t->nxt) > SANE_JUMP || seq_diff(t->nxt, start) > SANE_JUMP) {
         return;
-    } else if ((p->tcp_flags & TCP_SYN) && seq_lt(start, t->nxt)) { /* judged with the SYN that carries it */
+    } else if ((kind & TCP_SYN) && seq_lt(start, t->nxt)) { /* judged with the SYN that carries it */
         t->nxt = seq_max(t->nxt, end);
         is_new = false;
     } else if (start == t->nxt) {
@@ -378,65 +383,101 @@ static void on_data(struct meter *m)
         is_new = seq_lt(t->nxt, end);
         t->nxt = seq_max(t->nxt, end);
     }
-    if (is_new && p->payload_len != 0)
+    if (is_new && (kind & KIND_DATA))
         on_turn(m, s);
     if (is_new)
         track_ip_id(t, p);
 }
 
-static void on_fin(struct flow *f, unsigned s)
+static inline void on_fin(struct flow *f, unsigned s)
 {
     f->side[s].flags |= SIDE_FIN;
-    if (f->side[1 - s].flags & SIDE_FIN)
-        f->flags |= FLOW_CLOSED;
+    f->flags |= (f->side[1 - s].flags & SIDE_FIN) ? FLOW_CLOSED : 0;
 }
 
-static void meter_any(struct meter *m)
+static __attribute__((noinline)) void resolve(struct meter *m)
+{
+    for (unsigned e = 0; e < 2; e++)
+        if (m->f->side[e].flags & SIDE_TROUBLE)
+            loss_resolve(m, e);
+}
+
+/* What the packet is told by, in order; inlined once for each kind that is usual, where `kind` is a constant. */
+KIND void meter_kind(struct meter *m, unsigned kind)
 {
     struct flow *f = m->f;
     const struct pkt *p = m->p;
     unsigned s = p->sender;
-    bool in_order = seq_le(f->side[s].nxt, p->tcp_seq) && seq_le(f->side[1 - s].una, p->tcp_ack);
+    struct tcp_side *t = &f->side[s], *peer = &f->side[1 - s];
+    uint32_t nxt = t->nxt, una = peer->una;
 
-    if (p->tcp_flags & TCP_RST) {
-        on_rst(m);
-        return;
-    }
-    for (unsigned e = 0; e < 2; e++)
-        if (f->side[e].flags & SIDE_TROUBLE)
-            loss_resolve(m, e);
-    if (p->tcp_flags & TCP_SYN)
-        on_syn(m);
-    else if ((p->tcp_flags & TCP_ACK) && !(f->flags & FLOW_ESTABLISHED) && s == f->client &&
-             (f->flags & FLOW_SYNACK_SEEN) && p->tcp_ack == f->side[1 - s].base)
+    if ((t->flags | peer->flags) & SIDE_TROUBLE)
+        resolve(m);
+    if (kind & TCP_SYN)
+        on_syn(m, kind);
+    else if ((kind & TCP_ACK) && !(f->flags & FLOW_ESTABLISHED) && s == f->client && (f->flags & FLOW_SYNACK_SEEN) &&
+             p->tcp_ack == peer->base)
         on_established(m);
-    if (p->tcp_flags & TCP_ACK)
-        on_ack(m);
-    if (is_probe(m, s))
+    if (kind & TCP_ACK)
+        on_ack(m, kind);
+    if (is_probe(m, s, kind))
         trouble_of(m)->dir[s].count.keepalives++;
     else
-        on_data(m);
-    f->side[s].flags &= (uint16_t)~SIDE_GAP_OPEN;
-    if (((f->side[0].flags | f->side[1].flags) & SIDE_HELD_COPIES) && in_order)
+        on_data(m, kind);
+    t->flags &= (uint16_t)~SIDE_GAP_OPEN;
+    if (((t->flags | peer->flags) & SIDE_HELD_COPIES) && seq_le(nxt, p->tcp_seq) && seq_le(una, p->tcp_ack))
         trouble_of(m)->dir[s].in_order_ns = m->now_ns;
     if (p->flags & PKT_HAS_TS) {
         rtt_note_tsval(m, s, p->tsval);
-        if (p->tcp_flags & TCP_ACK)
+        if (kind & TCP_ACK)
             rtt_match_tsecr(m, s, p->tsecr);
     }
-    if (!(p->tcp_flags & (TCP_SYN | TCP_FIN)))
+    if (!(kind & (TCP_SYN | TCP_FIN)))
         on_window(m);
-    f->side[s].window = p->tcp_window;
-    if (p->tcp_flags & TCP_FIN)
+    t->window = p->tcp_window;
+    if (kind & TCP_FIN)
         on_fin(f, s);
+}
+
+static __attribute__((noinline)) void meter_unusual(struct meter *m, unsigned kind)
+{
+    if (kind & TCP_RST)
+        on_rst(m);
+    else
+        meter_kind(m, kind);
 }
 
 void tcp_meter(struct meter *m)
 {
+    const struct pkt *p = m->p;
+    unsigned kind = (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) | (p->payload_len != 0 ? KIND_DATA : 0);
+
     if (__builtin_expect((m->now_ns ^ m->f->last_ns) >> FLOW_AGE_SHIFT != 0, 0))
         flow_age(m);
-    if (m->p->flags & PKT_L4_OK)
-        meter_any(m);
+    if (!(p->flags & PKT_L4_OK))
+        return;
+    switch (kind) {
+    case TCP_SYN:
+        meter_kind(m, TCP_SYN);
+        return;
+    case TCP_SYN | TCP_ACK:
+        meter_kind(m, TCP_SYN | TCP_ACK);
+        return;
+    case TCP_ACK:
+        meter_kind(m, TCP_ACK);
+        return;
+    case TCP_ACK | KIND_DATA:
+        meter_kind(m, TCP_ACK | KIND_DATA);
+        return;
+    case TCP_FIN | TCP_ACK:
+        meter_kind(m, TCP_FIN | TCP_ACK);
+        return;
+    case TCP_FIN | TCP_ACK | KIND_DATA:
+        meter_kind(m, TCP_FIN | TCP_ACK | KIND_DATA);
+        return;
+    default:
+        meter_unusual(m, kind);
+    }
 }
 
 /* On a one-way mirror the client's own ACKs tell that it had an answer. */
