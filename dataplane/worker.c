@@ -261,25 +261,6 @@ void worker_tick(struct worker *w, uint64_t now_ns)
 
 /* ---- 6. meter ---- */
 
-static inline uint32_t flow_for(struct worker *w, struct pkt *p)
-{
-    uint32_t index = p->flow;
-    enum flow_end end;
-
-    /* What the lookup pass found may have ended since, what it did not find may have begun, within this burst. */
-    if (__builtin_expect(w->table.changes != w->changes_seen, 0) &&
-        (index == FLOW_NONE || !flow_is(&w->table, index, &p->id, &p->key)))
-        index = flow_table_find(&w->table, p->hash, &p->id, &p->key);
-    if (__builtin_expect(index == FLOW_NONE, 0))
-        return flow_make(w, p);
-    struct flow *f = flow_at(&w->table, index);
-    if (__builtin_expect(may_be_over(w, f, p), 0) && flow_is_over(w, f, p, &end)) {
-        flow_end(w, index, end);
-        return flow_make(w, p);
-    }
-    return index;
-}
-
 static void count_drop(struct worker *w, enum ledger_drop why)
 {
     w->ledger.processed--; /* it was taken for one that will be: see meter_range */
@@ -319,8 +300,10 @@ static void count_packet(struct worker *w, struct meter *m, const struct pkt *p)
         flow_over_bytes(m, over_bytes);
     if (p->n_vlans != 0 && !(f->flags & FLOW_IN_VLAN)) /* mirrors often tag one direction only */
         flow_learn_vlan(w, f, p);
-    METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
-    METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
+    if (__builtin_expect((p->flags & (PKT_FRAGMENT | PKT_TRUNCATED)) != 0, 0)) {
+        METER_TALLY(m, fragments, (p->flags & PKT_FRAGMENT) != 0);
+        METER_TALLY(m, truncated_pkts, (p->flags & PKT_TRUNCATED) != 0);
+    }
 }
 
 static bool is_dns(const struct flow_key *key)
@@ -360,8 +343,10 @@ static inline void meter_by_protocol(struct worker *w, struct meter *m)
             dns_tcp_meter(m, &w->dns);
     } else if (key->kind != KEY_PORTS) {
         icmp_meter(m);
-        if (key->kind == KEY_ICMP_OTHER)
+        if (key->kind == KEY_ICMP_OTHER) {
+            touch_windows(w, m->f); /* before those of the flow that it is about */
             match_error(w, m->p);
+        }
     } else if (key->proto == 17) {
         if (is_dns(key))
             dns_meter(m, &w->dns);
@@ -384,14 +369,14 @@ static bool is_copy(struct worker *w, struct flow *f, struct pkt *p)
     return copy;
 }
 
-/* The general way, for whatever is not as plain as clean.h wants it. */
-static void meter_any(struct worker *w, struct pkt *p, struct flow *f)
+/* The general way, for whatever is not as plain as clean.h wants it. The windows are touched where it is counted. */
+static __attribute__((noinline)) void meter_any(struct worker *w, struct pkt *p, struct flow *f)
 {
     struct meter m;
 
-    pkt_complete_key(p);
-    meter_init(w, &m, f, p, &p->key, p->ts_ns);
-    if (is_copy(w, f, p)) {
+    meter_start(w, &m, f, p, &p->key, p->ts_ns);
+    if (__builtin_expect(is_copy(w, f, p), 0)) {
+        touch_windows(w, f);
         f->last_ns = p->ts_ns;
         count_copy(w, &m);
         return;
@@ -403,16 +388,44 @@ static void meter_any(struct worker *w, struct pkt *p, struct flow *f)
     clean_note(w, f);
 }
 
-static __attribute__((noinline)) void meter_flow_packet(struct worker *w, struct pkt *p)
+/* A packet that no flow in the table takes: it begins another. */
+static void meter_first(struct worker *w, struct pkt *p)
 {
-    w->general_pkts++;
-    clean_settle_flow(w, p->flow);
-    pkt_complete_key(p);
-    uint32_t index = flow_for(w, p);
+    uint32_t index = flow_make(w, p);
+
     if (index != FLOW_NONE)
         meter_any(w, p, flow_at(&w->table, index));
     else
         count_drop(w, LEDGER_table_full);
+}
+
+static __attribute__((noinline)) void meter_found(struct worker *w, struct pkt *p, uint32_t index)
+{
+    struct flow *f = flow_at(&w->table, index);
+    enum flow_end end;
+
+    clean_settle_flow(w, index);
+    pkt_complete_key(p);
+    if (__builtin_expect(may_be_over(w, f, p), 0) && flow_is_over(w, f, p, &end)) {
+        flow_end(w, index, end);
+        meter_first(w, p);
+    } else {
+        meter_any(w, p, f);
+    }
+}
+
+/* What the lookup pass found has ended since, within this burst, or what it did not find may have begun. */
+static __attribute__((noinline)) void meter_missed(struct worker *w, struct pkt *p)
+{
+    uint32_t index = FLOW_NONE;
+
+    pkt_complete_key(p);
+    if (w->table.changes != w->changes_seen)
+        index = flow_table_find(&w->table, p->hash, &p->id, &p->key);
+    if (index != FLOW_NONE)
+        meter_found(w, p, index);
+    else
+        meter_first(w, p);
 }
 
 static __attribute__((noinline, cold)) void meter_other(struct worker *w, struct pkt *p)
@@ -439,8 +452,17 @@ static inline void meter_packet(struct worker *w, struct pkt *p)
         meter_other(w, p);
         return;
     }
-    if (__builtin_expect(!is_found(w, p) || !clean_meter(w, p, flow_at(&w->table, p->flow)), 0))
-        meter_flow_packet(w, p);
+    bool found = is_found(w, p);
+    if (__builtin_expect(found, 1)) {
+        struct flow *f = flow_at(&w->table, p->flow);
+        if (f->is_clean && clean_meter(w, p, f))
+            return;
+    }
+    w->general_pkts++;
+    if (found)
+        meter_found(w, p, p->flow);
+    else
+        meter_missed(w, p);
 }
 
 /* ---- the burst ---- */
