@@ -51,18 +51,19 @@ static void fill_vlans(struct worker *w, const struct flow *f, uint16_t vlan[MAX
     }
 }
 
-static struct flow_names names_of(struct worker *w, const struct flow *f)
+/* In place, as meter_start does it. */
+static inline void fill_names(struct worker *w, const struct flow *f, struct flow_names *names)
 {
-    struct flow_names names = {.key = flow_key_of(&w->table, f)};
     const struct rec_scope *path = &w->agg[METER_PATH].id[f->path].key;
 
-    names.service = f->service != 0 ? w->agg[METER_SERVICE].id[f->service].key.service : service_of(w, f, &names.key);
+    flow_key_of(&w->table, f, &names->key);
+    names->service = f->service != 0 ? w->agg[METER_SERVICE].id[f->service].key.service : service_of(w, f, &names->key);
     for (unsigned e = 0; e < 2; e++)
-        names.site[e] =
-            f->path != 0 ? path->site[e != f->path_a] : site_lookup(w->o.sites, &names.key.addr[e], names.key.af);
+        names->site[e] =
+            f->path != 0 ? path->site[e != f->path_a] : site_lookup(w->o.sites, &names->key.addr[e], names->key.af);
+    memset(names->vlan, 0, sizeof(names->vlan));
     if (f->n_vlans != 0)
-        fill_vlans(w, f, names.vlan);
-    return names;
+        fill_vlans(w, f, names->vlan);
 }
 
 void flow_end(struct worker *w, uint32_t index, enum flow_end end)
@@ -70,8 +71,9 @@ void flow_end(struct worker *w, uint32_t index, enum flow_end end)
     struct flow *f = flow_at(&w->table, index);
 
     clean_settle(w);
-    struct flow_names names = names_of(w, f);
+    struct flow_names names;
     struct meter m;
+    fill_names(w, f, &names);
     meter_init(w, &m, f, NULL, &names.key, f->last_ns);
 
     if (f->key.proto == 6)
@@ -184,11 +186,11 @@ static void learn_path(struct worker *w, struct flow *f, const struct pkt *p)
     const struct site_id client = site_lookup(w->o.sites, &p->key.addr[f->client], p->key.af);
     const struct site_id server = site_lookup(w->o.sites, &p->key.addr[1 - f->client], p->key.af);
     const struct rec_scope from_client = {.scope = WINDOW_PATH, .mirror = w->o.mirror, .site = {client, server}};
-    const struct rec_scope from_server = {.scope = WINDOW_PATH, .mirror = w->o.mirror, .site = {server, client}};
 
     f->path_a = f->client;
     if ((f->path = (uint16_t)agg_find(paths, &from_client)) != 0)
         return;
+    const struct rec_scope from_server = {.scope = WINDOW_PATH, .mirror = w->o.mirror, .site = {server, client}};
     f->path_a = 1u - f->client;
     if ((f->path = (uint16_t)agg_find(paths, &from_server)) != 0)
         return;

@@ -59,23 +59,22 @@ void flow_table_start_small(struct flow_table *t, uint32_t n_buckets)
 
 /* ---- keys ---- */
 
-struct flow_key flow_key_of(const struct flow_table *t, const struct flow *f)
+/* In place: what is written in parts and copied as a whole stalls. */
+void flow_key_of(const struct flow_table *t, const struct flow *f, struct flow_key *ret)
 {
-    struct flow_key key = {.port = {f->key.port[0], f->key.port[1]},
-                           .tunnel_id = f->key.tunnel_id,
-                           .vlan = f->key.vlan,
-                           .proto = f->key.proto,
-                           .af = f->key.af,
-                           .kind = f->key.kind,
-                           .tunnel = f->key.tunnel};
-
+    *ret = (struct flow_key){.port = {f->key.port[0], f->key.port[1]},
+                             .tunnel_id = f->key.tunnel_id,
+                             .vlan = f->key.vlan,
+                             .proto = f->key.proto,
+                             .af = f->key.af,
+                             .kind = f->key.kind,
+                             .tunnel = f->key.tunnel};
     if (f->key.af == 6) {
-        memcpy(key.addr, &t->ip6[flow_index(t, f)], sizeof(key.addr));
+        memcpy(ret->addr, &t->ip6[flow_index(t, f)], sizeof(ret->addr));
     } else {
-        memcpy(&key.addr[0], &f->key.addrs, 4);
-        memcpy(&key.addr[1], (const char *)&f->key.addrs + 4, 4);
+        memcpy(&ret->addr[0], &f->key.addrs, 4);
+        memcpy(&ret->addr[1], (const char *)&f->key.addrs + 4, 4);
     }
-    return key;
 }
 
 /* ---- buckets ---- */
@@ -222,6 +221,7 @@ static void clear_record(struct flow *f)
     typedef uint64_t words __attribute__((vector_size(16), may_alias));
     volatile words *to = (volatile words *)(void *)f;
 
+#pragma GCC unroll 20
     for (unsigned i = 0; i < sizeof(*f) / sizeof(*to); i++)
         to[i] = (words){0};
 }

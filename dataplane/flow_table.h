@@ -100,7 +100,7 @@ static inline uint64_t flow_hash(const struct flow_table *t, const struct short_
 }
 
 /* The key of a live flow. */
-struct flow_key flow_key_of(const struct flow_table *t, const struct flow *f);
+void flow_key_of(const struct flow_table *t, const struct flow *f, struct flow_key *ret);
 
 /* FLOW_NONE when absent. */
 uint32_t flow_table_find(const struct flow_table *t, uint64_t hash, const struct short_key *id,

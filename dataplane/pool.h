@@ -204,6 +204,7 @@ struct pools {
     struct pool node, trouble, sums;
     struct trouble sink;               /* stands in for a block that there was none of */
     struct held_evidence held[SHARDS]; /* by part of the traffic, so that the number of workers does not matter */
+    bool any_held;                     /* any of those has copies; without, nobody asks which part a packet is of */
 };
 
 int pools_init(struct pools *p, uint32_t blocks);

@@ -388,6 +388,7 @@ void loss_may_be_held(struct meter *m, uint64_t by_ns)
     h->latest_ns = m->now_ns;
     h->longest_ns = by > h->longest_ns ? by : h->longest_ns;
     h->copies++;
+    m->pools->any_held = true;
 }
 
 void loss_copy_held(struct meter *m, unsigned s, uint64_t by_ns)

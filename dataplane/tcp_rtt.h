@@ -97,8 +97,9 @@ bool rtt_is_bounded(const struct meter *m, unsigned responder);
 /* The same for a handshake, whose packets stand alone: may the mirror have held one of them for a 32nd of its time? */
 static inline bool rtt_may_be_held(const struct meter *m, uint64_t rtt_ns)
 {
+    if (__builtin_expect(!m->pools->any_held, 1))
+        return false;
     const struct held_evidence *h = &m->pools->held[shard_of_pkt(m->p)];
-
     return h->copies > 1 && h->copies > h->noticed && m->now_ns - h->latest_ns <= HELD_FORGET_NS &&
            h->longest_ns >= rtt_ns / HELD_PARTS;
 }
