@@ -4,6 +4,7 @@
 
 /* The loss classifier; the rules are told in tcp_loss.c. `s` is the endpoint whose data is judged. */
 
+#include "common/seq.h"
 #include "dataplane/meter.h"
 
 /* A segment of s begins at `start`, beyond the highest byte seen so far: a hole. */
@@ -19,7 +20,15 @@ void loss_hop_copy(struct meter *m, unsigned s);
 void loss_mark(struct meter *m, unsigned s);
 
 /* The peer of s acknowledged up to `ack`, which is above una; una is still the old value. */
-void loss_acked(struct meter *m, unsigned s, uint32_t ack);
+void loss_acked_more(struct meter *m, unsigned s, uint32_t ack);
+
+static inline void loss_acked(struct meter *m, unsigned s, uint32_t ack)
+{
+    const struct tcp_side *t = &m->f->side[s];
+
+    if (__builtin_expect((t->flags & SIDE_TROUBLE) || !seq_le(ack, t->nxt), 0))
+        loss_acked_more(m, s, ack); /* else nothing is open, and no block is touched */
+}
 
 /* The peer of s repeated its ACK without reason but a missing segment. */
 void loss_dup_ack(struct meter *m, unsigned s);

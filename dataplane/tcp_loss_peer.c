@@ -191,12 +191,10 @@ static void repair_tells(struct meter *m, unsigned s, uint32_t ack)
         signal_holes(m, s, highest);
 }
 
-void loss_acked(struct meter *m, unsigned s, uint32_t ack)
+void loss_acked_more(struct meter *m, unsigned s, uint32_t ack)
 {
     struct tcp_side *t = &m->f->side[s];
 
-    if (!(t->flags & SIDE_TROUBLE) && seq_le(ack, t->nxt))
-        return; /* nearly always: no block is touched */
     if (seq_lt(t->nxt, ack))
         loss_hole_new(m, s, ack);
     struct tcp_trouble *c = &trouble_of(m)->dir[s];

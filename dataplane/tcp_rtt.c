@@ -120,12 +120,9 @@ bool rtt_pop_more(struct meter *m, unsigned s, uint32_t ack, uint64_t *ret_ns)
     return exact;
 }
 
-bool rtt_is_bounded(const struct meter *m, unsigned responder)
+bool rtt_is_bounded_by(const struct meter *m, unsigned responder)
 {
     const struct flow *f = m->f;
-
-    if (((f->side[0].flags | f->side[1].flags) & SIDE_HELD_COPIES) == 0)
-        return true;
     const struct tcp_trouble *dir = trouble_of(m)->dir;
     uint64_t held_ns = dir[0].held_ns > dir[1].held_ns ? dir[0].held_ns : dir[1].held_ns;
     uint64_t rtt_ns = rtt_min_ns(&f->rtt[responder]);

@@ -90,7 +90,14 @@ static inline void rtt_acked(struct meter *m, unsigned s, uint32_t ack)
  * Rule 0 for samples of `responder`, where the mirror is known to hold copies back: did this packet come so soon after
  * another of its sender that it cannot have been held by much, since it would have been overtaken?
  */
-bool rtt_is_bounded(const struct meter *m, unsigned responder);
+bool rtt_is_bounded_by(const struct meter *m, unsigned responder);
+
+static inline bool rtt_is_bounded(const struct meter *m, unsigned responder)
+{
+    unsigned flags = m->f->side[0].flags | m->f->side[1].flags;
+
+    return __builtin_expect((flags & SIDE_HELD_COPIES) == 0, 1) || rtt_is_bounded_by(m, responder);
+}
 
 #define HELD_FORGET_NS (10 * NS_PER_S)
 

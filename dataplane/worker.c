@@ -370,7 +370,7 @@ static bool is_copy(struct worker *w, struct flow *f, struct pkt *p)
 }
 
 /* The general way, for whatever is not as plain as clean.h wants it. The windows are touched where it is counted. */
-static __attribute__((noinline)) void meter_any(struct worker *w, struct pkt *p, struct flow *f)
+static inline void meter_any(struct worker *w, struct pkt *p, struct flow *f)
 {
     struct meter m;
 
@@ -388,44 +388,41 @@ static __attribute__((noinline)) void meter_any(struct worker *w, struct pkt *p,
     clean_note(w, f);
 }
 
-/* A packet that no flow in the table takes: it begins another. */
-static void meter_first(struct worker *w, struct pkt *p)
-{
-    uint32_t index = flow_make(w, p);
-
-    if (index != FLOW_NONE)
-        meter_any(w, p, flow_at(&w->table, index));
-    else
-        count_drop(w, LEDGER_table_full);
-}
-
-static __attribute__((noinline)) void meter_found(struct worker *w, struct pkt *p, uint32_t index)
+/* The flow that was found, unless it is over: then another. */
+static inline uint32_t flow_or_next(struct worker *w, struct pkt *p, uint32_t index)
 {
     struct flow *f = flow_at(&w->table, index);
     enum flow_end end;
 
-    clean_settle_flow(w, index);
-    pkt_complete_key(p);
     if (__builtin_expect(may_be_over(w, f, p), 0) && flow_is_over(w, f, p, &end)) {
         flow_end(w, index, end);
-        meter_first(w, p);
-    } else {
-        meter_any(w, p, f);
+        return flow_make(w, p);
     }
+    return index;
 }
 
 /* What the lookup pass found has ended since, within this burst, or what it did not find may have begun. */
-static __attribute__((noinline)) void meter_missed(struct worker *w, struct pkt *p)
+static __attribute__((noinline)) uint32_t flow_missed(struct worker *w, struct pkt *p)
 {
     uint32_t index = FLOW_NONE;
 
-    pkt_complete_key(p);
     if (w->table.changes != w->changes_seen)
         index = flow_table_find(&w->table, p->hash, &p->id, &p->key);
-    if (index != FLOW_NONE)
-        meter_found(w, p, index);
+    return index != FLOW_NONE ? flow_or_next(w, p, index) : flow_make(w, p);
+}
+
+static __attribute__((noinline)) void meter_general(struct worker *w, struct pkt *p, bool found)
+{
+    uint32_t index = p->flow;
+
+    w->general_pkts++;
+    clean_settle_flow(w, index);
+    pkt_complete_key(p);
+    index = found ? flow_or_next(w, p, index) : flow_missed(w, p);
+    if (__builtin_expect(index != FLOW_NONE, 1))
+        meter_any(w, p, flow_at(&w->table, index));
     else
-        meter_first(w, p);
+        count_drop(w, LEDGER_table_full);
 }
 
 static __attribute__((noinline, cold)) void meter_other(struct worker *w, struct pkt *p)
@@ -464,11 +461,7 @@ static inline void meter_packet(struct worker *w, struct pkt *p)
         if (may_be_clean(f, p) && clean_meter(w, p, f))
             return;
     }
-    w->general_pkts++;
-    if (found)
-        meter_found(w, p, p->flow);
-    else
-        meter_missed(w, p);
+    meter_general(w, p, found);
 }
 
 /* ---- the burst ---- */
