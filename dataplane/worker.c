@@ -455,13 +455,13 @@ static inline void meter_packet(struct worker *w, struct pkt *p)
         meter_other(w, p);
         return;
     }
-    bool found = is_found(w, p);
-    if (__builtin_expect(found, 1)) {
-        struct flow *f = flow_at(&w->table, p->flow);
-        if (may_be_clean(f, p) && clean_meter(w, p, f))
-            return;
+    if (__builtin_expect(!is_found(w, p), 0)) {
+        meter_general(w, p, false);
+        return;
     }
-    meter_general(w, p, found);
+    struct flow *f = flow_at(&w->table, p->flow);
+    if (!may_be_clean(f, p) || !clean_meter(w, p, f))
+        meter_general(w, p, true);
 }
 
 /* ---- the burst ---- */
@@ -480,15 +480,19 @@ static void hash_batch(struct worker *w, struct batch *b)
         flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
-/* Inlined with a constant. For what was not found the first record's lines, which are at hand: cheaper than a branch
- * that nobody can foretell. */
-static inline __attribute__((always_inline)) void fetch_guessed(const struct worker *w, const struct batch *b,
-                                                                unsigned lines)
+/* Inlined with a constant. New flows, which are not there, come in no order: instead of a branch on each that nobody
+ * can foretell, the others make a list, and the first record's lines, which are at hand, are fetched for those. */
+static inline __attribute__((always_inline)) void fetch_guessed(struct worker *w, struct batch *b, unsigned lines)
 {
+    uint32_t n = 0;
+
     for (uint32_t i = 0; i < b->n; i++) {
-        uint32_t flow = b->pkt[i].flow;
-        flow_prefetch(&w->table, flow & mask_of(flow != FLOW_NONE), 0, lines);
+        uint32_t flow = b->pkt[i].flow, there = flow != FLOW_NONE;
+        w->guessed[n] = &b->pkt[i];
+        n += there;
+        flow_prefetch(&w->table, flow & mask_of(there), 0, lines);
     }
+    w->n_guessed = n;
 }
 
 /* Those that are not in their first bucket wait together for their other one. */
@@ -517,40 +521,37 @@ static void guess_batch(struct worker *w, struct batch *b)
 }
 
 /* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts
- * in. Only the record's first line may be read for that: the others are on their way. The general way may want all of
- * the record; a clean packet's first line, instead, is there. */
-static inline __attribute__((always_inline)) void fetch_found(const struct worker *w, const struct pkt *p)
+ * in. Only the record's first line may be read for that: the others are on their way. Returns whether the general way,
+ * which may want all of the record, is likely. */
+static inline __attribute__((always_inline)) unsigned fetch_found(const struct worker *w, const struct pkt *p)
 {
     const struct flow *f = flow_at(&w->table, p->flow);
     const struct agg *path = &w->agg[METER_PATH].entry[f->path];
     unsigned dir = p->sender ^ f->path_a;
-    uint32_t general = mask_of((clean_kind(p, p->flags) != 0) | !f->is_clean);
 
     fetch_near(&f->side[0]);
     fetch_near(&f->side[1]);
-    fetch((const char *)f + (offsetof(struct flow, rtt) & general));
-    fetch((const char *)f + (offsetof(struct flow, response) & general));
     fetch(&path->c.dir[dir]);
     fetch(&path->hist[WINDOW_HIST_RTT_A + dir]);
+    return (clean_kind(p, p->flags) != 0) | !f->is_clean;
 }
 
-/* New flows, which are not found, are in no order, either: those that are make a list. */
 static void find_batch(struct worker *w, struct batch *b)
 {
-    struct pkt *guessed[BATCH_MAX];
-    uint32_t n = 0;
+    uint32_t general[BATCH_MAX], n = 0;
 
-    for (uint32_t i = 0; i < b->n; i++) {
-        guessed[n] = &b->pkt[i];
-        n += b->pkt[i].flow != FLOW_NONE;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        struct pkt *p = guessed[i];
-        if (__builtin_expect(!flow_is(&w->table, p->flow, &p->id, &p->key), 0))
+    (void)b;
+    for (uint32_t i = 0; i < w->n_guessed; i++) {
+        struct pkt *p = w->guessed[i];
+        if (__builtin_expect(!flow_is(&w->table, p->flow, &p->id, &p->key), 0)) {
             p->flow = flow_table_find(&w->table, p->hash, &p->id, &p->key);
-        else
-            fetch_found(w, p);
+            continue;
+        }
+        general[n] = p->flow;
+        n += fetch_found(w, p);
     }
+    for (uint32_t i = 0; i < n; i++)
+        flow_prefetch(&w->table, general[i], FIND_LINES, sizeof(struct flow) / 64);
 }
 
 /* The busiest millisecond of the mirror, and what is offered; all of it is taken for processed until it is dropped. */
