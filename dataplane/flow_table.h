@@ -46,8 +46,8 @@
 
 struct bucket {
     uint16_t sig[BUCKET_SLOTS]; /* 0 = free */
-    uint32_t index[BUCKET_SLOTS];
-    uint32_t pad[4];
+    uint32_t index[BUCKET_SLOTS + 1]; /* the last is that of no slot: read for nothing */
+    uint32_t pad[3];
 };
 static_assert(sizeof(struct bucket) == 64, "a bucket is a line");
 
@@ -239,7 +239,7 @@ static inline __attribute__((always_inline)) void flow_table_fetch_ahead(const s
 
 static inline uint32_t flow_table_guess_in(const struct flow_table *t, uint32_t bucket, uint16_t sig)
 {
-    const uint32_t beyond = 1u << (2 * BUCKET_SLOTS); /* a slot that is not one: the padding is read for nothing */
+    const uint32_t beyond = 1u << (2 * BUCKET_SLOTS); /* the slot that is none */
     uint32_t matches = bucket_matches(&t->bucket[bucket], sig);
 
     static_assert(FLOW_NONE == UINT32_MAX, "all ones");
