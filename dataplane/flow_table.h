@@ -45,7 +45,7 @@
 #endif
 
 struct bucket {
-    uint16_t sig[BUCKET_SLOTS]; /* 0 = free */
+    uint16_t sig[BUCKET_SLOTS];       /* 0 = free */
     uint32_t index[BUCKET_SLOTS + 1]; /* the last is that of no slot: read for nothing */
     uint32_t pad[3];
 };
