@@ -480,44 +480,45 @@ static void hash_batch(struct worker *w, struct batch *b)
         flow_table_prefetch(&w->table, b->pkt[i].hash);
 }
 
-/* Inlined with a constant. New flows, which are not there, come in no order: instead of a branch on each that nobody
- * can foretell, the others make a list, and the first record's lines, which are at hand, are fetched for those. */
-static inline __attribute__((always_inline)) void fetch_guessed(struct worker *w, struct batch *b, unsigned lines)
+/* Inlined with a constant. */
+static inline __attribute__((always_inline)) void fetch_guessed(const struct worker *w, unsigned lines)
 {
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < b->n; i++) {
-        uint32_t flow = b->pkt[i].flow, there = flow != FLOW_NONE;
-        w->guessed[n] = &b->pkt[i];
-        n += there;
-        flow_prefetch(&w->table, flow & mask_of(there), 0, lines);
-    }
-    w->n_guessed = n;
+    for (uint32_t i = 0; i < w->n_guessed; i++)
+        flow_prefetch(&w->table, w->guessed[i]->flow, 0, lines);
 }
 
-/* Those that are not in their first bucket wait together for their other one. */
+/*
+ * Those that are not in their first bucket wait together for their other one. New flows are in neither, and come in no
+ * order: instead of a branch on each that nobody can foretell, the others make a list.
+ */
 static void guess_batch(struct worker *w, struct batch *b)
 {
     struct pkt *other[BATCH_MAX];
-    uint32_t n_others = 0;
+    uint32_t n = 0, n_others = 0;
 
     for (uint32_t i = 0; i < b->n; i++) {
         struct pkt *p = &b->pkt[i];
         p->flow = FLOW_NONE;
         if (p->verdict != PKT_FLOW)
             continue;
-        p->flow = flow_table_guess(&w->table, p->hash);
-        other[n_others] = p;
-        n_others += p->flow == FLOW_NONE;
+        uint32_t index = flow_table_guess(&w->table, p->hash), there = index != FLOW_NONE;
+        p->flow = index;
+        w->guessed[n] = other[n_others] = p;
+        n += there;
+        n_others += !there;
     }
     for (uint32_t i = 0; i < n_others; i++)
         flow_table_prefetch_other(&w->table, other[i]->hash);
-    for (uint32_t i = 0; i < n_others; i++)
+    for (uint32_t i = 0; i < n_others; i++) {
         other[i]->flow = flow_table_guess_other(&w->table, other[i]->hash);
+        w->guessed[n] = other[i];
+        n += other[i]->flow != FLOW_NONE;
+    }
+    w->n_guessed = n;
     if (fetch_is_far())
-        fetch_guessed(w, b, FIND_LINES);
+        fetch_guessed(w, FIND_LINES);
     else
-        fetch_guessed(w, b, 1);
+        fetch_guessed(w, 1);
 }
 
 /* What the packet will touch: lines of its record, and of its path's window what every packet and what a sample counts

@@ -46,7 +46,7 @@ struct worker {
     struct finding finding[BATCH_MAX + 1];             /* the first n_findings; the one behind is being written */
     _Alignas(16) uint32_t finding_flow[BATCH_MAX + 4]; /* of the same index; what is left from before is harmless */
     uint32_t n_findings;
-    struct pkt *guessed[BATCH_MAX]; /* the first n_guessed: of this burst, with a record to compare */
+    struct pkt *guessed[BATCH_MAX + 1]; /* the first n_guessed: of this burst, with a record to compare */
     uint32_t n_guessed;
     uint64_t clock_backwards;
     uint64_t general_pkts;     /* that took the general way */
